@@ -1,0 +1,148 @@
+/* guestwire: frames between the host (stokerd, stoker-snapshot) and the guest agent (stoker-init)
+ * over one vsock stream. CONTRACT: a change here needs a new version or a new type.
+ *
+ * A frame is a 20-byte little-endian header and `length` bytes of payload:
+ *   u32 magic "STKW"   u16 version   u16 type   u32 flags   u32 stream   u32 length
+ * `stream` is 0 for the session and 1 for the one invocation a VM serves.
+ *
+ *   boot:     agent connects to CID 2, port GW_PORT    HELLO(booted) ->   <- START
+ *             LOG* ->   READY -> (init phase over)  or  ERROR(init) ->
+ *   snapshot:                                          <- TRIM   TRIMMED ->   (paused here, stream kept)
+ *   clone:                                             <- RESUME   RESUMED ->
+ *   call:                                              <- INVOKE   LOG* -> RESPONSE*(last: FIN) | ERROR ->
+ *   end:                                               <- BYE (or SIGKILL from outside)
+ *
+ * Both sides treat the other as hostile: header and payload are checked before use, lengths are
+ * bounded, a violation ends the session. All parsing is pure and allocation-free.
+ */
+#ifndef COMMON_BASE_GUESTWIRE_H
+#define COMMON_BASE_GUESTWIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/cursor.h"
+
+#define GW_PORT          1024u
+#define GW_MAGIC         0x574b5453u /* "STKW" in memory */
+#define GW_VERSION       1
+#define GW_HEADER_LEN    20u
+#define GW_MAX_EVENT     (6u * 1024 * 1024 + 100) /* Lambda's synchronous limit */
+#define GW_MAX_RESPONSE  (6u * 1024 * 1024 + 100)
+#define GW_MAX_FRAME     (GW_MAX_EVENT + 65536u)  /* largest payload of any frame */
+#define GW_MAX_CHUNK     65536u                   /* largest RESPONSE or LOG payload */
+#define GW_MAX_ERROR     65536u                   /* largest ERROR payload */
+#define GW_ENTROPY_LEN   32u
+#define GW_MAX_KV        64u                      /* pairs in one list */
+
+enum gw_type {
+	GW_HELLO = 1,     /* agent: u8 state (0 booted, 1 ready), u16 length + text: agent version */
+	GW_START = 2,     /* host: u64 wall_ns, u32 init_timeout_ms, entropy, kv list */
+	GW_READY = 3,     /* agent: u64 init phase duration in ns */
+	GW_TRIM = 4,      /* host: give back free memory, drop caches */
+	GW_TRIMMED = 5,   /* agent: u64 bytes of memory in use after it */
+	GW_RESUME = 6,    /* host: u64 wall_ns, entropy, u16 length + host name */
+	GW_RESUMED = 7,   /* agent: nothing */
+	GW_INVOKE = 8,    /* host: struct gw_invoke */
+	GW_RESPONSE = 9,  /* agent: bytes of the answer; GW_F_FIN on the last (may be empty) */
+	GW_ERROR = 10,    /* agent: struct gw_error; ends the invocation (or the init phase) */
+	GW_LOG = 11,      /* agent: u8 descriptor (1 or 2), bytes */
+	GW_BYE = 12,      /* host: power off now */
+	GW_TYPE_MAX = GW_BYE,
+};
+
+#define GW_F_FIN 1u
+
+/* ERROR kinds. `detail` is the exit status or the signal number where there is one. */
+enum gw_error_kind {
+	GW_ERR_INIT = 1,       /* POST init/error: body is the runtime's own JSON */
+	GW_ERR_FUNCTION = 2,   /* POST invocation/ID/error: body is the runtime's own JSON */
+	GW_ERR_EXIT = 3,       /* runtime exited, detail = status */
+	GW_ERR_SIGNAL = 4,     /* runtime was killed, detail = signal */
+	GW_ERR_OOM = 5,        /* runtime was killed for lack of guest memory */
+	GW_ERR_ENTRYPOINT = 6, /* no bootstrap, or it cannot be executed; body is text */
+	GW_ERR_TOO_LARGE = 7,  /* answer over GW_MAX_RESPONSE */
+	GW_ERR_INIT_TIMEOUT = 8,
+	GW_ERR_AGENT = 9,      /* the agent itself failed; body is text */
+};
+
+struct gw_header {
+	uint16_t type;
+	uint32_t flags;
+	uint32_t stream;
+	uint32_t length;
+};
+
+struct gw_kv {
+	const char *key; /* not NUL-terminated */
+	uint16_t key_len;
+	const char *value;
+	uint32_t value_len;
+};
+
+/* START. Keys of the list that begin with '.' are for the agent, all others are the function's
+ * environment. Agent keys: ".hostname", ".memory_mib", ".nofile". */
+struct gw_start {
+	uint64_t wall_ns;
+	uint32_t init_timeout_ms;
+	uint8_t entropy[GW_ENTROPY_LEN];
+	struct gw_kv kv[GW_MAX_KV];
+	unsigned kv_count;
+};
+
+struct gw_resume {
+	uint64_t wall_ns;
+	uint8_t entropy[GW_ENTROPY_LEN];
+	const char *hostname; /* not NUL-terminated */
+	uint16_t hostname_len;
+};
+
+/* INVOKE. The kv list becomes response headers of the runtime's pending `next`
+ * (lower-case names, for example lambda-runtime-invoked-function-arn). */
+struct gw_invoke {
+	uint64_t deadline_ms; /* epoch */
+	uint64_t wall_ns;
+	uint8_t entropy[GW_ENTROPY_LEN];
+	const char *request_id; /* not NUL-terminated, 1 to 128 bytes */
+	uint16_t request_id_len;
+	struct gw_kv kv[GW_MAX_KV];
+	unsigned kv_count;
+	const uint8_t *event; /* the rest of the frame */
+	uint32_t event_len;
+};
+
+struct gw_error {
+	uint16_t kind; /* enum gw_error_kind */
+	int32_t detail;
+	const char *body; /* JSON or text, not NUL-terminated */
+	uint32_t body_len;
+};
+
+/* Checks magic, version, type, flags and length. 0 or -EPROTO. buf holds GW_HEADER_LEN bytes. */
+int gw_header_decode(const uint8_t *buf, struct gw_header *ret_hdr);
+void gw_header_encode(uint8_t *buf, const struct gw_header *hdr);
+
+/* Payload decoders: pointers in the result point into buf. 0 or -EPROTO (also for trailing bytes). */
+int gw_start_decode(const uint8_t *buf, size_t len, struct gw_start *ret_start);
+int gw_resume_decode(const uint8_t *buf, size_t len, struct gw_resume *ret_resume);
+int gw_invoke_decode(const uint8_t *buf, size_t len, struct gw_invoke *ret_invoke);
+int gw_error_decode(const uint8_t *buf, size_t len, struct gw_error *ret_error);
+int gw_u64_decode(const uint8_t *buf, size_t len, uint64_t *ret_value); /* READY, TRIMMED */
+int gw_hello_decode(const uint8_t *buf, size_t len, uint8_t *ret_state);
+
+/* Whole-frame encoders (header included) into buf. Return the frame's length, or -ENOBUFS.
+ * gw_invoke_encode writes all but the event's bytes: the header's length counts inv->event_len,
+ * and the caller sends the event right behind (writev), so that it is never copied. */
+int gw_start_encode(uint8_t *buf, size_t cap, const struct gw_start *start);
+int gw_resume_encode(uint8_t *buf, size_t cap, const struct gw_resume *resume);
+int gw_invoke_encode(uint8_t *buf, size_t cap, const struct gw_invoke *inv);
+int gw_error_encode(uint8_t *buf, size_t cap, const struct gw_error *error);
+int gw_u64_encode(uint8_t *buf, size_t cap, enum gw_type type, uint64_t value);
+int gw_hello_encode(uint8_t *buf, size_t cap, uint8_t state, const char *version);
+int gw_empty_encode(uint8_t *buf, size_t cap, enum gw_type type);
+
+/* Adds a pair by reference; -ENOBUFS when the list is full. */
+int gw_kv_add(struct gw_kv *kv, unsigned *count, const char *key, const char *value);
+
+#endif

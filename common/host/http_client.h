@@ -1,0 +1,34 @@
+/* Small blocking HTTP/1.1 client, over a Unix socket or TCP: for the tools (stoker, stoker-snapshot,
+ * stoker-bench's set-up), never on stokerd's loop. Responses are bounded. */
+#ifndef COMMON_HOST_HTTP_CLIENT_H
+#define COMMON_HOST_HTTP_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+
+struct http_client;
+
+struct http_client_resp {
+	int status;
+	char *headers; /* "name: value\n" lines, names in lower case; heap */
+	uint8_t *body; /* heap, NUL behind it */
+	size_t body_len;
+};
+
+/* target: "unix:/path", "http://host:port" or "host:port". timeout_ms bounds connect and each wait. */
+int http_client_connect(const char *target, unsigned timeout_ms, struct http_client **ret_client,
+			struct stk_err *err);
+void http_client_free(struct http_client *c);
+
+/* path with query, already encoded. headers: "Name: value\r\n"... or NULL. Keeps the connection;
+ * reconnects once when the server closed it idle. max_body bounds the answer. */
+int http_client_request(struct http_client *c, const char *method, const char *path,
+			const char *headers, const void *body, size_t body_len, size_t max_body,
+			struct http_client_resp *ret_resp, struct stk_err *err);
+void http_client_resp_fini(struct http_client_resp *r);
+/* Value of a header (lower-case name) copied into buf; -ENOENT. */
+int http_client_header(const struct http_client_resp *r, const char *name, char *buf, size_t cap);
+
+#endif

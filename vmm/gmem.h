@@ -1,0 +1,51 @@
+/* Guest memory: one mapping, one door. Every access to guest memory from outside KVM_RUN goes
+ * through gmem_ptr (or a helper built on it). RAM starts at guest physical address 0 and leaves a
+ * hole from 3 GiB to 4 GiB; the mapping itself has no hole. */
+#ifndef VMM_GMEM_H
+#define VMM_GMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+
+/* A guest physical address: a type of its own so that it cannot be dereferenced or mixed up. */
+typedef struct gpa {
+	uint64_t v;
+} gpa_t;
+
+static inline gpa_t gpa(uint64_t v)
+{
+	return (gpa_t){v};
+}
+
+#define GMEM_HOLE_START 0xc0000000ULL
+#define GMEM_HOLE_END   0x100000000ULL
+
+struct gmem {
+	uint8_t *base; /* host mapping of `size` bytes */
+	uint64_t size; /* bytes of RAM, multiple of 4096 */
+};
+
+/* Anonymous memory (boot). */
+int gmem_init_anon(struct gmem *m, uint64_t size, struct stk_err *err);
+/* Private mapping of the first `size` bytes of a snapshot's memory file: nothing is copied, the
+ * page cache is shared with every other clone. fd stays the caller's. */
+int gmem_init_file(struct gmem *m, int fd, uint64_t size, struct stk_err *err);
+void gmem_fini(struct gmem *m);
+
+/* Host pointer to [addr, addr+len) when all of it is RAM of one side of the hole, else NULL.
+ * Safe against overflow. len 0 gives a valid pointer for an address inside RAM. Any thread. */
+void *gmem_ptr(const struct gmem *m, gpa_t addr, uint64_t len);
+
+/* Offset in the mapping (and the memory file) for a RAM address; UINT64_MAX when not RAM. */
+uint64_t gmem_offset(const struct gmem *m, gpa_t addr);
+
+/* RAM below the hole, in bytes; the rest (size - low) lies at GMEM_HOLE_END. */
+static inline uint64_t gmem_low_size(const struct gmem *m)
+{
+	return m->size < GMEM_HOLE_START ? m->size : GMEM_HOLE_START;
+}
+
+#endif

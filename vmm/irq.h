@@ -1,0 +1,25 @@
+/* Interrupt lines and doorbells: irqfd towards the guest, ioeventfd from it. */
+#ifndef VMM_IRQ_H
+#define VMM_IRQ_H
+
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "vmm/gmem.h"
+
+/* One edge-triggered line. Raising is a write(2) to an eventfd: any thread, never blocks. */
+struct irq_line {
+	int fd; /* eventfd, -1 when closed */
+	unsigned gsi;
+};
+
+/* kvm_vm_fd < 0: only the eventfd is made (unit tests and fuzzing). */
+int irq_line_init(struct irq_line *line, int kvm_vm_fd, unsigned gsi, struct stk_err *err);
+void irq_line_raise(struct irq_line *line);
+void irq_line_fini(struct irq_line *line);
+
+/* An eventfd (non-blocking) signalled when the guest writes `value` (4 bytes) to `addr`, without
+ * leaving the kernel. kvm_vm_fd < 0: only the eventfd. */
+int irq_doorbell_open(int kvm_vm_fd, gpa_t addr, uint32_t value, int *ret_fd, struct stk_err *err);
+
+#endif

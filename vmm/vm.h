@@ -1,0 +1,54 @@
+/* One microVM and its life. All functions on the main thread unless said otherwise.
+ *
+ *   NEW --vm_boot--> RUNNING <--vm_resume/vm_pause--> PAUSED
+ *   NEW --vm_restore--> PAUSED (or RUNNING)           any --> STOPPED (guest reset, fatal error)
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "common/base/err.h"
+#include "vmm/devices/device.h"
+#include "vmm/vmconfig.h"
+
+enum vm_state { VM_NEW, VM_RUNNING, VM_PAUSED, VM_STOPPED };
+
+struct vm; /* vm.c */
+
+struct vm_host_opts {
+	int serial_out_fd; /* -1: drop */
+	struct { uint32_t port; int fd; } port_fd[DEVICE_MAX_PORT_FDS];
+	unsigned port_fd_count;
+	bool seccomp; /* vCPU threads install their filter */
+};
+
+struct vm_load_opts {
+	const char *state_path;
+	const char *memory_path;
+	struct { const char *drive_id, *path; } drive[VMCONFIG_MAX_DRIVES];
+	unsigned drive_count;
+	const char *uds_path; /* NULL: as saved */
+	bool resume;
+};
+
+/* on_stop: called once on the main thread when the VM has ended by itself (guest reset: code 0;
+ * internal error: negative errno). */
+int vm_new(uv_loop_t *loop, const struct vm_host_opts *opts, void (*on_stop)(void *ctx, int code),
+	   void *ctx, struct vm **ret_vm, struct stk_err *err);
+void vm_free(struct vm *vm);
+
+enum vm_state vm_get_state(const struct vm *vm);
+const struct vmconfig *vm_get_config(const struct vm *vm); /* valid after boot or restore */
+
+int vm_boot(struct vm *vm, const struct vmconfig *cfg, struct stk_err *err);
+int vm_pause(struct vm *vm, struct stk_err *err);  /* idempotent; returns with vCPUs parked */
+int vm_resume(struct vm *vm, struct stk_err *err); /* idempotent */
+/* Only when PAUSED. Writes both files whole (existing ones are replaced by rename). */
+int vm_snapshot_create(struct vm *vm, const char *state_path, const char *memory_path,
+		       bool keep_vsock_streams, struct stk_err *err);
+/* Only when NEW. A failure leaves the process good for nothing but exit. */
+int vm_snapshot_load(struct vm *vm, const struct vm_load_opts *opts, struct stk_err *err);
+
+#endif
