@@ -1,0 +1,125 @@
+#!/bin/bash
+# Builds one runtime image (provided, python3) from Debian packages; prints its path.
+set -eu
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
+
+name=${1:-}
+packages="base-files base-passwd bash dash coreutils sed grep mawk findutils tar gzip libc-bin ca-certificates curl tzdata"
+case $name in
+provided) ;;
+python3) packages="$packages python3 python3-distutils" ;;
+*)
+	say "usage: build-runtime.sh provided|python3"
+	exit 2
+	;;
+esac
+. /etc/os-release
+suite=${VERSION_CODENAME:-bookworm}
+# shellcheck disable=SC2086 # a list of words
+versions=$(candidate $packages libc6 libssl3 libpython3-stdlib)
+client=
+[ ! -d "$images_dir/$name" ] || client="@$images_dir/$name"
+key=$(hash_of "$suite" "$versions" "@$images_dir/build-runtime.sh" ${client:+"$client"})
+out=$cache/$name-$key.img
+lock "$name-$key"
+if [ -f "$out" ]; then
+	echo "$out"
+	exit 0
+fi
+
+tmp=$(mktemp -d "$cache/.$name.XXXXXX")
+chmod 755 "$tmp"
+trap 'rm -rf "$tmp"' EXIT
+log=$cache/build-$name.log
+
+# Everything that needs the guest's root file system to look owned by root happens in hooks inside
+# mmdebstrap, so that an ordinary user can build images too.
+cat >"$tmp/strip" <<'HOOK'
+set -eu
+root=$1
+client=$2
+rm -rf "$root"/usr/share/doc "$root"/usr/share/man "$root"/usr/share/info "$root"/usr/share/lintian \
+	"$root"/usr/share/bug "$root"/usr/share/bash-completion "$root"/usr/share/common-licenses \
+	"$root"/var/log/* \
+	"$root"/etc/init.d "$root"/etc/cron* "$root"/etc/systemd "$root"/usr/lib/systemd "$root"/lib/systemd \
+	"$root"/usr/share/zoneinfo/right "$root"/usr/share/zoneinfo/posix "$root"/boot "$root"/home "$root"/media \
+	"$root"/srv "$root"/mnt
+rm -rf "$root"/usr/lib/x86_64-linux-gnu/gconv "$root"/usr/lib/x86_64-linux-gnu/perl-base "$root"/usr/bin/perl*
+find "$root"/usr/share/locale -mindepth 1 -maxdepth 1 -exec rm -rf {} + 2>/dev/null || true
+mkdir -p "$root"/var/task "$root"/var/runtime "$root"/opt "$root"/tmp "$root"/proc "$root"/sys "$root"/dev \
+	"$root"/run "$root"/usr/bin
+chmod 1777 "$root"/tmp
+# uid and gid 0 and the function's own user, nothing else.
+cat >"$root"/etc/passwd <<'EOP'
+root:x:0:0:root:/root:/bin/bash
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+sbx_user1051:x:993:990::/tmp:/usr/sbin/nologin
+EOP
+cat >"$root"/etc/group <<'EOP'
+root:x:0:
+nogroup:x:65534:
+sbx_user1051:x:990:
+EOP
+rm -f "$root"/etc/shadow* "$root"/etc/gshadow* "$root"/etc/passwd- "$root"/etc/group-
+echo '127.0.0.1 localhost' >"$root"/etc/hosts
+: >"$root"/etc/resolv.conf
+echo stoker >"$root"/etc/hostname
+ln -sf /usr/share/zoneinfo/UTC "$root"/etc/localtime
+# Packages are only unpacked, their scripts do not run: what we need of their work is done here.
+[ -e "$root"/usr/bin/awk ] || ln -s mawk "$root"/usr/bin/awk
+[ -e "$root"/bin/sh ] || ln -s dash "$root"/bin/sh
+chroot "$root" /sbin/ldconfig
+if [ ! -e "$root"/etc/ssl/certs/ca-certificates.crt ]; then
+	mkdir -p "$root"/etc/ssl/certs
+	cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root"/etc/ssl/certs/ca-certificates.crt
+fi
+if [ -n "$client" ]; then
+	cp -r "$client"/. "$root"/var/runtime/
+	find "$root"/var/runtime -name __pycache__ -prune -exec rm -rf {} +
+	chmod -R a+rX "$root"/var/runtime
+	chown -R 0:0 "$root"/var/runtime
+fi
+# Byte-compiled once here, so that no guest does it again.
+if [ -x "$root"/usr/bin/python3 ]; then
+	ls "$root"/usr/bin/python3.*[0-9] >/dev/null
+	chroot "$root" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash \
+		/usr/lib/python3 /usr/lib/python3.* /var/runtime || true
+	rm -rf "$root"/usr/lib/python3*/test "$root"/usr/lib/python3*/idlelib "$root"/usr/lib/python3*/lib2to3/tests \
+		"$root"/usr/lib/python3*/turtledemo
+fi
+HOOK
+
+build() {
+	mode=unshare
+	[ "$(id -u)" != 0 ] || mode=root
+	# shellcheck disable=SC2086
+	mmdebstrap --mode="$mode" --variant=extract --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+		--include="$(echo $packages | tr ' ' ,)" \
+		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--extract-hook="sh $tmp/strip \"\$1\" '${client#@}'" \
+		"$suite" "$tmp/root.tar"
+	pack
+}
+# The tar keeps owners where we are not root; what the package manager left is dropped on the way.
+pack() {
+	cat >"$tmp/pack" <<'PACK'
+set -eu
+cd "$1"
+mkdir root
+tar -C root --numeric-owner --exclude='./dev/*' -xf root.tar
+rm -rf root/etc/apt root/etc/dpkg root/var/lib/apt root/var/lib/dpkg root/var/cache/*
+mksquashfs root out.img -noappend -quiet -no-progress -comp zstd -Xcompression-level 15 -b 65536 \
+	-no-xattrs -mkfs-time 0 -all-time 0
+PACK
+	if [ "$(id -u)" = 0 ]; then
+		sh "$tmp/pack" "$tmp"
+	else
+		fakeroot sh "$tmp/pack" "$tmp"
+	fi
+	mv "$tmp/out.img" "$out"
+}
+run_logged "runtime image $name" "$log" build
+say "runtime image $name: $(($(stat -c %s "$out") / 1048576)) MiB"
+echo "$out"

@@ -1,0 +1,61 @@
+# Shared by the build scripts in this folder. Source it after `set -eu`.
+# Progress goes to stderr, the result's path to stdout.
+
+images_dir=$(dirname "$(readlink -f "$0")")
+cache=${STOKER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stoker}
+mkdir -p "$cache"
+
+say() {
+	echo "images: $*" >&2
+}
+
+# hash_of TEXT...: 16 hex digits over the arguments and the contents of files named by @FILE.
+hash_of() {
+	for arg in "$@"; do
+		case $arg in
+		@*) find "${arg#@}" -type f -print | LC_ALL=C sort | while read -r f; do
+			sha256sum <"$f"
+			stat -c '%a' "$f"
+		done ;;
+		*) echo "$arg" ;;
+		esac
+	done | sha256sum | cut -c1-16
+}
+
+# Candidate version of a package in the machine's apt configuration.
+candidate() {
+	for p in "$@"; do
+		echo "$p=$(apt-cache policy "$p" | sed -n 's/^  Candidate: //p')"
+	done
+}
+
+# run_logged LABEL LOG COMMAND...: output to LOG, a sign of life every few seconds, tail on failure.
+run_logged() {
+	label=$1
+	log=$2
+	shift 2
+	say "$label ..."
+	start=$(date +%s)
+	"$@" >"$log" 2>&1 &
+	pid=$!
+	last=0
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.2
+		now=$(($(date +%s) - start))
+		if [ $((now - last)) -ge 5 ]; then
+			last=$now
+			say "$label: ${now} s, $(tail -n 1 "$log" | tr -d '\r' | cut -c1-60)"
+		fi
+	done
+	if ! wait "$pid"; then
+		say "$label failed; the end of $log:"
+		tail -n 20 "$log" >&2
+		exit 1
+	fi
+}
+
+# Takes a lock for one artefact, so that two builders wait for each other instead of doing it twice.
+lock() {
+	exec 9>"$cache/.lock-$1"
+	flock -n 9 || { say "waiting for another build of $1"; flock 9; }
+}
