@@ -89,6 +89,10 @@ static void kv_decode(struct stk_rd *r, struct gw_kv *kv, unsigned *count)
 
 static void kv_encode(struct stk_wr *w, const struct gw_kv *kv, unsigned count)
 {
+	if (count > GW_MAX_KV) {
+		w->bad = true;
+		return;
+	}
 	stk_wr_u16(w, (uint16_t)count);
 	for (unsigned i = 0; i < count; i++) {
 		stk_wr_u16(w, kv[i].key_len);

@@ -17,13 +17,16 @@ struct child_spec {
 	const char *const *argv; /* argv[0] is the path; NULL-terminated */
 	const char *const *envp; /* NULL: empty environment */
 	/* In the child, descriptor target[i] is a copy of fd[i]; everything else is closed.
-	 * 0, 1, 2 not named here become /dev/null. The caller's descriptors stay the caller's. */
+	 * 0, 1, 2 not named here become /dev/null. The caller's descriptors stay the caller's.
+	 * Targets are distinct and below 64. */
 	struct { int fd, target; } fds[CHILD_MAX_FDS];
 	unsigned fd_count;
 	const char *cwd; /* NULL: "/" */
 };
 
-/* argv, envp and fds are copied (fds duplicated) before return. on_start(err 0 or negative errno)
+/* The child starts with default signal dispositions and nothing blocked. A parent-death signal it
+ * asks for is bound to a pool thread, which lives as long as the process.
+ * argv, envp and fds are copied (fds duplicated) before return. on_start(err 0 or negative errno)
  * is called on the loop, then, if it was 0, on_exit once: status as WIFEXITED/WTERMSIG of wait(2).
  * Either may be NULL. The child is freed after on_exit (or a failed on_start) returns. */
 int child_spawn(uv_loop_t *loop, const struct child_spec *spec, void (*on_start)(void *ctx, int err),

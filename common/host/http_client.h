@@ -23,7 +23,8 @@ int http_client_connect(const char *target, unsigned timeout_ms, struct http_cli
 void http_client_free(struct http_client *c);
 
 /* path with query, already encoded. headers: "Name: value\r\n"... or NULL. Keeps the connection;
- * reconnects once when the server closed it idle. max_body bounds the answer. */
+ * reconnects when the server closed it idle (a POST or PATCH is never sent twice). max_body bounds
+ * the answer: -EMSGSIZE. -ETIMEDOUT, -EPROTO (no HTTP), -ECONNRESET (no or half an answer). */
 int http_client_request(struct http_client *c, const char *method, const char *path,
 			const char *headers, const void *body, size_t body_len, size_t max_body,
 			struct http_client_resp *ret_resp, struct stk_err *err);

@@ -5,7 +5,11 @@
  * Threads: the loop's only. Lifetime: a struct http_req is valid from on_request until the handler
  * has called http_respond* (whole answer) or http_stream_end, or until on_close says that the
  * client has gone; after that it must not be touched. Malformed input is answered by the server
- * itself (400, 408, 413, 414, 431, 501, 505) with the body that error_body makes. */
+ * itself (400, 408, 413, 414, 417, 431, 501, 503, 505) with the body that error_body makes; the
+ * connection is then closed after what is still coming in has been swallowed for a while.
+ *
+ * A client that ends its side of the connection while it waits for an answer counts as gone.
+ * http_server_new makes the process ignore SIGPIPE where it had its default action. */
 #ifndef COMMON_HOST_HTTP_SERVER_H
 #define COMMON_HOST_HTTP_SERVER_H
 
@@ -32,7 +36,7 @@ struct http_limits {
 	unsigned header_timeout_ms; /* from first byte to end of headers: 408 */
 	unsigned body_timeout_ms;   /* no progress of the body for this long: 408 */
 	unsigned idle_timeout_ms;   /* keep-alive between requests: close */
-	unsigned write_timeout_ms;  /* client takes nothing for this long: close */
+	unsigned write_timeout_ms;  /* client takes nothing for this long (to twice that): close */
 };
 
 struct http_callbacks {
@@ -41,8 +45,9 @@ struct http_callbacks {
 	void (*on_headers)(void *ctx, struct http_req *req);
 	/* Whole request there. Must answer now or later. */
 	void (*on_request)(void *ctx, struct http_req *req);
-	/* The client has gone before the answer was complete: forget req. Called at most once, only
-	 * between on_headers/on_request and the end of the answer. */
+	/* No answer is wanted any more: the client has gone, or the server has refused the rest of the
+	 * request itself (body malformed, too large, too slow, sink failed). Forget req. Called at most
+	 * once, only between on_headers/on_request and the end of the answer. */
 	void (*on_close)(void *ctx, struct http_req *req);
 	/* Fills the body for an error that the server itself answers; sets *ret_type to a static string.
 	 * Returns the length written (at most cap). Optional: plain text then. */
@@ -52,7 +57,8 @@ struct http_callbacks {
 
 void http_limits_default(struct http_limits *limits);
 
-/* Listeners. Several may share callbacks. `backlog` as listen(2). */
+/* Listeners (at most 4). host: numeric address, "localhost" or "*". A Unix socket file that nobody
+ * answers on is replaced, any other file is not; it is removed when the server is closed. */
 int http_server_new(uv_loop_t *loop, const struct http_limits *limits,
 		    const struct http_callbacks *cb, void *ctx, struct http_server **ret_server);
 int http_server_listen_tcp(struct http_server *s, const char *host, unsigned port,
@@ -74,28 +80,32 @@ const uint8_t *http_req_body(const struct http_req *req, size_t *ret_len); /* in
 uint8_t *http_req_take_body(struct http_req *req, size_t *ret_len);
 uint64_t http_req_start_ns(const struct http_req *req); /* monotonic, first byte of the request */
 uint64_t http_req_parsed_ns(const struct http_req *req); /* monotonic, last byte parsed */
-const char *http_req_peer(const struct http_req *req);  /* "127.0.0.1:1234", or "unix" */
+const char *http_req_peer(const struct http_req *req);  /* "127.0.0.1:1234", "[::1]:1", "unix" */
 void http_req_set_ptr(struct http_req *req, void *ptr); /* the handler's own */
 void *http_req_ptr(const struct http_req *req);
 
 /* Only in on_headers. */
 void http_req_set_max_body(struct http_req *req, size_t max);
 /* Body goes to sink in pieces instead of memory; sink returns 0 or negative errno (answered 507 or
- * 500). http_req_pause/resume_body hold back the client. */
+ * 500, and on_close tells). http_req_pause/resume_body hold back the client; after a pause the rest
+ * of what had been read (at most 64 KiB) still arrives. ptr is http_req_ptr's at that time. */
 void http_req_stream_body(struct http_req *req, int (*sink)(void *ptr, const uint8_t *data, size_t len));
 void http_req_pause_body(struct http_req *req);
 void http_req_resume_body(struct http_req *req);
 
 /* --- answer -------------------------------------------------------------------------------- */
 /* Headers to add before http_respond or http_stream_begin; copied. Names and values with CR, LF or
- * NUL are refused with -EINVAL; -ENOSPC over 64 headers or 32 KiB. */
+ * other control characters are refused with -EINVAL, so are Content-Length, Transfer-Encoding,
+ * Connection, Keep-Alive, Upgrade and Trailer: framing is the server's affair. -ENOSPC over 64
+ * headers or 32 KiB. A Content-Type given here wins over the type of http_respond. */
 int http_resp_header(struct http_req *req, const char *name, const char *value);
 /* Whole answer. body is copied; type may be NULL. HEAD requests get no body. */
 void http_respond(struct http_req *req, int status, const char *type, const void *body, size_t len);
 /* As above, but takes ownership of a malloc'ed body. */
 void http_respond_take(struct http_req *req, int status, const char *type, void *body, size_t len);
 /* Chunked answer. http_stream_write copies and returns the bytes now waiting for the client, for
- * back pressure; on_drain (set with http_stream_begin) is called when that is zero again. */
+ * back pressure; on_drain (set with http_stream_begin) is called when that is zero again. When the
+ * client has just been found gone the result is not zero either: on_close follows. */
 void http_stream_begin(struct http_req *req, int status, const char *type,
 		       void (*on_drain)(void *ctx, struct http_req *req));
 size_t http_stream_write(struct http_req *req, const void *data, size_t len);

@@ -1,5 +1,5 @@
 /* Typed, bounded getters for untrusted JSON objects (jansson): each names the field in its error.
- * Missing optional fields leave *ret unchanged. */
+ * Missing optional fields leave *ret unchanged; null is a value of the wrong type, not a missing one. */
 #ifndef COMMON_HOST_JSON_GET_H
 #define COMMON_HOST_JSON_GET_H
 
