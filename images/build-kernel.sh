@@ -12,14 +12,13 @@ package=$(dpkg -S "$tarball" | cut -d: -f1)
 key=$(hash_of "$package=$(dpkg-query -W -f '${Version}' "$package")" "$(gcc -dumpfullversion)" \
 	"@$images_dir/kernel.config" "@$images_dir/build-kernel.sh")
 out=$cache/vmlinux-$key
-lock "vmlinux-$key"
+lock vmlinux
 if [ -f "$out" ]; then
 	echo "$out"
 	exit 0
 fi
 
 tmp=$(mktemp -d "$cache/.kernel.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
 log=$cache/build-kernel.log
 
 build() {

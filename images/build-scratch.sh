@@ -7,10 +7,9 @@ set -eu
 size_mib=512
 key=$(hash_of "$size_mib" "@$images_dir/build-scratch.sh" "$(mke2fs -V 2>&1 | head -n 1)")
 out=$cache/scratch-$key.img
-lock "scratch-$key"
+lock scratch
 if [ ! -f "$out" ]; then
 	tmp=$(mktemp "$cache/.scratch.XXXXXX")
-	trap 'rm -f "$tmp"' EXIT
 	truncate -s "${size_mib}M" "$tmp"
 	mke2fs -q -F -t ext4 -b 4096 -m 0 -N 32768 -G 64 -L scratch -U clear -T default \
 		-O '^has_journal,^resize_inode,^metadata_csum,^64bit,^huge_file,^dir_nlink,^extra_isize,uninit_bg,flex_bg,extent,sparse_super2' \
@@ -20,5 +19,6 @@ if [ ! -f "$out" ]; then
 	fallocate -d "$tmp"
 	chmod 644 "$tmp"
 	mv "$tmp" "$out"
+	tmp=
 fi
 echo "$out"

@@ -22,24 +22,26 @@ hash_of() {
 	done | sha256sum | cut -c1-16
 }
 
-# Candidate version of a package in the machine's apt configuration.
-candidate() {
-	for p in "$@"; do
-		echo "$p=$(apt-cache policy "$p" | sed -n 's/^  Candidate: //p')"
-	done
+# The package files, one a line with version, that would be installed on an empty machine for the given packages.
+closure() {
+	apt-get -qq -o Debug::NoLocking=1 -o Dir::State::status=/dev/null --no-install-recommends --print-uris \
+		install "$@" | awk '{ print $2 }' | LC_ALL=C sort
 }
 
 # run_logged LABEL LOG COMMAND...: output to LOG, a sign of life every few seconds, tail on failure.
+# The command has a process group of its own, which ends with us.
 run_logged() {
 	label=$1
 	log=$2
 	shift 2
 	say "$label ..."
 	start=$(date +%s)
-	"$@" >"$log" 2>&1 &
-	pid=$!
+	set -m
+	"$@" >"$log" 2>&1 </dev/null &
+	job=$!
+	set +m
 	last=0
-	while kill -0 "$pid" 2>/dev/null; do
+	while kill -0 "$job" 2>/dev/null; do
 		sleep 0.2
 		now=$(($(date +%s) - start))
 		if [ $((now - last)) -ge 5 ]; then
@@ -47,14 +49,27 @@ run_logged() {
 			say "$label: ${now} s, $(tail -n 1 "$log" | tr -d '\r' | cut -c1-60)"
 		fi
 	done
-	if ! wait "$pid"; then
+	if ! wait "$job"; then
+		job=
 		say "$label failed; the end of $log:"
 		tail -n 20 "$log" >&2
 		exit 1
 	fi
+	job=
 }
 
-# Takes a lock for one artefact, so that two builders wait for each other instead of doing it twice.
+# at_exit: what is left of a build goes, also when it is interrupted. The caller sets tmp.
+job=
+tmp=
+at_exit() {
+	[ -z "$job" ] || { kill -- "-$job" 2>/dev/null; wait "$job" 2>/dev/null; }
+	[ -z "$tmp" ] || rm -rf "$tmp"
+}
+trap at_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# Takes the lock of one artefact, so that two builders wait for each other instead of doing it twice.
 lock() {
 	exec 9>"$cache/.lock-$1"
 	flock -n 9 || { say "waiting for another build of $1"; flock 9; }

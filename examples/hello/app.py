@@ -1,18 +1,18 @@
-"""Greets by name: from ?name=, from a posted {"name": ...}, or from the event itself."""
-import json
+"""Greets. By URL: /function/hello?name=Ada, or the name as body. By event: {"name": "Ada"}."""
+import base64
 
 
 def handler(event, context):
-    if "requestContext" not in event:  # invoked directly: the event is the caller's own
-        return {"message": f"Hello, {event.get('name', 'world')}!"}
-    name = event.get("queryStringParameters", {}).get("name")
+    if "requestContext" not in event:
+        return {"greeting": greet(event.get("name"))}
+    name = (event.get("queryStringParameters") or {}).get("name")
     if not name and event.get("body"):
-        try:
-            name = json.loads(event["body"]).get("name")
-        except (ValueError, AttributeError):
-            return {"statusCode": 400, "body": 'Post JSON such as {"name": "Ada"}.\n'}
-    return {
-        "statusCode": 200,
-        "headers": {"content-type": "text/plain; charset=utf-8"},
-        "body": f"Hello, {name or 'world'}!\n",
-    }
+        name = event["body"]
+        if event.get("isBase64Encoded"):
+            name = base64.b64decode(name).decode()
+    return {"statusCode": 200, "headers": {"content-type": "text/plain; charset=utf-8"},
+            "body": greet(name) + "\n"}
+
+
+def greet(name):
+    return "Hello, %s!" % (str(name).strip()[:200] if name else "world")

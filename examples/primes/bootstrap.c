@@ -1,10 +1,13 @@
-/* A function in C: counts the primes up to n. A static `bootstrap` on the runtime `provided` speaks
- * the Lambda Runtime API itself: ask for the next event, answer it, again. No library is needed.
+/* primes: counts the primes below "n" of the event. A function without a language runtime: one
+ * static program that speaks the Lambda Runtime API itself.
  *
- *   curl -d 1000000 http://127.0.0.1:8080/function/primes        (or ?n=1000000) */
+ *   {"n": 1000000}  ->  {"n":1000000,"primes":78498}
+ * By URL (/function/primes?n=1000000) the number is found in the query or the body. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdarg.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,121 +15,163 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_N 5000000u
+#define API     "/2018-06-01/runtime/"
+#define MAX_N   10000000u
+#define MAX_MSG 65536u
 
-static char buf[65536];
-static unsigned char composite[MAX_N + 1];
+struct message {
+	char data[MAX_MSG + 1];
+	char id[129];
+	char *body;
+};
 
-static void die(const char *what)
+static struct message msg;
+static uint8_t composite[MAX_N / 16 + 1]; /* a bit for each odd number */
+
+static int dial(const char *address)
 {
-	perror(what);
-	exit(1);
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	const char *colon = strrchr(address, ':');
+	char host[64];
+	int one = 1;
+	int fd;
+
+	if (!colon || (size_t)(colon - address) >= sizeof(host))
+		return -1;
+	memcpy(host, address, (size_t)(colon - address));
+	host[colon - address] = '\0';
+	sin.sin_port = htons((uint16_t)atoi(colon + 1));
+	if (inet_pton(AF_INET, host, &sin.sin_addr) != 1)
+		return -1;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+		return -1;
+	return fd;
 }
 
-static void send_all(int fd, const char *data, size_t len)
+static bool send_all(int fd, const char *data, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
+	while (len) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
 
-		if (n <= 0)
-			die("write");
+		if (n < 0)
+			return false;
 		data += n;
 		len -= (size_t)n;
 	}
+	return true;
 }
 
-/* Reads one HTTP answer into buf; returns its body. The event must fit. */
-static char *read_answer(int fd, char *id, size_t id_cap)
+/* Value of a header line, NULL when absent; name with colon. */
+static const char *header(const char *head, const char *name)
 {
-	size_t len = 0;
-	char *body = NULL, *p;
-	size_t want = 0;
+	for (const char *line = strstr(head, "\r\n"); line; line = strstr(line + 2, "\r\n")) {
+		if (strncasecmp(line + 2, name, strlen(name)) == 0)
+			return line + 2 + strlen(name) + strspn(line + 2 + strlen(name), " ");
+	}
+	return NULL;
+}
 
-	while (!body || (size_t)(buf + len - body) < want) {
-		ssize_t n = len < sizeof(buf) - 1 ? read(fd, buf + len, sizeof(buf) - 1 - len) : -1;
+/* One whole HTTP answer. Returns its status, -1 when the connection ended or it is too long. */
+static int receive(int fd, struct message *m)
+{
+	size_t len = 0, need = 0;
+
+	m->body = NULL;
+	while (!m->body || (size_t)(m->data + len - m->body) < need) {
+		ssize_t n = len < MAX_MSG ? recv(fd, m->data + len, MAX_MSG - len, 0) : -1;
 
 		if (n <= 0)
-			die("read");
+			return -1;
 		len += (size_t)n;
-		buf[len] = '\0';
-		if (body || !(p = strstr(buf, "\r\n\r\n")))
-			continue;
-		body = p + 4;
-		for (char *line = strstr(buf, "\r\n"); line && line < p; line = strstr(line + 2, "\r\n")) {
-			if (strncasecmp(line + 2, "content-length:", 15) == 0)
-				want = strtoul(line + 17, NULL, 10);
-			if (id && strncasecmp(line + 2, "lambda-runtime-aws-request-id:", 30) == 0)
-				snprintf(id, id_cap, "%.*s", (int)strcspn(line + 33, "\r"), line + 33);
+		m->data[len] = '\0';
+		if (!m->body && (m->body = strstr(m->data, "\r\n\r\n"))) {
+			const char *value;
+
+			m->body[2] = '\0'; /* ends the head */
+			m->body += 4;
+			value = header(m->data, "content-length:");
+			need = value ? strtoul(value, NULL, 10) : 0;
+			value = header(m->data, "lambda-runtime-aws-request-id:");
+			snprintf(m->id, sizeof(m->id), "%.*s", value ? (int)strcspn(value, "\r") : 0,
+				 value ? value : "");
 		}
 	}
-	return body;
+	return len > 12 ? atoi(m->data + 9) : -1;
 }
 
-static unsigned count_primes(unsigned n)
+/* The number behind "n": in the event, or n= in a query; false when there is none in range. */
+static bool find_n(const char *event, uint32_t *ret_n)
 {
-	unsigned count = 0;
+	const char *at = strstr(event, "\"n\"");
+	unsigned long v;
+	char *end;
 
-	memset(composite, 0, n + 1);
-	for (unsigned i = 2; i <= n; i++) {
-		if (composite[i])
+	if (at)
+		at += 3 + strspn(at + 3, " \t\r\n:\"");
+	else if ((at = strstr(event, "n=")))
+		at += 2;
+	if (!at)
+		return false;
+	v = strtoul(at, &end, 10);
+	if (end == at || v > MAX_N)
+		return false;
+	*ret_n = (uint32_t)v;
+	return true;
+}
+
+/* Sieve of Eratosthenes over the odd numbers. */
+static uint32_t count_below(uint32_t n)
+{
+	uint32_t count = n > 2;
+
+	memset(composite, 0, n / 16 + 1);
+	for (uint32_t i = 3; i < n; i += 2) {
+		if (composite[i / 16] & 1u << i / 2 % 8)
 			continue;
 		count++;
-		for (unsigned long k = (unsigned long)i * i; k <= n; k += i)
-			composite[k] = 1;
+		for (uint64_t j = (uint64_t)i * i; j < n; j += 2 * i)
+			composite[j / 16] |= (uint8_t)(1u << j / 2 % 8);
 	}
 	return count;
 }
 
-/* The number in the event: the bare event, "n=..." of a query, or the posted body. */
-static unsigned long number_in(const char *event)
+static bool serve_one(int fd)
 {
-	const char *p = strstr(event, "\"rawQueryString\":\"n=");
+	static const char next[] = "GET " API "invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n";
+	char body[160], out[640];
+	const char *what = "response";
+	uint32_t n;
+	int len;
 
-	if (p)
-		return strtoul(p + 20, NULL, 10);
-	if ((p = strstr(event, "\"body\":\"")))
-		return strtoul(p + 8, NULL, 10);
-	if ((p = strstr(event, "\"n\":")))
-		return strtoul(p + 4, NULL, 10);
-	return strtoul(event, NULL, 10);
+	if (!send_all(fd, next, sizeof(next) - 1) || receive(fd, &msg) != 200)
+		return false;
+	if (find_n(msg.body, &n)) {
+		snprintf(body, sizeof(body), "{\"n\":%u,\"primes\":%u}", n, count_below(n));
+	} else {
+		what = "error";
+		snprintf(body, sizeof(body),
+			 "{\"errorType\":\"BadEvent\",\"errorMessage\":\"n must be a number up to %u\"}", MAX_N);
+	}
+	len = snprintf(out, sizeof(out),
+		       "POST " API "invocation/%s/%s HTTP/1.1\r\nHost: runtime\r\n"
+		       "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		       msg.id, what, strlen(body), body);
+	return send_all(fd, out, (size_t)len) && receive(fd, &msg) == 202;
 }
 
 int main(void)
 {
-	const char *api = getenv("AWS_LAMBDA_RUNTIME_API");
-	struct sockaddr_in sa = {.sin_family = AF_INET};
-	const char *colon = api ? strchr(api, ':') : NULL;
-	char host[64], id[129], answer[256], head[512];
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	const char *address = getenv("AWS_LAMBDA_RUNTIME_API");
+	int fd = address ? dial(address) : -1;
 
-	if (!colon) {
-		fputs("AWS_LAMBDA_RUNTIME_API is not set: this program runs as a Lambda bootstrap\n", stderr);
+	if (fd < 0) {
+		fprintf(stderr, "primes: no Runtime API at %s\n", address ? address : "AWS_LAMBDA_RUNTIME_API (unset)");
 		return 1;
 	}
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - api), api);
-	sa.sin_port = htons((unsigned short)atoi(colon + 1));
-	if (inet_pton(AF_INET, host, &sa.sin_addr) != 1 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-		die(api);
-	for (;;) {
-		const char *next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n";
-		unsigned long n;
-		int len;
-
-		send_all(fd, next, strlen(next));
-		id[0] = '\0';
-		n = number_in(read_answer(fd, id, sizeof(id)));
-		if (n < 1 || n > MAX_N)
-			len = snprintf(answer, sizeof(answer),
-				       "{\"statusCode\": 400, \"body\": \"n must be 1 to %u\\n\"}", MAX_N);
-		else
-			len = snprintf(answer, sizeof(answer), "{\"n\": %lu, \"primes\": %u}", n,
-				       count_primes((unsigned)n));
-		snprintf(head, sizeof(head),
-			 "POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\nHost: runtime\r\n"
-			 "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-			 id, len);
-		send_all(fd, head, strlen(head));
-		send_all(fd, answer, (size_t)len);
-		read_answer(fd, NULL, 0);
-	}
+	count_below(1000); /* touches what the first call needs */
+	while (serve_one(fd))
+		;
+	return 1;
 }

@@ -1,0 +1,74 @@
+/* The session with the host (guestwire over vsock), and the one event loop of PID 1.
+ *
+ *   BOOTED --START--> INIT --first next--> READY --INVOKE--> RUNNING --answer/error--> DONE
+ *                      +--error--> FAILED    (TRIM, RESUME: any number of times in READY)
+ *
+ * The snapshot is taken in READY, while the loop waits. BYE ends it in every state. A session that
+ * breaks in READY (a snapshot without its streams) is made anew; in INIT, RUNNING or later there is
+ * nobody left to work for, and the machine ends. The host's frames are checked all the same. */
+#ifndef GUEST_INIT_AGENT_H
+#define GUEST_INIT_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/guestwire.h"
+#include "guest-init/bootstrap.h"
+#include "guest-init/logs.h"
+#include "guest-init/reap.h"
+#include "guest-init/resume.h"
+#include "guest-init/runtime_api.h"
+
+/* Queue to the host. Producers stop at half of it, so that the output drained at the end of an
+ * invocation (two pipes), the last piece of an answer and an error always fit. */
+#define AGENT_QUEUE (512u * 1024)
+#define AGENT_RX    (GW_HEADER_LEN + GW_MAX_FRAME + 4096u)
+
+enum agent_state { AGENT_BOOTED, AGENT_INIT, AGENT_READY, AGENT_RUNNING, AGENT_DONE, AGENT_FAILED };
+
+struct agent_conf {
+	int session_fd;   /* a connected stream socket, or -1: connect to the host by vsock */
+	uint16_t api_port; /* of the Runtime API */
+	const struct bootstrap_conf *bootstrap;
+	bool guest;       /* this is a guest: set clock, entropy, names, trim memory */
+};
+
+struct agent {
+	struct agent_conf conf;
+	enum agent_state state;
+	int epfd;
+	int session; /* -1 while not connected */
+	bool session_out; /* waiting for EPOLLOUT */
+	bool lost;
+	bool bye;
+	bool held; /* rx starts with an INVOKE whose event is still needed */
+	pid_t pid; /* runtime, 0: none */
+	bool dead;
+	int status;
+	uint64_t started_ns, init_deadline_ns; /* monotonic; deadline 0: none */
+	struct resume resume;
+	struct reap reap;
+	size_t rx_off, rx_len;
+	size_t tx_off, tx_len;
+	struct logs logs;
+	struct runtime_api api;
+	uint8_t rx[AGENT_RX];
+	uint8_t tx[AGENT_QUEUE];
+	uint8_t frame[GW_HEADER_LEN + GW_MAX_ERROR]; /* an ERROR being made */
+};
+
+/* Opens what the session needs (not the session). 0 or negative errno. */
+int agent_init(struct agent *a, const struct agent_conf *conf);
+
+/* Serves until the host says BYE (0), the session ends for good (-EPIPE), or the host broke the
+ * protocol (-EPROTO). */
+int agent_run(struct agent *a);
+
+/* Works on what has been received: rx[rx_off..rx_len). 0 or -EPROTO. Part of agent_run; on its own
+ * for tests. */
+int agent_input(struct agent *a);
+
+void agent_fini(struct agent *a);
+
+#endif

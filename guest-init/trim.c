@@ -1,0 +1,82 @@
+/* Memory before the snapshot: see trim.h. */
+#include "guest-init/trim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/log.h"
+#include "guest-init/mounts.h"
+
+#define CHUNK  (4u << 20)
+#define MARGIN (1u << 20)   /* left to the kernel while the rest is taken */
+#define MIN_FREE_KB "128"   /* the kernel's own reserve, lowered meanwhile */
+
+static uint64_t free_bytes(void)
+{
+	struct sysinfo si;
+
+	return sysinfo(&si) < 0 ? 0 : (uint64_t)si.freeram * si.mem_unit;
+}
+
+/* The kernel zeroes the pages it hands out; they go back as they are when the process ends. Done
+ * in a child that is the first to be killed, should memory run out after all. */
+static void child_take_all(void)
+{
+	mounts_write("/proc/self/oom_score_adj", "1000");
+	for (;;) {
+		uint64_t left = free_bytes();
+		size_t want = CHUNK;
+
+		if (left <= MARGIN)
+			break;
+		if (left - MARGIN < want)
+			want = (left - MARGIN) & ~(size_t)4095;
+		if (want == 0 || mmap(NULL, want, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) == MAP_FAILED)
+			break;
+	}
+	_exit(0);
+}
+
+static void zero_free_pages(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		child_take_all();
+	if (pid < 0) {
+		stk_warn("free memory not zeroed: %s", strerror(errno));
+		return;
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+uint64_t trim_memory(void)
+{
+	static const char min_free[] = "/proc/sys/vm/min_free_kbytes";
+	char saved[24] = "";
+	stk_autofd fd = open(min_free, O_RDONLY | O_CLOEXEC);
+	struct sysinfo si;
+
+	if (fd >= 0 && read(fd, saved, sizeof(saved) - 1) < 0)
+		saved[0] = '\0';
+	sync();
+	/* File caches stay: clones share these pages, and would otherwise each read and decompress
+	 * again what their first call touches. */
+	mounts_write("/proc/sys/vm/compact_memory", "1");
+	mounts_write(min_free, MIN_FREE_KB);
+	zero_free_pages();
+	if (saved[0])
+		mounts_write(min_free, saved);
+	if (sysinfo(&si) < 0)
+		return 0;
+	return ((uint64_t)si.totalram - si.freeram) * si.mem_unit;
+}

@@ -1,0 +1,9 @@
+#!/bin/sh
+# tests/functions/build.sh OUTDIR: makes OUTDIR/{probe,echo}, ready to deploy.
+set -eu
+here=$(dirname "$(readlink -f "$0")")
+out=${1:?usage: tests/functions/build.sh OUTDIR}
+mkdir -p "$out/probe" "$out/echo"
+cp "$here/probe/app.py" "$here/probe/function.json" "$out/probe/"
+cp "$here/echo/function.json" "$out/echo/"
+${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -O2 -static -s -o "$out/echo/bootstrap" "$here/echo/bootstrap.c"

@@ -1,0 +1,550 @@
+/* Whole sessions with the agent: it runs in a process of its own on a socket pair in place of
+ * vsock, and starts a real runtime (the image's Python client with the probe function, or sh). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "guest-init/agent.h"
+
+#define ID "req-1"
+
+static struct agent agent;
+static char script[256]; /* a bootstrap written by a test */
+
+static struct {
+	int fd;
+	pid_t pid;
+	uint16_t port;
+	char logs[2u << 20]; /* both descriptors, in order */
+	size_t logs_len;
+	char body[8u << 20]; /* RESPONSE bytes */
+	size_t body_len;
+	unsigned chunks;
+	struct gw_header h; /* last frame */
+	uint8_t frame[GW_MAX_FRAME];
+} s;
+
+/* A port nobody listens on just now. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	close(fd);
+	return ntohs(sin.sin_port);
+}
+
+/* Starts the agent in a process of its own. */
+static void open_session(const char *bootstrap)
+{
+	int pair[2];
+
+	memset(&s, 0, sizeof(s));
+	s.port = free_port();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	s.fd = pair[0];
+	s.pid = fork();
+	assert_true(s.pid >= 0);
+	if (s.pid == 0) {
+		const char *paths[] = {"/nonexistent/bootstrap", bootstrap, NULL};
+		struct bootstrap_conf boot = {.paths = paths, .task_dir = "/"};
+		struct agent_conf conf = {
+			.session_fd = pair[1], .api_port = s.port, .bootstrap = &boot};
+		int rc;
+
+		close(pair[0]);
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+		rc = agent_init(&agent, &conf);
+		if (rc == 0)
+			rc = agent_run(&agent);
+		if (agent.pid > 0 && !agent.dead)
+			kill(-agent.pid, SIGKILL);
+		agent_fini(&agent);
+		_exit(rc == 0 ? 0 : rc == -EPROTO ? 3 : rc == -EPIPE ? 4 : 5);
+	}
+	close(pair[1]);
+}
+
+/* Waits for the agent's end; its exit status. */
+static int end_session(void)
+{
+	uint64_t deadline = stk_now_ns() + 10 * STK_NS_PER_S;
+	int status;
+
+	while (waitpid(s.pid, &status, WNOHANG) == 0) {
+		struct timespec ts = {0, 1000000};
+
+		if (stk_now_ns() > deadline) {
+			kill(s.pid, SIGKILL);
+			fail_msg("the agent does not end");
+		}
+		nanosleep(&ts, NULL);
+	}
+	close(s.fd);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void receive_exact(void *buf, size_t len)
+{
+	uint64_t deadline = stk_now_ns() + 20 * STK_NS_PER_S;
+	uint8_t *p = buf;
+
+	while (len) {
+		struct pollfd pfd = {.fd = s.fd, .events = POLLIN};
+		ssize_t n;
+
+		if (stk_now_ns() > deadline)
+			fail_msg("no frame within 20 s");
+		if (poll(&pfd, 1, 100) <= 0)
+			continue;
+		n = read(s.fd, p, len);
+		if (n <= 0)
+			fail_msg("the agent closed the session");
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+/* Next frame that is neither LOG nor a part of the answer before its last; those are collected. */
+static unsigned receive(void)
+{
+	for (;;) {
+		uint8_t head[GW_HEADER_LEN];
+
+		receive_exact(head, sizeof(head));
+		assert_int_equal(gw_header_decode(head, &s.h), 0);
+		receive_exact(s.frame, s.h.length);
+		if (s.h.type == GW_LOG) {
+			assert_true(s.h.length >= 1 && (s.frame[0] == 1 || s.frame[0] == 2));
+			assert_true(s.logs_len + s.h.length < sizeof(s.logs));
+			memcpy(s.logs + s.logs_len, s.frame + 1, s.h.length - 1);
+			s.logs_len += s.h.length - 1;
+		} else if (s.h.type == GW_RESPONSE) {
+			memcpy(s.body + s.body_len, s.frame, s.h.length);
+			s.body_len += s.h.length;
+			s.chunks++;
+			if (s.h.flags & GW_F_FIN)
+				return GW_RESPONSE;
+		} else {
+			return s.h.type;
+		}
+	}
+}
+
+static void transmit(const uint8_t *buf, int len)
+{
+	assert_true(len > 0);
+	assert_int_equal(stk_write_full(s.fd, buf, (size_t)len), 0);
+}
+
+static void send_start(const char *handler, uint32_t timeout_ms)
+{
+	static uint8_t buf[GW_HEADER_LEN + 65536];
+	struct gw_start start = {.wall_ns = stk_wall_ns(), .init_timeout_ms = timeout_ms};
+	const char *src = getenv("STOKER_SRC") ? getenv("STOKER_SRC") : ".";
+	char cwd[1024], root[2048], task[2100], api[64];
+
+	snprintf(root, sizeof(root), "%s%s%s", src[0] == '/' ? "" : getcwd(cwd, sizeof(cwd)),
+		 src[0] == '/' ? "" : "/", src);
+	snprintf(task, sizeof(task), "%s/tests/functions/probe", root);
+	snprintf(api, sizeof(api), "127.0.0.1:%u", s.port);
+	gw_kv_add(start.kv, &start.kv_count, "STOKER_SRC", root);
+	gw_kv_add(start.kv, &start.kv_count, "LAMBDA_TASK_ROOT", task);
+	gw_kv_add(start.kv, &start.kv_count, "AWS_LAMBDA_RUNTIME_API", api);
+	gw_kv_add(start.kv, &start.kv_count, "AWS_LAMBDA_FUNCTION_NAME", "probe");
+	gw_kv_add(start.kv, &start.kv_count, "_HANDLER", handler);
+	gw_kv_add(start.kv, &start.kv_count, "PATH", "/usr/bin:/bin");
+	gw_kv_add(start.kv, &start.kv_count, ".hostname", "must-not-be-in-env");
+	transmit(buf, gw_start_encode(buf, sizeof(buf), &start));
+}
+
+static void send_event(const char *event, size_t len)
+{
+	static uint8_t buf[65536];
+	struct gw_invoke inv = {.deadline_ms = stk_wall_ns() / STK_NS_PER_MS + 3000,
+				.wall_ns = stk_wall_ns(),
+				.request_id = ID,
+				.request_id_len = sizeof(ID) - 1,
+				.event = (const uint8_t *)event,
+				.event_len = (uint32_t)len};
+
+	gw_kv_add(inv.kv, &inv.kv_count, "lambda-runtime-invoked-function-arn", "arn:probe");
+	transmit(buf, gw_invoke_encode(buf, sizeof(buf), &inv));
+	assert_int_equal(stk_write_full(s.fd, event, len), 0);
+}
+
+static void send_empty(enum gw_type type)
+{
+	uint8_t buf[GW_HEADER_LEN];
+
+	transmit(buf, gw_empty_encode(buf, sizeof(buf), type));
+}
+
+static void expect_hello(void)
+{
+	uint8_t state;
+
+	assert_int_equal(receive(), GW_HELLO);
+	assert_int_equal(gw_hello_decode(s.frame, s.h.length, &state), 0);
+	assert_int_equal(state, 0);
+}
+
+static const char *python_bootstrap(void)
+{
+	static char path[1200], full[PATH_MAX];
+	const char *src = getenv("STOKER_SRC") ? getenv("STOKER_SRC") : ".";
+
+	snprintf(path, sizeof(path), "%s/tests/unit/guest-init/bootstrap", src);
+	return realpath(path, full);
+}
+
+/* Session up to READY with the probe function. */
+static void ready(void)
+{
+	uint64_t init_ns;
+
+	open_session(python_bootstrap());
+	expect_hello();
+	send_start("app.handler", 20000);
+	assert_int_equal(receive(), GW_READY);
+	assert_int_equal(gw_u64_decode(s.frame, s.h.length, &init_ns), 0);
+	assert_in_range(init_ns, 1000000, 20 * STK_NS_PER_S);
+}
+
+static void call(const char *event)
+{
+	send_event(event, strlen(event));
+}
+
+static void expect_response(const char *json)
+{
+	assert_int_equal(receive(), GW_RESPONSE);
+	s.body[s.body_len] = '\0';
+	assert_string_equal(s.body, json);
+	assert_int_equal(s.h.stream, 1);
+}
+
+static void expect_error(unsigned kind, int detail, const char *part)
+{
+	struct gw_error e;
+	char body[65536 + 1];
+
+	assert_int_equal(receive(), GW_ERROR);
+	assert_int_equal(gw_error_decode(s.frame, s.h.length, &e), 0);
+	memcpy(body, e.body, e.body_len);
+	body[e.body_len] = '\0';
+	assert_int_equal(e.kind, kind);
+	assert_int_equal(e.detail, detail);
+	if (part && !strstr(body, part))
+		fail_msg("%s is not in %s", part, body);
+}
+
+static bool logged(const char *text)
+{
+	s.logs[s.logs_len] = '\0';
+	return strstr(s.logs, text);
+}
+
+static void bye(void)
+{
+	send_empty(GW_BYE);
+	assert_int_equal(end_session(), 0);
+}
+
+static void test_answer(void **state)
+{
+	ready();
+	call("{\"do\": \"echo\", \"value\": {\"\xc3\xa4\": [1, 2.5, null, true]}}");
+	expect_response("{\"\xc3\xa4\": [1, 2.5, null, true]}");
+	assert_int_equal(s.chunks, 1);
+	bye();
+}
+
+static void test_trim_resume_invoke(void **state)
+{
+	uint8_t buf[256];
+	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .hostname = "clone-1", .hostname_len = 7};
+	uint64_t used;
+
+	ready();
+	send_empty(GW_TRIM);
+	assert_int_equal(receive(), GW_TRIMMED);
+	assert_int_equal(gw_u64_decode(s.frame, s.h.length, &used), 0);
+	for (int i = 0; i < 2; i++) {
+		transmit(buf, gw_resume_encode(buf, sizeof(buf), &resume));
+		assert_int_equal(receive(), GW_RESUMED);
+	}
+	call("{\"do\": \"count\"}");
+	assert_int_equal(receive(), GW_RESPONSE);
+	bye();
+}
+
+static void test_environment(void **state)
+{
+	ready();
+	call("{\"do\": \"environment\"}");
+	assert_int_equal(receive(), GW_RESPONSE);
+	s.body[s.body_len] = '\0';
+	assert_non_null(strstr(s.body, "\"AWS_LAMBDA_FUNCTION_NAME\": \"probe\""));
+	assert_non_null(strstr(s.body, "\"aws_request_id\": \"" ID "\""));
+	assert_non_null(strstr(s.body, "\"invoked_function_arn\": \"arn:probe\""));
+	assert_null(strstr(s.body, "must-not-be-in-env"));
+	bye();
+}
+
+static void test_large_both_ways(void **state)
+{
+	static char event[5u << 20];
+	int n = sprintf(event, "{\"do\": \"size\", \"value\": \"");
+
+	memset(event + n, 'v', sizeof(event) - 100);
+	memcpy(event + n + sizeof(event) - 100, "\"}", 2);
+	ready();
+	send_event(event, (size_t)n + sizeof(event) - 98);
+	expect_response("{\"length\": 5242780}");
+	bye();
+	ready();
+	call("{\"do\": \"big\", \"size\": 6291556}");
+	assert_int_equal(receive(), GW_RESPONSE);
+	assert_int_equal(s.body_len, 6291556);
+	bye();
+	ready();
+	call("{\"do\": \"big\", \"size\": 6291557}");
+	expect_error(GW_ERR_TOO_LARGE, 0, NULL);
+	bye();
+}
+
+static void test_logs_come_before_the_end(void **state)
+{
+	ready();
+	call("{\"do\": \"log\", \"lines\": 300, \"line\": \"a line of output\", \"err\": \"the last words\"}");
+	expect_response("{\"lines\": 300}");
+	assert_true(logged("a line of output\na line of output\n"));
+	assert_true(logged("the last words\n"));
+	assert_int_equal(s.logs_len, 300 * 17 + 15);
+	bye();
+}
+
+static void test_function_error(void **state)
+{
+	ready();
+	call("{\"do\": \"raise\", \"message\": \"no \\\"such\\\" thing\"}");
+	expect_error(GW_ERR_FUNCTION, 0, "\"errorMessage\": \"no \\\"such\\\" thing\", \"errorType\": \"ValueError\"");
+	assert_true(logged("[ERROR] ValueError: no \"such\" thing"));
+	bye();
+	ready();
+	call("{\"do\": \"unserialisable\"}");
+	expect_error(GW_ERR_FUNCTION, 0, "Runtime.MarshalError");
+	bye();
+	ready();
+	call("{not json");
+	expect_error(GW_ERR_FUNCTION, 0, "Runtime.UnmarshalError");
+	bye();
+}
+
+static void test_death_in_the_call(void **state)
+{
+	ready();
+	call("{\"do\": \"exit\", \"status\": 7}");
+	expect_error(GW_ERR_EXIT, 7, NULL);
+	bye();
+	ready();
+	call("{\"do\": \"sysexit\", \"status\": 0}");
+	expect_error(GW_ERR_EXIT, 0, NULL);
+	bye();
+	ready();
+	call("{\"do\": \"signal\", \"signal\": \"SIGSEGV\"}");
+	expect_error(GW_ERR_SIGNAL, SIGSEGV, NULL);
+	bye();
+}
+
+static void test_init_errors(void **state)
+{
+	static const struct {
+		const char *handler, *part;
+	} cases[] = {
+		{"nosuch.handler", "\"errorType\": \"Runtime.ImportModuleError\""},
+		{"app.nosuch", "\"errorType\": \"Runtime.HandlerNotFound\""},
+		{"app", "\"errorType\": \"Runtime.MalformedHandlerName\""},
+	};
+
+	for (unsigned i = 0; i < 3; i++) {
+		open_session(python_bootstrap());
+		expect_hello();
+		send_start(cases[i].handler, 20000);
+		expect_error(GW_ERR_INIT, 0, cases[i].part);
+		assert_int_equal(s.h.stream, 0);
+		bye();
+	}
+}
+
+/* A bootstrap in sh. */
+static const char *sh(const char *text)
+{
+	char all[1024];
+	int n = snprintf(all, sizeof(all), "#!/bin/sh\n%s\n", text);
+
+	assert_int_equal(stk_write_file_atomic(script, all, (size_t)n, 0755), 0);
+	return script;
+}
+
+static void start_sh(const char *text, uint32_t timeout_ms)
+{
+	open_session(sh(text));
+	expect_hello();
+	send_start("x", timeout_ms);
+}
+
+static void test_death_in_init(void **state)
+{
+	start_sh("echo starting; echo trouble >&2; exit 3", 0);
+	expect_error(GW_ERR_EXIT, 3, NULL);
+	assert_true(logged("starting\n"));
+	assert_true(logged("trouble\n"));
+	bye();
+	start_sh("kill -ABRT $$", 0);
+	expect_error(GW_ERR_SIGNAL, SIGABRT, NULL);
+	bye();
+}
+
+static void test_init_timeout(void **state)
+{
+	uint64_t t0;
+
+	t0 = stk_now_ns();
+	start_sh("echo waiting; sleep 100", 300);
+	expect_error(GW_ERR_INIT_TIMEOUT, 0, NULL);
+	assert_in_range(stk_now_ns() - t0, 300 * STK_NS_PER_MS, 5 * STK_NS_PER_S);
+	assert_true(logged("waiting"));
+	bye();
+}
+
+static void test_no_bootstrap(void **state)
+{
+	open_session("/nonexistent/too");
+	expect_hello();
+	send_start("x", 0);
+	expect_error(GW_ERR_ENTRYPOINT, ENOENT, "/nonexistent/too");
+	bye();
+	sh("exit 0");
+	assert_int_equal(chmod(script, 0644), 0);
+	open_session(script);
+	expect_hello();
+	send_start("x", 0);
+	expect_error(GW_ERR_ENTRYPOINT, EACCES, "ermission");
+	bye();
+	assert_int_equal(stk_write_file_atomic(script, "\x7f" "ELFbad", 7, 0755), 0);
+	open_session(script);
+	expect_hello();
+	send_start("x", 0);
+	expect_error(GW_ERR_ENTRYPOINT, ENOEXEC, "Exec format");
+	bye();
+}
+
+/* More output than the host should get: cut, and said so; the function lives. */
+static void test_flood_of_output(void **state)
+{
+	ready();
+	call("{\"do\": \"log\", \"lines\": 1, \"line\": \"short\"}");
+	expect_response("{\"lines\": 1}");
+	bye();
+	start_sh("head -c 20000000 /dev/zero | tr '\\0' x; exit 5", 20000);
+	/* receive() collects at most 2 MiB, so count here */
+	for (;;) {
+		uint8_t head[GW_HEADER_LEN];
+
+		receive_exact(head, sizeof(head));
+		assert_int_equal(gw_header_decode(head, &s.h), 0);
+		receive_exact(s.frame, s.h.length);
+		if (s.h.type != GW_LOG)
+			break;
+		s.body_len += s.h.length - 1;
+		if (memmem(s.frame, s.h.length, "bytes of output dropped", 23))
+			s.chunks++;
+	}
+	assert_int_equal(s.h.type, GW_ERROR);
+	assert_true(s.chunks >= 1);
+	assert_in_range(s.body_len, LOGS_BURST, 19000000);
+	bye();
+}
+
+static void test_host_breaks_the_rules(void **state)
+{
+	uint8_t junk[GW_HEADER_LEN] = "this is no frame...";
+
+	open_session(script);
+	expect_hello();
+	transmit(junk, sizeof(junk));
+	assert_int_equal(end_session(), 3);
+
+	open_session(script);
+	expect_hello();
+	send_empty(GW_TRIM); /* before START */
+	assert_int_equal(end_session(), 3);
+
+	ready();
+	send_start("app.handler", 0); /* twice */
+	assert_int_equal(end_session(), 3);
+}
+
+static void test_host_goes_away(void **state)
+{
+	ready();
+	call("{\"do\": \"sleep\", \"seconds\": 60}");
+	assert_int_equal(shutdown(s.fd, SHUT_RDWR), 0);
+	assert_int_equal(end_session(), 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_trim_resume_invoke),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_large_both_ways),
+		cmocka_unit_test(test_logs_come_before_the_end),
+		cmocka_unit_test(test_function_error),
+		cmocka_unit_test(test_death_in_the_call),
+		cmocka_unit_test(test_init_errors),
+		cmocka_unit_test(test_death_in_init),
+		cmocka_unit_test(test_init_timeout),
+		cmocka_unit_test(test_no_bootstrap),
+		cmocka_unit_test(test_flood_of_output),
+		cmocka_unit_test(test_host_breaks_the_rules),
+		cmocka_unit_test(test_host_goes_away),
+	};
+	char dir[] = "/tmp/stoker-test-agent-XXXXXX";
+	int rc;
+
+	if (!mkdtemp(dir))
+		return 1;
+	snprintf(script, sizeof(script), "%s/bootstrap", dir);
+	signal(SIGPIPE, SIG_IGN);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(script);
+	rmdir(dir);
+	return rc;
+}
