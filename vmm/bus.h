@@ -26,8 +26,10 @@ struct bus {
 	unsigned count;
 };
 
-/* 0, -ENOSPC, or -EEXIST when ranges would overlap. */
+/* 0, -ENOSPC, -EEXIST when ranges would overlap, -EINVAL for an empty or wrapping range. */
 int bus_add(struct bus *bus, uint64_t start, uint64_t len, const struct bus_ops *ops, void *ctx);
+/* Whether a device answers there: lets a vCPU leave the lock alone when none does. */
+bool bus_claims(const struct bus *bus, uint64_t addr, unsigned len);
 /* Reads of nothing give 0xff bytes; writes to nothing are dropped. An access that straddles a
  * range's end counts as nothing. */
 void bus_read(const struct bus *bus, uint64_t addr, uint8_t *data, unsigned len);

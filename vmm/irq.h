@@ -21,5 +21,10 @@ void irq_line_fini(struct irq_line *line);
 /* An eventfd (non-blocking) signalled when the guest writes `value` (4 bytes) to `addr`, without
  * leaving the kernel. kvm_vm_fd < 0: only the eventfd. */
 int irq_doorbell_open(int kvm_vm_fd, gpa_t addr, uint32_t value, int *ret_fd, struct stk_err *err);
+/* An eventfd (non-blocking) as a doorbell that nothing rings yet. */
+int irq_doorbell_new(int *ret_fd, struct stk_err *err);
+/* From now on it is signalled by guest writes of any value (4 bytes) to `addr`. KVM waits for a grace
+ * period here (milliseconds); kvm_vm_fd < 0: nothing. */
+int irq_doorbell_bind(int kvm_vm_fd, gpa_t addr, int fd, struct stk_err *err);
 
 #endif

@@ -29,7 +29,7 @@ struct vm_load_opts {
 	const char *memory_path;
 	struct { const char *drive_id, *path; } drive[VMCONFIG_MAX_DRIVES];
 	unsigned drive_count;
-	const char *uds_path; /* NULL: as saved */
+	const char *uds_path; /* NULL: as saved; "": none, only the streams of --vsock-fd */
 	bool resume;
 };
 

@@ -12,6 +12,8 @@
 #define VMCONFIG_MAX_DRIVES  8
 #define VMCONFIG_MAX_VCPUS   32
 #define VMCONFIG_ID_MAX      64
+#define VMCONFIG_MIN_MEM_MIB 16u
+#define VMCONFIG_MAX_MEM_MIB 65536u
 
 struct vmconfig_drive {
 	char id[VMCONFIG_ID_MAX + 1];
@@ -41,6 +43,8 @@ struct vmconfig {
 };
 
 void vmconfig_init(struct vmconfig *cfg); /* 1 vCPU, 128 MiB, nothing else */
+/* What a restored machine must satisfy as well: all but the boot source. */
+int vmconfig_check_machine(const struct vmconfig *cfg, struct stk_err *err);
 /* Whole-configuration checks before start (kernel given, one root drive at most, ...). */
 int vmconfig_check(const struct vmconfig *cfg, struct stk_err *err);
 

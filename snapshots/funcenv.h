@@ -1,0 +1,44 @@
+/* The environment a function's runtime starts with, as the kv list of a START frame. Shared by
+ * stoker-snapshot (init phase before a snapshot) and stokerd (cold boot), so that both are equal. */
+#ifndef SNAPSHOTS_FUNCENV_H
+#define SNAPSHOTS_FUNCENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/err.h"
+#include "common/base/guestwire.h"
+
+#define SNAP_FUNCENV_MAX 4096u /* bytes of the function's own environment, Lambda's limit */
+#define SNAP_FUNCENV_BUF 512u  /* room snap_funcenv_build needs beside the caller's strings */
+
+/* Kernel command line of a function's guest; the monitor appends its devices. */
+#define SNAP_BOOT_ARGS                                                                             \
+	"console=ttyS0 quiet loglevel=1 reboot=k panic=-1 nomodule tsc=reliable no_timer_check "   \
+	"random.trust_cpu=on 8250.nr_uarts=1"
+
+/* RAM of the machine beside the function's own memory: kernel, agent, page tables. The agent holds
+ * the function to its memory with a cgroup, so that running out ends the function, not the guest. */
+#define SNAP_GUEST_OVERHEAD_MIB 24u
+
+struct snap_funcenv_spec {
+	const char *name;    /* of the function */
+	const char *version; /* "1", "$LATEST" */
+	const char *handler;
+	const char *runtime; /* "python3"; NULL or "" when not known */
+	const char *region;  /* NULL: us-east-1 */
+	unsigned memory_mib;
+	const char *own; /* the function's own: NUL-separated NAME=VALUE, the last NUL may be missing */
+	size_t own_len;  /* 0: none */
+};
+
+/* Whether a function may not set this name (it is the host's, or the agent's). */
+bool snap_funcenv_reserved(const char *name, size_t len);
+
+/* Fills kv (GW_MAX_KV entries) and *count. The pairs point into the spec's strings and into buf
+ * (cap >= SNAP_FUNCENV_BUF), which must live as long as kv is used. The function's own pairs replace
+ * the host's where they may. -EINVAL, -E2BIG with text that names the variable, never its value. */
+int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_funcenv_spec *spec, char *buf,
+		       size_t cap, struct stk_err *err);
+
+#endif

@@ -1,0 +1,147 @@
+/* What a function finds in its environment. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "snapshots/funcenv.h"
+
+static struct gw_kv kv[GW_MAX_KV];
+static unsigned count;
+static char buf[SNAP_FUNCENV_BUF];
+static struct stk_err err;
+
+static int build(const char *own, size_t own_len, const char *runtime)
+{
+	const struct snap_funcenv_spec spec = {
+		.name = "hello", .version = "7", .handler = "app.handler", .runtime = runtime,
+		.memory_mib = 256, .own = own, .own_len = own_len,
+	};
+
+	memset(&err, 0, sizeof(err));
+	count = 99;
+	return snap_funcenv_build(kv, &count, &spec, buf, sizeof(buf), &err);
+}
+
+/* Value as a string, NULL when not there; a name is never there twice. */
+static const char *value(const char *key)
+{
+	static char text[512];
+	const char *found = NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (kv[i].key_len != strlen(key) || memcmp(kv[i].key, key, kv[i].key_len) != 0)
+			continue;
+		assert_null(found);
+		snprintf(text, sizeof(text), "%.*s", (int)kv[i].value_len, kv[i].value);
+		found = text;
+	}
+	return found;
+}
+
+static void test_hosts_own(void **state)
+{
+	assert_int_equal(build(NULL, 0, "python3"), 0);
+	assert_string_equal(value("_HANDLER"), "app.handler");
+	assert_string_equal(value("AWS_LAMBDA_FUNCTION_NAME"), "hello");
+	assert_string_equal(value("AWS_LAMBDA_FUNCTION_VERSION"), "7");
+	assert_string_equal(value("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), "256");
+	assert_string_equal(value(".memory_mib"), "256");
+	assert_string_equal(value("AWS_LAMBDA_RUNTIME_API"), "127.0.0.1:9001");
+	assert_string_equal(value("AWS_LAMBDA_INITIALIZATION_TYPE"), "on-demand");
+	assert_string_equal(value("AWS_LAMBDA_LOG_GROUP_NAME"), "/aws/lambda/hello");
+	assert_string_equal(value("AWS_EXECUTION_ENV"), "AWS_Lambda_python3");
+	assert_string_equal(value("LAMBDA_TASK_ROOT"), "/var/task");
+	assert_string_equal(value("TZ"), ":UTC");
+	assert_int_equal(build(NULL, 0, "provided"), 0);
+	assert_null(value("AWS_EXECUTION_ENV"));
+	assert_int_equal(build(NULL, 0, NULL), 0);
+	assert_null(value("AWS_EXECUTION_ENV"));
+}
+
+static void test_functions_own(void **state)
+{
+	static const char own[] = "GREETING=hi=there\0EMPTY=\0PATH=/opt/only\0AWS_ACCESS_KEY_ID=k";
+
+	assert_int_equal(build(own, sizeof(own), "python3"), 0); /* with the last NUL */
+	assert_string_equal(value("GREETING"), "hi=there");
+	assert_string_equal(value("EMPTY"), "");
+	assert_string_equal(value("PATH"), "/opt/only");
+	assert_string_equal(value("AWS_ACCESS_KEY_ID"), "k");
+	assert_int_equal(build(own, sizeof(own) - 1, "python3"), 0); /* and without */
+	assert_string_equal(value("AWS_ACCESS_KEY_ID"), "k");
+}
+
+static void refused(const char *own, int code, const char *message)
+{
+	assert_int_equal(build(own, strlen(own), "python3"), code);
+	assert_int_equal(count, 99); /* untouched */
+	if (!strstr(err.text, message))
+		fail_msg("\"%s\" does not say \"%s\"", err.text, message);
+	assert_null(strstr(err.text, "secret"));
+}
+
+static void test_refusals(void **state)
+{
+	static const char twice[] = "AB=secret\0AB=secret";
+
+	refused("AWS_LAMBDA_FUNCTION_NAME=secret", -EINVAL, "AWS_LAMBDA_FUNCTION_NAME is set by the host");
+	refused("_HANDLER=secret", -EINVAL, "_HANDLER is set by the host");
+	refused("AWS_REGION=secret", -EINVAL, "AWS_REGION is set by the host");
+	refused(".hostname=secret", -EINVAL, ".hostname is set by the host");
+	refused("secret", -EINVAL, "expected NAME=VALUE");
+	refused("=secret", -EINVAL, "expected NAME=VALUE");
+	refused("A=secret", -EINVAL, "expected NAME=VALUE");
+	refused("A-B=secret", -EINVAL, "expected NAME=VALUE");
+	assert_int_equal(build(twice, sizeof(twice), "python3"), -EINVAL);
+	assert_non_null(strstr(err.text, "AB is given twice"));
+	assert_int_equal(build("AWS_LAMBDA_EXEC_WRAPPER=/opt/w", 30, "python3"), 0);
+	assert_string_equal(value("AWS_LAMBDA_EXEC_WRAPPER"), "/opt/w");
+}
+
+static void test_limits(void **state)
+{
+	static char own[SNAP_FUNCENV_MAX + 1];
+	size_t len = 0;
+
+	memset(own, 'x', sizeof(own));
+	memcpy(own, "BIG=", 4);
+	assert_int_equal(build(own, SNAP_FUNCENV_MAX, "python3"), 0);
+	assert_int_equal(build(own, SNAP_FUNCENV_MAX + 1, "python3"), -E2BIG);
+	for (unsigned i = 0; i < GW_MAX_KV; i++)
+		len += (size_t)sprintf(own + len, "V%u=", i) + 1;
+	assert_int_equal(build(own, len, "python3"), -E2BIG);
+	assert_non_null(strstr(err.text, "more than"));
+}
+
+/* The list fits into a START frame and comes out of it as it was. */
+static void test_through_a_frame(void **state)
+{
+	static struct gw_start in, out;
+	static uint8_t frame[65536 + GW_HEADER_LEN];
+	int n;
+
+	assert_int_equal(build("GREETING=hi", 11, "python3"), 0);
+	memcpy(in.kv, kv, sizeof(kv));
+	in.kv_count = count;
+	n = gw_start_encode(frame, sizeof(frame), &in);
+	assert_true(n > 0);
+	assert_int_equal(gw_start_decode(frame + GW_HEADER_LEN, (size_t)n - GW_HEADER_LEN, &out), 0);
+	assert_int_equal(out.kv_count, count);
+	memcpy(kv, out.kv, sizeof(kv));
+	assert_string_equal(value("GREETING"), "hi");
+	assert_string_equal(value("_HANDLER"), "app.handler");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hosts_own), cmocka_unit_test(test_functions_own),
+		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_through_a_frame),
+	};
+
+	unit_time_limit(30);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

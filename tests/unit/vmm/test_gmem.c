@@ -1,0 +1,94 @@
+/* Guest memory: which addresses are RAM, and that nothing outside it can be reached. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vmm/gmem.h"
+
+#define MIB (1ULL << 20)
+
+static void test_bounds(void **state)
+{
+	struct gmem m;
+
+	assert_int_equal(gmem_init_anon(&m, 16 * MIB, NULL), 0);
+	assert_ptr_equal(gmem_ptr(&m, gpa(0), 1), m.base);
+	assert_ptr_equal(gmem_ptr(&m, gpa(0), 16 * MIB), m.base);
+	assert_null(gmem_ptr(&m, gpa(0), 16 * MIB + 1));
+	assert_ptr_equal(gmem_ptr(&m, gpa(16 * MIB - 1), 1), m.base + 16 * MIB - 1);
+	assert_null(gmem_ptr(&m, gpa(16 * MIB - 1), 2));
+	assert_null(gmem_ptr(&m, gpa(16 * MIB), 0));
+	assert_non_null(gmem_ptr(&m, gpa(16 * MIB - 1), 0));
+	/* sums that would wrap */
+	assert_null(gmem_ptr(&m, gpa(UINT64_MAX), 1));
+	assert_null(gmem_ptr(&m, gpa(8), UINT64_MAX));
+	assert_null(gmem_ptr(&m, gpa(UINT64_MAX - 4), 8));
+	assert_true(gmem_offset(&m, gpa(4096)) == 4096);
+	assert_true(gmem_offset(&m, gpa(16 * MIB)) == UINT64_MAX);
+	gmem_fini(&m);
+	gmem_fini(&m);
+}
+
+static void test_hole(void **state)
+{
+	struct gmem m;
+	uint64_t low = GMEM_HOLE_START, high = 64 * MIB;
+
+	assert_int_equal(gmem_init_anon(&m, low + high, NULL), 0);
+	assert_true(gmem_low_size(&m) == low);
+	assert_non_null(gmem_ptr(&m, gpa(low - 8), 8));
+	assert_null(gmem_ptr(&m, gpa(low - 8), 9)); /* never across, although the mapping goes on */
+	assert_null(gmem_ptr(&m, gpa(low), 1));
+	assert_null(gmem_ptr(&m, gpa(GMEM_HOLE_END - 1), 1));
+	assert_ptr_equal(gmem_ptr(&m, gpa(GMEM_HOLE_END), high), m.base + low);
+	assert_null(gmem_ptr(&m, gpa(GMEM_HOLE_END), high + 1));
+	assert_null(gmem_ptr(&m, gpa(GMEM_HOLE_END + high), 0));
+	assert_true(gmem_offset(&m, gpa(GMEM_HOLE_END + 5)) == low + 5);
+	gmem_fini(&m);
+}
+
+static void test_sizes(void **state)
+{
+	struct stk_err err;
+	struct gmem m;
+
+	assert_int_equal(gmem_init_anon(&m, 0, &err), -EINVAL);
+	assert_int_equal(gmem_init_anon(&m, 4097, &err), -EINVAL);
+	assert_int_equal(gmem_init_anon(&m, UINT64_MAX - 4095, &err), -EINVAL);
+	assert_null(m.base);
+	gmem_fini(&m);
+}
+
+static void test_private_file(void **state)
+{
+	stk_autofd fd = memfd_create("t", MFD_CLOEXEC);
+	struct gmem a, b;
+	char byte = 'x';
+
+	assert_int_equal(ftruncate(fd, 2 * MIB), 0);
+	assert_int_equal(pwrite(fd, &byte, 1, 100), 1);
+	assert_int_equal(gmem_init_file(&a, fd, 2 * MIB, NULL), 0);
+	assert_int_equal(gmem_init_file(&b, fd, 2 * MIB, NULL), 0);
+	*(char *)gmem_ptr(&a, gpa(100), 1) = 'y';
+	assert_int_equal(*(char *)gmem_ptr(&b, gpa(100), 1), 'x'); /* clones do not see each other */
+	assert_int_equal(pread(fd, &byte, 1, 100), 1);
+	assert_int_equal(byte, 'x'); /* nor does the file change */
+	gmem_fini(&a);
+	gmem_fini(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_hole),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_private_file),
+	};
+
+	unit_time_limit(30);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

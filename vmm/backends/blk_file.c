@@ -1,0 +1,162 @@
+#include "vmm/backends/blk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "vmm/backends/iov.h"
+
+#define PAGE 4096ULL
+
+void blk_file_init(struct blk_file *b)
+{
+	*b = (struct blk_file){.fd = -1};
+}
+
+static int open_image(const char *path, int flags, int *ret_fd, uint64_t *ret_size,
+		      struct stk_err *err)
+{
+	stk_autofd fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return stk_err_sys(err, -errno, "disk image %s cannot be opened", path);
+	if (fstat(fd, &st) < 0)
+		return stk_err_sys(err, -errno, "disk image %s", path);
+	if (!S_ISREG(st.st_mode))
+		return stk_err_set(err, -EINVAL, "disk image %s is not a regular file", path);
+	if (st.st_size < (off_t)BLK_FILE_SECTOR)
+		return stk_err_set(err, -EINVAL, "disk image %s is smaller than one sector", path);
+	*ret_size = (uint64_t)st.st_size;
+	*ret_fd = stk_take_fd(&fd);
+	return 0;
+}
+
+int blk_file_open(struct blk_file *b, const char *path, bool read_only, struct stk_err *err)
+{
+	uint64_t size;
+	int fd, r;
+
+	r = open_image(path, read_only ? O_RDONLY : O_RDWR, &fd, &size, err);
+	if (r != 0)
+		return r;
+	*b = (struct blk_file){.fd = fd, .read_only = read_only, .sectors = size / BLK_FILE_SECTOR};
+	return 0;
+}
+
+static int map_private(struct blk_file *b, int fd, uint64_t off, uint64_t len, struct stk_err *err)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, (off_t)off);
+
+	if (p == MAP_FAILED)
+		return stk_err_sys(err, -errno, "mapping %llu bytes of a disk image",
+				   (unsigned long long)len);
+	b->map = p;
+	b->map_len = len;
+	b->map_off = off;
+	return 0;
+}
+
+int blk_file_open_cow(struct blk_file *b, const char *path, bool read_only, struct stk_err *err)
+{
+	stk_autofd fd = -1;
+	uint64_t size;
+	int r;
+
+	r = open_image(path, O_RDONLY, &fd, &size, err);
+	if (r != 0)
+		return r;
+	/* The rest of the last page lies behind the file's end, but in a page it has: zeros. */
+	r = map_private(b, fd, 0, (size + PAGE - 1) & ~(PAGE - 1), err);
+	if (r != 0)
+		return r;
+	b->read_only = read_only;
+	b->sectors = size / BLK_FILE_SECTOR;
+	return 0;
+}
+
+int blk_file_open_saved(struct blk_file *b, int fd, uint64_t offset, uint64_t len, uint64_t sectors,
+			bool read_only, struct stk_err *err)
+{
+	struct stat st;
+	int r;
+
+	/* Behind the end of the file a mapping would kill us with SIGBUS at the first touch. */
+	if (fstat(fd, &st) < 0)
+		return stk_err_sys(err, -errno, "snapshot memory file");
+	if (!len || (len & (PAGE - 1)) || (offset & (PAGE - 1)) || st.st_size < 0 ||
+	    offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset || !sectors ||
+	    sectors > len / BLK_FILE_SECTOR)
+		return stk_err_set(err, -EINVAL, "a drive's place in the snapshot's memory file is impossible "
+				   "(%llu bytes at %llu, file of %lld)", (unsigned long long)len,
+				   (unsigned long long)offset, (long long)st.st_size);
+	r = map_private(b, fd, offset, len, err);
+	if (r != 0)
+		return r;
+	b->read_only = read_only;
+	b->sectors = sectors;
+	return 0;
+}
+
+void blk_file_close(struct blk_file *b)
+{
+	if (b->fd >= 0)
+		close(b->fd);
+	if (b->map)
+		munmap(b->map, b->map_len);
+	blk_file_init(b);
+}
+
+static int transfer(int fd, uint64_t off, struct iovec *iov, unsigned n, bool write)
+{
+	while (n) {
+		ssize_t r = write ? pwritev(fd, iov, (int)n, (off_t)off)
+				  : preadv(fd, iov, (int)n, (off_t)off);
+
+		if (r < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (r == 0) /* the file became shorter under us */
+			return -EIO;
+		off += (uint64_t)r;
+		iov_skip(&iov, &n, (size_t)r);
+	}
+	return 0;
+}
+
+int blk_file_read(struct blk_file *b, uint64_t off, struct iovec *iov, unsigned n)
+{
+	if (!b->map)
+		return transfer(b->fd, off, iov, n, false);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(iov[i].iov_base, b->map + off, iov[i].iov_len);
+		off += iov[i].iov_len;
+	}
+	return 0;
+}
+
+int blk_file_write(struct blk_file *b, uint64_t off, struct iovec *iov, unsigned n)
+{
+	if (b->read_only)
+		return -EROFS;
+	if (!b->map)
+		return transfer(b->fd, off, iov, n, true);
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(b->map + off, iov[i].iov_base, iov[i].iov_len);
+		off += iov[i].iov_len;
+	}
+	return 0;
+}
+
+int blk_file_flush(struct blk_file *b)
+{
+	if (b->map || b->read_only)
+		return 0;
+	return fdatasync(b->fd) < 0 ? -errno : 0;
+}

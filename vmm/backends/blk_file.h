@@ -1,0 +1,40 @@
+/* A disk image: a regular file read and written in place, or a private copy-on-write mapping of it.
+ * The mapping starts as the image file (or, after a restore, as the drive's part of the snapshot's
+ * memory file); what the guest writes stays in this process. Main thread only. */
+#ifndef VMM_BACKENDS_BLK_FILE_H
+#define VMM_BACKENDS_BLK_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "common/base/err.h"
+
+#define BLK_FILE_SECTOR 512u
+
+struct blk_file {
+	int fd; /* -1 for a mapping */
+	bool read_only;
+	uint64_t sectors;
+	uint8_t *map; /* NULL when not copy-on-write */
+	uint64_t map_len; /* multiple of 4096 */
+	uint64_t map_off; /* where the mapping begins in the file it was made of */
+};
+
+/* Empty, good for blk_file_close. */
+void blk_file_init(struct blk_file *b);
+int blk_file_open(struct blk_file *b, const char *path, bool read_only, struct stk_err *err);
+int blk_file_open_cow(struct blk_file *b, const char *path, bool read_only, struct stk_err *err);
+/* As it was when the snapshot was taken: len bytes (multiple of 4096) of fd at offset, `sectors` of
+ * them the disk. fd stays the caller's. */
+int blk_file_open_saved(struct blk_file *b, int fd, uint64_t offset, uint64_t len, uint64_t sectors,
+			bool read_only, struct stk_err *err);
+void blk_file_close(struct blk_file *b);
+
+/* Whole lists at a byte offset the caller has checked against sectors. 0 or negative errno. The
+ * list is used up. */
+int blk_file_read(struct blk_file *b, uint64_t off, struct iovec *iov, unsigned n);
+int blk_file_write(struct blk_file *b, uint64_t off, struct iovec *iov, unsigned n);
+int blk_file_flush(struct blk_file *b);
+
+#endif

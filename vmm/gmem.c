@@ -1,0 +1,75 @@
+/* Guest memory: see gmem.h. */
+#include "vmm/gmem.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#define GMEM_PAGE 4096ULL
+
+static int gmem_map(struct gmem *m, uint64_t size, int flags, int fd, struct stk_err *err)
+{
+	void *p;
+
+	m->base = NULL;
+	m->size = 0;
+	if (size == 0 || size % GMEM_PAGE != 0 || size > (uint64_t)PTRDIFF_MAX)
+		return stk_err_set(err, -EINVAL, "guest memory of %llu bytes is not a whole number of pages",
+				   (unsigned long long)size);
+	p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | flags, fd, 0);
+	if (p == MAP_FAILED)
+		return stk_err_sys(err, -errno, "cannot map %llu MiB of guest memory",
+				   (unsigned long long)(size >> 20));
+	m->base = p;
+	m->size = size;
+	return 0;
+}
+
+int gmem_init_anon(struct gmem *m, uint64_t size, struct stk_err *err)
+{
+	return gmem_map(m, size, MAP_ANONYMOUS, -1, err);
+}
+
+int gmem_init_file(struct gmem *m, int fd, uint64_t size, struct stk_err *err)
+{
+	return gmem_map(m, size, 0, fd, err);
+}
+
+void gmem_fini(struct gmem *m)
+{
+	if (m->base)
+		munmap(m->base, (size_t)m->size);
+	m->base = NULL;
+	m->size = 0;
+}
+
+/* Room from `addr` to the end of its side of the hole; 0 when addr is not RAM. */
+static uint64_t gmem_room(const struct gmem *m, gpa_t addr, uint64_t *ret_off)
+{
+	uint64_t low = gmem_low_size(m);
+
+	if (addr.v < low) {
+		*ret_off = addr.v;
+		return low - addr.v;
+	}
+	if (addr.v >= GMEM_HOLE_END && addr.v - GMEM_HOLE_END < m->size - low) {
+		*ret_off = low + (addr.v - GMEM_HOLE_END);
+		return m->size - *ret_off;
+	}
+	return 0;
+}
+
+void *gmem_ptr(const struct gmem *m, gpa_t addr, uint64_t len)
+{
+	uint64_t off = 0;
+	uint64_t room = gmem_room(m, addr, &off);
+
+	return room == 0 || len > room ? NULL : m->base + off;
+}
+
+uint64_t gmem_offset(const struct gmem *m, gpa_t addr)
+{
+	uint64_t off = 0;
+
+	return gmem_room(m, addr, &off) == 0 ? UINT64_MAX : off;
+}

@@ -1,0 +1,270 @@
+/* stoker-vmm: the monitor of one microVM, from its command line to its exit status. */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "vmm/api/api_config.h"
+#include "vmm/api/api_server.h"
+#include "vmm/options.h"
+#include "vmm/preflight.h"
+#include "vmm/stages.h"
+#include "vmm/vm.h"
+
+struct program {
+	struct options opts;
+	uv_loop_t loop;
+	struct vm *vm;
+	struct api_server *api;
+	uv_signal_t term[2];
+	int status;
+};
+
+static void tell_ready(const struct options *opts, const char *word, const char *text)
+{
+	char line[512];
+	int n;
+
+	if (opts->ready_fd < 0)
+		return;
+	n = snprintf(line, sizeof(line), "%s %s\n", word, text);
+	if (n > 0 && (size_t)n >= sizeof(line))
+		n = sizeof(line) - 1;
+	if (stk_write_full(opts->ready_fd, line, (size_t)n) < 0)
+		stk_warn("cannot write to descriptor %d of --ready-fd", opts->ready_fd);
+	if (opts->ready_fd > STDERR_FILENO)
+		close(opts->ready_fd);
+}
+
+static int fail(struct program *p, int status, const struct stk_err *err)
+{
+	stk_error("%s", err->text);
+	if (p->api)
+		api_server_stop(p->api);
+	tell_ready(&p->opts, "error", err->text);
+	return status;
+}
+
+/* ---- phases ---- */
+
+static int preflight(void)
+{
+	struct stk_err err = {0};
+	char advice[320];
+
+	if (preflight_run(&err) < 0) {
+		printf("kvm: %s\n", err.text);
+		return OPTIONS_EXIT_ERROR;
+	}
+	preflight_advice(advice, sizeof(advice));
+	printf("kvm: ok%s%s\n", advice[0] ? "; " : "", advice);
+	return OPTIONS_EXIT_OK;
+}
+
+static int open_logs(const struct options *o, struct stk_err *err)
+{
+	int fd;
+
+	stk_log_init("stoker-vmm", o->id);
+	stk_log_set_level(o->log_level);
+	if (!o->log_path)
+		return 0;
+	fd = open(o->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+	if (fd < 0)
+		return stk_err_sys(err, -errno, "--log-path %s", o->log_path);
+	stk_log_set_fd(fd);
+	return 0;
+}
+
+static int die_with_parent(const struct options *o, pid_t parent, struct stk_err *err)
+{
+	if (!o->die_with_parent)
+		return 0;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return stk_err_sys(err, -errno, "--die-with-parent");
+	if (getppid() != parent)
+		return stk_err_set(err, -ESRCH, "--die-with-parent: the parent is gone already");
+	return 0;
+}
+
+static void on_stop(void *ctx, int code)
+{
+	struct program *p = ctx;
+
+	if (code < 0)
+		stk_error("the microVM ended with an error");
+	else
+		stk_info("the guest has reset the machine");
+	p->status = code < 0 ? OPTIONS_EXIT_ERROR : OPTIONS_EXIT_OK;
+	uv_stop(&p->loop);
+}
+
+/* A restore over the API has failed: what is left of the process can only end. */
+static void on_fatal(void *ctx)
+{
+	struct program *p = ctx;
+
+	p->status = OPTIONS_EXIT_ERROR;
+	uv_stop(&p->loop);
+}
+
+static void on_term(uv_signal_t *handle, int signum)
+{
+	struct program *p = handle->data;
+
+	stk_info("signal %d", signum);
+	p->status = 128 + signum;
+	uv_stop(&p->loop);
+}
+
+static int make_vm(struct program *p, struct stk_err *err)
+{
+	const struct options *o = &p->opts;
+	struct vm_host_opts host = {.serial_out_fd = STDOUT_FILENO, .seccomp = !o->no_seccomp};
+	int r;
+
+	if (o->serial_off) {
+		host.serial_out_fd = -1;
+	} else if (o->serial_path) {
+		host.serial_out_fd = open(o->serial_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+		if (host.serial_out_fd < 0)
+			return stk_err_sys(err, -errno, "--serial-path %s", o->serial_path);
+	}
+	host.port_fd_count = o->port_fd_count;
+	for (unsigned i = 0; i < o->port_fd_count; i++) {
+		host.port_fd[i].port = o->port_fd[i].port;
+		host.port_fd[i].fd = o->port_fd[i].fd;
+		r = stk_set_cloexec(o->port_fd[i].fd, 1);
+		if (r < 0)
+			return stk_err_sys(err, r, "--vsock-fd");
+	}
+	r = uv_loop_init(&p->loop);
+	if (r < 0)
+		return stk_err_sys(err, r, "event loop");
+	return vm_new(&p->loop, &host, on_stop, p, &p->vm, err);
+}
+
+/* Boots or restores what the command line names; nothing when all comes over the API. */
+static int start_vm(struct program *p, struct stk_err *err)
+{
+	const struct options *o = &p->opts;
+
+	if (o->restore_state) {
+		struct vm_load_opts load = {
+			.state_path = o->restore_state,
+			.memory_path = o->restore_memory,
+			.drive_count = o->drive_count,
+			.uds_path = "", /* clones cannot all listen where the snapshot's VM did */
+			.resume = true,
+		};
+
+		for (unsigned i = 0; i < o->drive_count; i++) {
+			load.drive[i].drive_id = o->drive[i].drive_id;
+			load.drive[i].path = o->drive[i].path;
+		}
+		return vm_snapshot_load(p->vm, &load, err);
+	}
+	if (o->config_file) {
+		struct vmconfig cfg;
+		int r;
+
+		vmconfig_init(&cfg);
+		r = api_config_load_file(o->config_file, &cfg, err);
+		if (r < 0) {
+			p->status = OPTIONS_EXIT_BAD_CONFIG;
+			return r;
+		}
+		return vm_boot(p->vm, &cfg, err);
+	}
+	return 0;
+}
+
+/* What must be open before the filter of this thread comes on with the start of the VM. */
+static int open_control(struct program *p, struct stk_err *err)
+{
+	static const int signals[] = {SIGTERM, SIGINT};
+
+	for (unsigned i = 0; i < STK_ARRAY_LEN(signals); i++) {
+		int r = uv_signal_init(&p->loop, &p->term[i]);
+
+		p->term[i].data = p;
+		if (r == 0)
+			r = uv_signal_start(&p->term[i], on_term, signals[i]);
+		if (r < 0)
+			return stk_err_sys(err, r, "signals");
+	}
+	if (p->opts.api_sock) {
+		int r = api_server_start(&p->loop, p->opts.api_sock,
+					 p->opts.id ? p->opts.id : "anonymous-instance", p->vm, &p->api, err);
+
+		if (r < 0)
+			return r;
+		api_server_on_fatal(p->api, on_fatal, p);
+	}
+	return 0;
+}
+
+static void report_running(const struct program *p)
+{
+	char text[24];
+
+	if (vm_get_state(p->vm) == VM_RUNNING) {
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)stages_running_ns());
+		tell_ready(&p->opts, "running", text);
+	}
+	stages_log();
+}
+
+int main(int argc, char **argv)
+{
+	static struct program p; /* the loop must not move */
+	pid_t parent = getppid();
+	struct stk_err err = {0};
+	int r;
+
+	stages_begin();
+	stk_log_init("stoker-vmm", NULL);
+	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_ARENA_MAX, 1);
+	p.opts.ready_fd = -1;
+
+	/* options and log */
+	if (options_parse(&p.opts, argc, argv, &err) < 0)
+		return fail(&p, OPTIONS_EXIT_BAD_ARGS, &err);
+	if (p.opts.help)
+		return fputs(options_help(), stdout) < 0;
+	if (p.opts.version)
+		return printf("stoker-vmm %s\n", PACKAGE_VERSION) < 0;
+	if (p.opts.preflight)
+		return preflight();
+	if (open_logs(&p.opts, &err) < 0 || die_with_parent(&p.opts, parent, &err) < 0)
+		return fail(&p, OPTIONS_EXIT_ERROR, &err);
+
+	/* build, then boot or restore: every thread is confined before it meets the guest */
+	r = make_vm(&p, &err);
+	if (r == 0)
+		r = open_control(&p, &err);
+	if (r == 0)
+		r = start_vm(&p, &err);
+	if (r < 0)
+		return fail(&p, p.status ? p.status : OPTIONS_EXIT_ERROR, &err);
+
+	/* say so, serve */
+	report_running(&p);
+	uv_run(&p.loop, UV_RUN_DEFAULT);
+
+	/* tear down: the API's socket and the vCPU threads; the kernel takes the rest */
+	if (p.api)
+		api_server_stop(p.api);
+	vm_free(p.vm);
+	uv_run(&p.loop, UV_RUN_NOWAIT);
+	return p.status;
+}

@@ -1,0 +1,341 @@
+/* One microVM: see vm.h. Restoring and saving: vm_snapshot.c. */
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "jail/seccomp.h"
+#include "vmm/stages.h"
+#include "vmm/vm_internal.h"
+#include "vmm/x86/boot.h"
+#include "vmm/x86/cpuid.h"
+#include "vmm/x86/layout.h"
+#include "vmm/x86/msr.h"
+
+/* ---- ends by itself ---- */
+
+static void on_ended_async(uv_async_t *handle)
+{
+	struct vm *vm = handle->data;
+
+	if (vm->state == VM_STOPPED || !atomic_load(&vm->vcpus.ended))
+		return;
+	vm->state = VM_STOPPED;
+	vm->on_stop(vm->ctx, atomic_load(&vm->end_code));
+}
+
+/* vCPU thread. */
+static void on_vcpus_end(void *ctx, int code)
+{
+	struct vm *vm = ctx;
+
+	atomic_store(&vm->end_code, code);
+	uv_async_send(&vm->ended);
+}
+
+/* vCPU thread, device lock held. */
+static void on_guest_reset(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	vcpu_set_end(&vm->vcpus, 0);
+}
+
+/* ---- life ---- */
+
+int vm_new(uv_loop_t *loop, const struct vm_host_opts *opts, void (*on_stop)(void *ctx, int code), void *ctx,
+	   struct vm **ret_vm, struct stk_err *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int r;
+
+	if (!vm)
+		return stk_err_sys(err, -ENOMEM, "microVM");
+	vm->loop = loop;
+	vm->opts = *opts;
+	vm->on_stop = on_stop;
+	vm->ctx = ctx;
+	vm->kvm.sys_fd = vm->kvm.vm_fd = -1;
+	vm->mem_fd = -1;
+	vmconfig_init(&vm->cfg);
+	pthread_mutex_init(&vm->dev_lock, NULL);
+	vcpu_set_init(&vm->vcpus);
+	r = uv_async_init(loop, &vm->ended, on_ended_async);
+	if (r < 0) {
+		vm_free(vm);
+		return stk_err_sys(err, r, "microVM");
+	}
+	vm->ended.data = vm;
+	vm->ended_open = true;
+
+	vm->vcpus.pio = &vm->pio;
+	vm->vcpus.mmio = &vm->mmio;
+	vm->vcpus.dev_lock = &vm->dev_lock;
+	vm->vcpus.seccomp = opts->seccomp;
+	vm->vcpus.on_end = on_vcpus_end;
+	vm->vcpus.ctx = vm;
+
+	vm->host = (struct device_host){
+		.mem = &vm->mem,
+		.loop = loop,
+		.lock = &vm->dev_lock,
+		.pio = &vm->pio,
+		.mmio = &vm->mmio,
+		.kvm_vm_fd = -1,
+		.serial_out_fd = opts->serial_out_fd,
+		.port_fd_count = opts->port_fd_count,
+		.restore_mem_fd = -1,
+		.on_reset = on_guest_reset,
+		.on_reset_ctx = vm,
+	};
+	for (unsigned i = 0; i < opts->port_fd_count && i < DEVICE_MAX_PORT_FDS; i++) {
+		vm->host.port_fd[i].port = opts->port_fd[i].port;
+		vm->host.port_fd[i].fd = opts->port_fd[i].fd;
+	}
+	*ret_vm = vm;
+	return 0;
+}
+
+static void on_async_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	vcpu_set_fini(&vm->vcpus);
+	devtable_destroy(&vm->devices);
+	kvm_fini(&vm->kvm);
+	gmem_fini(&vm->mem);
+	if (vm->mem_fd >= 0)
+		close(vm->mem_fd);
+	pthread_mutex_destroy(&vm->dev_lock);
+	if (vm->ended_open)
+		uv_close((uv_handle_t *)&vm->ended, on_async_closed);
+	else
+		free(vm);
+}
+
+enum vm_state vm_get_state(const struct vm *vm)
+{
+	return vm->state;
+}
+
+const struct vmconfig *vm_get_config(const struct vm *vm)
+{
+	return &vm->cfg;
+}
+
+/* ---- building ---- */
+
+int vm_create_machine(struct vm *vm, struct stk_err *err)
+{
+	int r = vcpu_set_start(&vm->vcpus, vm->cfg.vcpu_count, err);
+
+	stages_mark("vcpu threads");
+	if (r == 0)
+		r = kvm_open(&vm->kvm, err);
+	stages_mark("open kvm");
+	if (r == 0)
+		r = kvm_create_vm(&vm->kvm, err);
+	stages_mark("create vm");
+	if (r == 0)
+		r = kvm_set_memory(&vm->kvm, &vm->mem, err);
+	stages_mark("memory slots");
+	if (r == 0)
+		r = kvm_create_irqchip(&vm->kvm, err);
+	stages_mark("irqchip");
+	if (r == 0)
+		r = vcpu_set_create(&vm->vcpus, &vm->kvm, err);
+	stages_mark("create vcpus");
+	vm->host.kvm_vm_fd = vm->kvm.vm_fd;
+	return r;
+}
+
+int vm_create_devices(struct vm *vm, struct stk_err *err)
+{
+	int r = devtable_create(&vm->devices, &vm->cfg, &vm->host, err);
+
+	stages_mark("devices");
+	return r;
+}
+
+static void devices_resume(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->dev_lock);
+	for (unsigned i = 0; i < vm->devices.count; i++) {
+		struct device *d = vm->devices.dev[i];
+
+		if (d->ops->resume)
+			d->ops->resume(d);
+	}
+	pthread_mutex_unlock(&vm->dev_lock);
+}
+
+static void devices_quiesce(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->dev_lock);
+	for (unsigned i = 0; i < vm->devices.count; i++) {
+		struct device *d = vm->devices.dev[i];
+
+		if (d->ops->quiesce)
+			d->ops->quiesce(d);
+	}
+	pthread_mutex_unlock(&vm->dev_lock);
+}
+
+int vm_start(struct vm *vm, bool run, struct stk_err *err)
+{
+	int r = vcpu_set_wait_started(&vm->vcpus, err);
+
+	stages_mark("vcpus confined");
+	if (r < 0)
+		return r;
+	vm->state = VM_PAUSED;
+	stages_mark_running();
+	if (run)
+		r = vm_resume(vm, err);
+	stages_mark("resume");
+	if (r == 0 && vm->opts.seccomp)
+		r = jail_seccomp_install(JAIL_VMM_MAIN, err);
+	stages_mark("confined");
+	return r;
+}
+
+/* ---- boot ---- */
+
+/* XCR0 starts out as what the kernel is going to write to it. On hosts that are themselves emulated
+ * (QEMU's TCG with nested SVM) that write does not leave the guest: KVM would go on with the reset
+ * value and load it at every entry, and the guest's XSAVE would silently leave out the XMM and YMM
+ * registers. */
+static int boot_xcr0(int fd, const struct cpuid_table *cpuid, struct stk_err *err)
+{
+	struct kvm_xcrs xcrs;
+
+	memset(&xcrs, 0, sizeof(xcrs));
+	xcrs.nr_xcrs = 1;
+	xcrs.xcrs[0].value = cpuid_xcr0(cpuid);
+	return xcrs.xcrs[0].value ? KVM_CALL(fd, KVM_SET_XCRS, &xcrs, err) : 0;
+}
+
+static int boot_vcpu(struct vm *vm, unsigned i, struct cpuid_table *cpuid, const struct boot_entry *entry,
+		     struct stk_err *err)
+{
+	int fd = vm->vcpus.vcpu[i].fd;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	int r;
+
+	cpuid_for_vcpu(cpuid, i, vm->cfg.vcpu_count);
+	r = KVM_CALL(fd, KVM_SET_CPUID2, cpuid, err);
+	if (r >= 0)
+		r = boot_xcr0(fd, cpuid, err);
+	if (r >= 0)
+		r = msr_boot(fd, err);
+	if (r < 0 || i > 0) /* the others wait for the boot processor's start-up message */
+		return r;
+	r = KVM_CALL(fd, KVM_GET_SREGS, &sregs, err);
+	if (r < 0)
+		return r;
+	boot_regs(entry, &sregs, &regs);
+	r = KVM_CALL(fd, KVM_SET_SREGS, &sregs, err);
+	if (r >= 0)
+		r = KVM_CALL(fd, KVM_SET_REGS, &regs, err);
+	return r;
+}
+
+static int boot_machine(struct vm *vm, struct stk_err *err)
+{
+	char cmdline[LAYOUT_CMDLINE_MAX];
+	struct cpuid_table cpuid;
+	struct boot_entry entry;
+	int r = gmem_init_anon(&vm->mem, (uint64_t)vm->cfg.mem_size_mib << 20, err);
+
+	if (r == 0)
+		r = vm_create_machine(vm, err);
+	if (r == 0)
+		r = vm_create_devices(vm, err);
+	if (r == 0)
+		r = stk_strcpy(cmdline, sizeof(cmdline), vm->cfg.boot_args);
+	if (r == 0) {
+		r = devtable_cmdline(&vm->devices, cmdline, sizeof(cmdline));
+		if (r < 0)
+			stk_err_set(err, r, "boot_args and devices exceed %u bytes of kernel command line",
+				    LAYOUT_CMDLINE_MAX - 1);
+	}
+	if (r == 0)
+		r = boot_load(&vm->mem, &vm->cfg, cmdline, &entry, err);
+	stages_mark("load kernel");
+	if (r == 0)
+		r = cpuid_host(vm->kvm.sys_fd, &cpuid, err);
+	for (unsigned i = 0; r >= 0 && i < vm->cfg.vcpu_count; i++)
+		r = boot_vcpu(vm, i, &cpuid, &entry, err);
+	stages_mark("vcpu state");
+	return r < 0 ? r : 0;
+}
+
+int vm_boot(struct vm *vm, const struct vmconfig *cfg, struct stk_err *err)
+{
+	int r;
+
+	if (vm->used)
+		return stk_err_set(err, -EBUSY, "the microVM has been started already");
+	r = vmconfig_check(cfg, err);
+	if (r < 0)
+		return r;
+	vm->used = true;
+	vm->cfg = *cfg;
+	r = boot_machine(vm, err);
+	if (r == 0)
+		r = vm_start(vm, true, err);
+	if (r < 0)
+		vm->state = VM_STOPPED;
+	return r;
+}
+
+/* ---- pause and resume ---- */
+
+static int check_alive(const struct vm *vm, struct stk_err *err)
+{
+	if (vm->state == VM_NEW)
+		return stk_err_set(err, -EINVAL, "the microVM has not been started");
+	if (vm->state == VM_STOPPED)
+		return stk_err_set(err, -ESHUTDOWN, "the microVM has ended");
+	return 0;
+}
+
+int vm_pause(struct vm *vm, struct stk_err *err)
+{
+	int r = check_alive(vm, err);
+
+	if (r < 0 || vm->state == VM_PAUSED)
+		return r;
+	r = vcpu_set_park(&vm->vcpus, err);
+	if (r < 0)
+		return r;
+	/* Tells the guest's watchdogs about the gap. Not every guest has asked for it. */
+	for (unsigned i = 0; i < vm->vcpus.count; i++)
+		(void)ioctl(vm->vcpus.vcpu[i].fd, KVM_KVMCLOCK_CTRL, NULL);
+	devices_quiesce(vm);
+	vm->state = VM_PAUSED;
+	return 0;
+}
+
+int vm_resume(struct vm *vm, struct stk_err *err)
+{
+	int r = check_alive(vm, err);
+
+	if (r < 0 || vm->state == VM_RUNNING)
+		return r;
+	devices_resume(vm);
+	vcpu_set_resume(&vm->vcpus);
+	vm->state = VM_RUNNING;
+	return 0;
+}

@@ -1,0 +1,151 @@
+/* MSRs: see msr.h. */
+#include "vmm/x86/msr.h"
+
+#include <asm/kvm_para.h>
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "vmm/kvm.h"
+
+struct msr_list {
+	struct kvm_msr_list head;
+	uint32_t index[512];
+};
+
+struct msr_set {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry[SNAP_MAX_MSRS];
+};
+
+/* Set by other means, or made anew by every write of the guest. */
+static bool not_saved(uint32_t index)
+{
+	if (index >= 0x40000000 && index <= 0x400001ff) /* Hyper-V's: not offered to the guest */
+		return true;
+	switch (index) {
+	case 0x10:                   /* TSC: set through its offset */
+	case 0x1b:                   /* APIC base: in the special registers */
+	case MSR_KVM_SYSTEM_TIME:    /* the same as the _NEW one */
+	case MSR_KVM_WALL_CLOCK:     /* writing it writes guest memory; asked for anew each time */
+	case MSR_KVM_WALL_CLOCK_NEW:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A fresh vCPU has something other than 0 here, so a 0 counts too. */
+static bool zero_matters(uint32_t index)
+{
+	switch (index) {
+	case 0x3a:  /* feature control */
+	case 0x8b:  /* microcode revision */
+	case 0xce:  /* platform info */
+	case 0x10a: /* architecture capabilities */
+	case 0x17b: /* machine check control */
+	case 0x1a0: /* misc enable */
+	case 0x277: /* PAT */
+	case MSR_KVM_POLL_CONTROL: /* host-side polling is on */
+		return true;
+	default:
+		return false;
+	}
+}
+
+int msr_save(int kvm_fd, int vcpu_fd, struct snap_vcpu *vcpu, struct stk_err *err)
+{
+	stk_autofree struct msr_list *list = calloc(1, sizeof(*list));
+	stk_autofree struct msr_set *set = calloc(1, sizeof(*set));
+	unsigned n = 0;
+	int r;
+
+	if (!list || !set)
+		return stk_err_sys(err, -ENOMEM, "reading MSRs");
+	list->head.nmsrs = STK_ARRAY_LEN(list->index);
+	r = KVM_CALL(kvm_fd, KVM_GET_MSR_INDEX_LIST, list, err);
+	if (r < 0)
+		return r;
+	vcpu->msr_count = 0;
+	for (unsigned i = 0; i < list->head.nmsrs; i++) {
+		if (not_saved(list->index[i]))
+			continue;
+		if (n == SNAP_MAX_MSRS)
+			return stk_err_set(err, -EFBIG, "KVM names more than %u MSRs", SNAP_MAX_MSRS);
+		set->entry[n++].index = list->index[i];
+	}
+	/* KVM stops at the first one that the guest's CPUID does not have: leave it out, go on. */
+	for (unsigned at = 0; at < n;) {
+		struct msr_set *part = set;
+		unsigned got;
+
+		if (at > 0)
+			memmove(part->entry, part->entry + at, (n - at) * sizeof(part->entry[0]));
+		n -= at;
+		part->head.nmsrs = n;
+		r = KVM_CALL(vcpu_fd, KVM_GET_MSRS, part, err);
+		if (r < 0)
+			return r;
+		got = (unsigned)r < n ? (unsigned)r : n;
+		for (unsigned i = 0; i < got; i++) {
+			const struct kvm_msr_entry *e = &part->entry[i];
+
+			if (e->data != 0 || zero_matters(e->index))
+				vcpu->msr[vcpu->msr_count++] = (struct snap_msr){e->index, e->data};
+		}
+		at = got + (got < n);
+		if (at >= n)
+			break;
+	}
+	return 0;
+}
+
+static int set_msrs(int vcpu_fd, struct msr_set *set, struct stk_err *err)
+{
+	int r = KVM_CALL(vcpu_fd, KVM_SET_MSRS, set, err);
+
+	if (r < 0)
+		return r;
+	if ((unsigned)r != set->head.nmsrs)
+		return stk_err_set(err, -EINVAL, "KVM refuses MSR 0x%x = 0x%llx",
+				   set->entry[(unsigned)r < SNAP_MAX_MSRS ? (unsigned)r : 0].index,
+				   (unsigned long long)set->entry[(unsigned)r < SNAP_MAX_MSRS ? (unsigned)r : 0].data);
+	return 0;
+}
+
+int msr_restore(int vcpu_fd, const struct snap_vcpu *vcpu, struct stk_err *err)
+{
+	struct msr_set set;
+	const struct snap_msr *deadline = NULL;
+
+	set.head.nmsrs = 0;
+	set.head.pad = 0;
+	for (unsigned i = 0; i < vcpu->msr_count && i < SNAP_MAX_MSRS; i++) {
+		const struct snap_msr *m = &vcpu->msr[i];
+
+		if (not_saved(m->index))
+			return stk_err_set(err, -EINVAL, "snapshot state: MSR 0x%x has no place there", m->index);
+		if (m->index == MSR_TSC_DEADLINE) {
+			deadline = m;
+			continue;
+		}
+		set.entry[set.head.nmsrs++] = (struct kvm_msr_entry){.index = m->index, .data = m->value};
+	}
+	if (deadline)
+		set.entry[set.head.nmsrs++] =
+			(struct kvm_msr_entry){.index = deadline->index, .data = deadline->value};
+	return set.head.nmsrs ? set_msrs(vcpu_fd, &set, err) : 0;
+}
+
+int msr_boot(int vcpu_fd, struct stk_err *err)
+{
+	struct msr_set set;
+
+	set.head.nmsrs = 2;
+	set.head.pad = 0;
+	set.entry[0] = (struct kvm_msr_entry){.index = 0x1a0, .data = 1};          /* fast strings */
+	set.entry[1] = (struct kvm_msr_entry){.index = 0x2ff, .data = 1 << 11 | 6}; /* MTRRs: write-back */
+	return set_msrs(vcpu_fd, &set, err);
+}

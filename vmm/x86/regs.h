@@ -1,0 +1,16 @@
+/* One vCPU's state between KVM and the snapshot's plain struct. The vCPU must not be running. */
+#ifndef VMM_X86_REGS_H
+#define VMM_X86_REGS_H
+
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "snapshots/state.h"
+
+/* host_tsc: the host's TSC at one instant, the same for all vCPUs of the snapshot. */
+int regs_save(int kvm_fd, int vcpu_fd, uint64_t host_tsc, struct snap_vcpu *ret_vcpu, struct stk_err *err);
+/* host_tsc: again one instant for all vCPUs, so that they stay in step with each other. The order
+ * of the calls matters; it is described inside. */
+int regs_restore(int vcpu_fd, const struct snap_vcpu *vcpu, uint64_t host_tsc, struct stk_err *err);
+
+#endif
