@@ -1,0 +1,190 @@
+/* Answers: see answer.h. */
+#include "scheduler/answer.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "common/host/http_server.h"
+#include "scheduler/furl.h"
+
+static const char json_media[] = "application/json";
+
+/* The text inside a JSON string; non-ASCII bytes that are no UTF-8 become '?'. */
+static void escape(const char *src, char *dst, size_t cap)
+{
+	size_t n = 0;
+
+	for (; *src && n + 7 < cap; src++) {
+		unsigned char c = (unsigned char)*src;
+
+		if (c == '"' || c == '\\') {
+			dst[n++] = '\\';
+			dst[n++] = (char)c;
+		} else if (c < 0x20) {
+			n += (size_t)snprintf(dst + n, 7, "\\u%04x", c);
+		} else {
+			dst[n++] = c < 0x7f ? (char)c : '?';
+		}
+	}
+	dst[n] = '\0';
+}
+
+size_t answer_error_text(char *buf, size_t cap, const char *code, const char *message, const char *id)
+{
+	char text[1024], esc_code[192];
+	int n;
+
+	escape(message, text, sizeof(text));
+	escape(code, esc_code, sizeof(esc_code));
+	if (id)
+		n = snprintf(buf, cap, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\",\"requestId\":\"%s\"}}\n",
+			     esc_code, text, id);
+	else
+		n = snprintf(buf, cap, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}\n", esc_code, text);
+	return n < 0 ? 0 : (size_t)n < cap ? (size_t)n : cap - 1;
+}
+
+void answer_error(struct http_req *req, int status, const char *code, const char *message, const char *id)
+{
+	char buf[1536];
+	size_t n = answer_error_text(buf, sizeof(buf), code, message, id);
+
+	if (status == 429 || status == 503)
+		http_resp_header(req, "Retry-After", "1");
+	http_respond(req, status, json_media, buf, n);
+}
+
+void answer_json(struct http_req *req, int status, json_t *value)
+{
+	char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
+	size_t n;
+
+	json_decref(value);
+	if (!text) {
+		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this answer", NULL);
+		return;
+	}
+	n = strlen(text);
+	text[n++] = '\n'; /* in place of the NUL; the length is given */
+	http_respond_take(req, status, json_media, text, n);
+}
+
+/* Outcomes other than INV_OK and INV_FUNCTION_ERROR. */
+struct failure {
+	int status;
+	const char *type;    /* errorType, or the host's error code */
+	bool host;           /* the host's fault or decision: host error shape on every path */
+};
+
+static const struct failure failures[INV_OUTCOMES] = {
+	[INV_FUNCTION_ERROR] = {502, "FunctionError", false},
+	[INV_EXIT] = {502, "Runtime.ExitError", false},
+	[INV_OOM] = {502, "Runtime.OutOfMemory", false},
+	[INV_TIMEOUT] = {504, "Sandbox.Timedout", false},
+	[INV_TOO_LARGE] = {502, "Function.ResponseSizeTooLarge", false},
+	[INV_VM_DIED] = {502, "Sandbox.Died", false},
+	[INV_PROTOCOL] = {502, "Sandbox.ProtocolError", false},
+	[INV_START_FAILED] = {503, "StartFailed", true},
+	[INV_QUEUE_FULL] = {429, "TooManyRequests", true},
+	[INV_QUEUE_TIMEOUT] = {429, "QueueTimeout", true},
+	[INV_GONE] = {499, "ClientGone", true},
+	[INV_SHUTDOWN] = {503, "ShuttingDown", true},
+	[INV_DELETED] = {503, "FunctionReplaced", true},
+	[INV_INTERNAL] = {500, "Internal", true},
+};
+
+/* The failed function's own message out of its error JSON, for /function/NAME. */
+static void furl_function_error(struct http_req *req, struct invocation *inv)
+{
+	json_t *root = json_loadb((const char *)inv->resp, inv->resp_len, JSON_REJECT_DUPLICATES, NULL);
+	const char *type = NULL, *message = NULL;
+	char code[160];
+
+	if (json_is_object(root)) {
+		type = json_string_value(json_object_get(root, "errorType"));
+		message = json_string_value(json_object_get(root, "errorMessage"));
+	}
+	snprintf(code, sizeof(code), "%s", type && *type ? type : "FunctionError");
+	answer_error(req, 502, code, message ? message : "the function reported an error without a message",
+		     inv->id);
+	json_decref(root);
+}
+
+static void answer_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome,
+			   const char *text)
+{
+	const struct failure *f = &failures[outcome];
+	char message[640], escaped[768], body[1024];
+	int n;
+
+	if (outcome == INV_TIMEOUT)
+		snprintf(message, sizeof(message), "RequestId: %s Error: Task timed out after %u.00 seconds",
+			 inv->id, inv->ver->settings.timeout_s);
+	else if (outcome == INV_TOO_LARGE)
+		snprintf(message, sizeof(message), "Response payload size exceeded maximum allowed payload size (%u bytes).",
+			 GW_MAX_RESPONSE);
+	else if (f->host)
+		snprintf(message, sizeof(message), "%.500s", text ? text : f->type);
+	else
+		snprintf(message, sizeof(message), "RequestId: %s Error: %.500s", inv->id, text ? text : f->type);
+	if (f->host || inv->furl) {
+		answer_error(req, f->status, f->type, message, inv->id);
+		return;
+	}
+	escape(message, escaped, sizeof(escaped));
+	n = snprintf(body, sizeof(body), "{\"errorType\":\"%s\",\"errorMessage\":\"%s\"}", f->type, escaped);
+	http_resp_header(req, "X-Stoker-Error", "Unhandled");
+	http_respond(req, f->status, json_media, body, n > 0 ? (size_t)n : 0);
+}
+
+static void answer_furl(struct http_req *req, struct invocation *inv)
+{
+	struct furl_answer a;
+	struct stk_err err = {0};
+	uint8_t *body;
+	size_t len;
+	int rc = furl_answer_parse(inv->resp, inv->resp_len, &a, &err);
+
+	if (rc) {
+		answer_error(req, 502, "BadFunctionAnswer", err.text, inv->id);
+		return;
+	}
+	for (unsigned i = 0; i < a.header_count; i++) {
+		/* A header the server refuses (line breaks, too many) makes the answer invalid. */
+		if (http_resp_header(req, a.header[i].name, a.header[i].value)) {
+			answer_error(req, 502, "BadFunctionAnswer",
+				     "the function's answer has a header that cannot be sent", inv->id);
+			furl_answer_fini(&a);
+			return;
+		}
+	}
+	if (a.passthrough) {
+		body = stk_take_ptr(&inv->resp);
+		len = inv->resp_len;
+	} else {
+		body = stk_take_ptr(&a.body);
+		len = a.body_len;
+	}
+	http_respond_take(req, a.status, a.type, body, len);
+	furl_answer_fini(&a);
+}
+
+void answer_invocation(struct http_req *req, struct invocation *inv, enum inv_outcome outcome,
+		       const char *text)
+{
+	if (outcome == INV_OK && inv->furl) {
+		answer_furl(req, inv);
+	} else if (outcome == INV_OK) {
+		http_respond_take(req, 200, json_media, stk_take_ptr(&inv->resp), inv->resp_len);
+	} else if (outcome == INV_FUNCTION_ERROR && inv->furl) {
+		furl_function_error(req, inv);
+	} else if (outcome == INV_FUNCTION_ERROR) {
+		http_resp_header(req, "X-Stoker-Error", "Unhandled");
+		http_respond_take(req, 502, json_media, stk_take_ptr(&inv->resp), inv->resp_len);
+	} else {
+		answer_failure(req, inv, outcome, text);
+	}
+}

@@ -1,0 +1,21 @@
+/* Answers in the host's shapes: error objects, and what an invocation's outcome becomes. */
+#ifndef SCHEDULER_ANSWER_H
+#define SCHEDULER_ANSWER_H
+
+#include <jansson.h>
+
+#include "scheduler/invocation.h"
+
+struct http_req;
+
+/* {"error":{"code","message","requestId"}}. id may be NULL. */
+void answer_error(struct http_req *req, int status, const char *code, const char *message, const char *id);
+/* Takes the reference over. */
+void answer_json(struct http_req *req, int status, json_t *value);
+/* Sends the end of inv to its client; may take inv->resp. */
+void answer_invocation(struct http_req *req, struct invocation *inv, enum inv_outcome outcome,
+		       const char *text);
+/* The error object as text into buf; returns its length. */
+size_t answer_error_text(char *buf, size_t cap, const char *code, const char *message, const char *id);
+
+#endif

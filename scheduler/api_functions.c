@@ -1,0 +1,278 @@
+/* /v1/functions: list, show, delete, logs. (PUT is in deploy.c.) */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "scheduler/answer.h"
+#include "scheduler/daemon.h"
+#include "scheduler/describe.h"
+#include "scheduler/front.h"
+#include "scheduler/logs.h"
+#include "scheduler/pool.h"
+#include "scheduler/store.h"
+
+static const char *const check_names[] = {
+	[FN_UNCHECKED] = "pending",
+	[FN_CHECKING] = "checking",
+	[FN_REBUILDING] = "rebuilding",
+	[FN_GOOD] = "ready",
+	[FN_BROKEN] = "broken",
+};
+
+/* Names only: values may be secrets. */
+static json_t *describe_env(const struct fn_settings *s)
+{
+	json_t *env = json_array();
+
+	for (size_t at = 0; env && at < s->env_len; at += strlen(s->env + at) + 1)
+		json_array_append_new(env, json_stringn(s->env + at, strcspn(s->env + at, "=")));
+	return env;
+}
+
+json_t *describe_function(const struct function *fn)
+{
+	const struct fn_version *v = fn->active;
+	const struct pool *p = v->pool;
+	time_t secs = (time_t)(v->created_ms / 1000);
+	struct tm tm;
+	char when[40];
+	json_t *o;
+
+	gmtime_r(&secs, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	o = json_pack("{s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:I, s:s}", "name", fn->name, "version",
+		      (int)v->number, "runtime", v->settings.runtime, "handler", v->settings.handler, "memory",
+		      (int)v->settings.memory_mib, "timeout", (int)v->settings.timeout_s, "state",
+		      check_names[v->check], "codeSize", (json_int_t)v->code_size, "lastModified", when);
+	if (!o)
+		return NULL;
+	if (v->check == FN_BROKEN)
+		json_object_set_new(o, "stateReason", json_string(v->check_err.text));
+	json_object_set_new(o, "environment", describe_env(&v->settings));
+	if (p)
+		json_object_set_new(o, "pool",
+				    json_pack("{s:i, s:i, s:i, s:i, s:i}", "warm", (int)p->warm_count, "starting",
+					      (int)(p->starting + p->reserved), "busy", (int)p->busy, "waiting",
+					      (int)(p->queued + p->forced_count), "target", (int)p->target));
+	return o;
+}
+
+/* The active function named in the path, or NULL (answered). */
+static struct function *wanted(struct daemon *d, struct http_req *req, const struct router_match *m, char *ret_id)
+{
+	struct function *fn = registry_find(&d->registry, m->value[0]);
+
+	if (front_request_id(req, ret_id))
+		ret_id[0] = '\0';
+	if (fn && fn->active)
+		return fn;
+	answer_error(req, 404, "FunctionNotFound", "no function of this name is deployed", ret_id);
+	return NULL;
+}
+
+void api_functions_list(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	struct function **list = NULL;
+	json_t *array = json_array();
+	unsigned n = 0;
+	char id[64];
+
+	front_request_id(req, id);
+	if (!array || registry_list(&d->registry, &list, &n)) {
+		json_decref(array);
+		answer_json(req, 200, NULL);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(array, describe_function(list[i]));
+	free(list);
+	answer_json(req, 200, json_pack("{s:o}", "functions", array));
+}
+
+void api_functions_show(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	char id[64];
+	struct function *fn = wanted(ctx, req, m, id);
+
+	if (fn)
+		answer_json(req, 200, describe_function(fn));
+}
+
+/* --- delete ----------------------------------------------------------------------------------- */
+
+struct removal {
+	struct front_owner owner;
+	uv_work_t work;
+	struct daemon *d;
+	struct http_req *req;
+	struct function *fn;
+	struct stk_err err;
+	int rc;
+	char id[64];
+};
+
+static void removal_gone(struct front_owner *owner)
+{
+	((struct removal *)owner)->req = NULL;
+}
+
+static void work_delete(uv_work_t *w)
+{
+	struct removal *r = w->data;
+
+	r->rc = store_delete(r->d->store, r->fn->name, &r->err);
+}
+
+static void deleted(uv_work_t *w, int status)
+{
+	struct removal *r = w->data;
+	struct daemon *d = r->d;
+	int rc = status ? status : r->rc;
+
+	r->fn->busy = false;
+	if (rc == 0) {
+		struct pool *p = r->fn->active ? r->fn->active->pool : NULL;
+
+		stk_info("%s: deleted", r->fn->name);
+		if (p)
+			pool_close(p, NULL);
+		registry_activate(&d->registry, r->fn, NULL);
+	}
+	if (r->req) {
+		http_req_set_ptr(r->req, NULL);
+		if (rc)
+			answer_error(r->req, 500, "Internal", r->err.text, r->id);
+		else
+			http_respond(r->req, 204, NULL, NULL, 0);
+	}
+	free(r);
+	daemon_job_done(d);
+}
+
+void api_functions_delete(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	char id[64];
+	struct function *fn = wanted(d, req, m, id);
+	struct removal *r;
+
+	if (!fn)
+		return;
+	if (fn->busy) {
+		answer_error(req, 409, "Conflict", "a deploy or delete of this function is under way", id);
+		return;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r) {
+		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
+		return;
+	}
+	r->owner.gone = removal_gone;
+	r->work.data = r;
+	r->d = d;
+	r->req = req;
+	r->fn = fn;
+	stk_strcpy(r->id, sizeof(r->id), id);
+	fn->busy = true;
+	http_req_set_ptr(req, &r->owner);
+	d->jobs++;
+	if (uv_queue_work(&d->loop, &r->work, work_delete, deleted)) {
+		stk_err_set(&r->err, -ENOMEM, "out of memory");
+		deleted(&r->work, UV_ENOMEM);
+	}
+}
+
+/* --- logs -------------------------------------------------------------------------------------- */
+
+struct tail {
+	struct front_owner owner;
+	uv_work_t work;
+	struct daemon *d;
+	struct http_req *req;
+	char dir[OPTIONS_PATH_MAX + 16];
+	char name[FN_NAME_MAX + 1];
+	unsigned lines;
+	char *text;
+	size_t len;
+	int rc;
+	char id[64];
+};
+
+static void tail_gone(struct front_owner *owner)
+{
+	((struct tail *)owner)->req = NULL;
+}
+
+static void work_tail(uv_work_t *w)
+{
+	struct tail *t = w->data;
+
+	t->rc = logs_tail(t->dir, t->name, t->lines, &t->text, &t->len);
+}
+
+static void tailed(uv_work_t *w, int status)
+{
+	struct tail *t = w->data;
+	struct daemon *d = t->d;
+
+	if (t->req) {
+		http_req_set_ptr(t->req, NULL);
+		if (status || t->rc) {
+			answer_error(t->req, 500, "Internal", "the log cannot be read", t->id);
+		} else {
+			http_respond_take(t->req, 200, "text/plain; charset=utf-8", t->text, t->len);
+			t->text = NULL;
+		}
+	}
+	free(t->text);
+	free(t);
+	daemon_job_done(d);
+}
+
+void api_functions_logs(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	const char *cursor = http_req_query(req);
+	char key[32], value[32], id[64];
+	struct function *fn = wanted(d, req, m, id);
+	uint64_t lines = 100;
+	struct tail *t;
+	int rc;
+
+	if (!fn)
+		return;
+	while ((rc = http_query_next(&cursor, key, sizeof(key), value, sizeof(value))) == 1) {
+		if (strcmp(key, "lines") != 0 || stk_parse_u64(value, 1, 100000, &lines)) {
+			rc = -EINVAL;
+			break;
+		}
+	}
+	if (rc < 0) {
+		answer_error(req, 400, "BadRequest", "the only parameter is lines, 1 to 100000", id);
+		return;
+	}
+	t = calloc(1, sizeof(*t));
+	if (!t || stk_snprintf(t->dir, sizeof(t->dir), "%s/logs", d->opt->state_dir)) {
+		free(t);
+		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
+		return;
+	}
+	t->owner.gone = tail_gone;
+	t->work.data = t;
+	t->d = d;
+	t->req = req;
+	t->lines = (unsigned)lines;
+	stk_strcpy(t->name, sizeof(t->name), fn->name);
+	stk_strcpy(t->id, sizeof(t->id), id);
+	http_req_set_ptr(req, &t->owner);
+	d->jobs++;
+	if (uv_queue_work(&d->loop, &t->work, work_tail, tailed))
+		tailed(&t->work, UV_ENOMEM);
+}

@@ -1,0 +1,108 @@
+/* POST /v1/functions/NAME/invoke and ANY /function/NAME[/path]. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/clock.h"
+#include "common/base/guestwire.h"
+#include "scheduler/answer.h"
+#include "scheduler/daemon.h"
+#include "scheduler/front.h"
+#include "scheduler/furl.h"
+#include "scheduler/invocation.h"
+
+/* X-Stoker-Start: which way of starting the client insists on. -1 when it is none. */
+static int wanted_start(const struct http_req *req)
+{
+	const char *value = http_req_header(req, "x-stoker-start");
+
+	if (!value)
+		return INV_ANY;
+	for (int s = INV_ANY; s <= INV_COLD_BOOT; s++) {
+		if (strcasecmp(value, invocation_start_name((enum inv_start)s)) == 0)
+			return s;
+	}
+	return -1;
+}
+
+static struct fn_version *prepare(struct daemon *d, struct http_req *req, const struct router_match *m,
+				  char *ret_id, enum inv_start *ret_start)
+{
+	struct function *fn = registry_find(&d->registry, m->value[0]);
+	int start = wanted_start(req);
+
+	if (front_request_id(req, ret_id)) {
+		answer_error(req, 500, "Internal", "no random bytes", NULL);
+		return NULL;
+	}
+	if (!fn || !fn->active) {
+		answer_error(req, 404, "FunctionNotFound", "no function of this name is deployed", ret_id);
+		return NULL;
+	}
+	if (start < 0) {
+		answer_error(req, 400, "BadRequest", "X-Stoker-Start is warm, cold-restore or cold-boot", ret_id);
+		return NULL;
+	}
+	*ret_start = (enum inv_start)start;
+	return fn->active;
+}
+
+void api_invoke_event(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	char id[IDS_UUID_LEN + 1];
+	enum inv_start start;
+	struct fn_version *ver = prepare(d, req, m, id, &start);
+	uint8_t *event;
+	size_t len = 0;
+
+	if (!ver)
+		return;
+	event = http_req_take_body(req, &len);
+	if (len == 0) { /* no event is the empty object, as Lambda's console sends it */
+		free(event);
+		event = (uint8_t *)strdup("{}");
+		len = 2;
+		if (!event) {
+			answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
+			return;
+		}
+	}
+	invocation_submit(d, req, ver, false, id, event, len, start);
+}
+
+void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	char id[IDS_UUID_LEN + 1];
+	enum inv_start start;
+	struct fn_version *ver = prepare(d, req, m, id, &start);
+	struct furl_request f = {
+		.method = http_req_method(req),
+		.path = m->rest && *m->rest ? m->rest : "/",
+		.query = http_req_query(req),
+		.protocol = "HTTP/1.1",
+		.peer = http_req_peer(req),
+		.request_id = id,
+		.function = m->value[0],
+		.wall_ms = stk_wall_ns() / STK_NS_PER_MS,
+	};
+	uint8_t *event = NULL;
+	size_t len = 0;
+	int rc;
+
+	if (!ver)
+		return;
+	f.header_count = http_req_headers(req, &f.headers);
+	f.body = http_req_body(req, &f.body_len);
+	rc = furl_event(&f, GW_MAX_EVENT, &event, &len);
+	if (rc == -EMSGSIZE)
+		answer_error(req, 413, "PayloadTooLarge",
+			     "the event made from this request is larger than 6 MB (bodies that are not text grow by a third)",
+			     id);
+	else if (rc)
+		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
+	else
+		invocation_submit(d, req, ver, true, id, event, len, start);
+}

@@ -1,0 +1,593 @@
+/* Builds: see build.h. */
+#include "scheduler/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "common/host/child.h"
+#include "scheduler/daemon.h"
+#include "scheduler/fsx.h"
+#include "scheduler/store.h"
+#include "scheduler/zipread.h"
+
+#define PATH_CAP   768
+#define OUTPUT_MAX 65536
+
+struct builder {
+	struct daemon *d;
+	struct stk_list waiting, running;
+	unsigned running_count, waiting_count;
+	bool stopped;
+};
+
+struct build {
+	struct builder *b;
+	struct stk_list node;
+	struct build_spec spec;
+	struct build_result result;
+	void (*done)(void *ctx, const struct build_result *r);
+	void *ctx;
+	uv_work_t work;
+	struct child *child;
+	void (*after_child)(struct build *bd, int status);
+	int child_status;
+	bool child_over, pipe_open, pipe_over;
+	uv_pipe_t out;
+	char *output; /* of the child's stdout, NUL behind it */
+	size_t output_len;
+	int log_fd;
+	uint64_t started_ns;
+};
+
+static void start_next(struct builder *b);
+
+struct builder *build_new(struct daemon *d)
+{
+	struct builder *b = calloc(1, sizeof(*b));
+
+	if (b) {
+		b->d = d;
+		stk_list_init(&b->waiting);
+		stk_list_init(&b->running);
+	}
+	return b;
+}
+
+void build_free(struct builder *b)
+{
+	free(b);
+}
+
+static int path_of(const struct build *bd, const char *leaf, char *ret, size_t cap)
+{
+	return stk_snprintf(ret, cap, "%s/%s", bd->spec.dir, leaf);
+}
+
+/* --- end ------------------------------------------------------------------------------------ */
+
+static void fault(struct build *bd, enum build_fault kind)
+{
+	int code = bd->result.err.code;
+
+	if (kind == BUILD_HOST && (code == -ENOSPC || code == -EDQUOT))
+		kind = BUILD_NO_SPACE;
+	bd->result.fault = kind;
+}
+
+static void finish(struct build *bd)
+{
+	struct builder *b = bd->b;
+	struct daemon *d = b->d;
+
+	if (bd->result.fault == BUILD_OK)
+		stk_info("%s: version %u is ready after %.1f s", bd->spec.name, bd->spec.number,
+			 (double)(stk_now_ns() - bd->started_ns) / 1e9);
+	else
+		stk_warn("%s: version %u was not made: %s", bd->spec.name, bd->spec.number, bd->result.err.text);
+	stk_list_del(&bd->node);
+	b->running_count--;
+	if (bd->log_fd >= 0)
+		close(bd->log_fd);
+	bd->done(bd->ctx, &bd->result);
+	daemon_remove_later(d, bd->spec.dir);
+	fn_settings_fini(&bd->spec.settings);
+	free(bd->result.init_json);
+	free(bd->result.log);
+	free(bd->output);
+	free(bd);
+	start_next(b);
+	daemon_job_done(d);
+}
+
+/* --- publish --------------------------------------------------------------------------------- */
+
+static int publish(struct build *bd, struct stk_err *err)
+{
+	const struct options *o = bd->b->d->opt;
+	char dest[PATH_CAP], folder[PATH_CAP], leaf[PATH_CAP];
+	struct store_version row = {.number = bd->spec.number, .settings = bd->spec.settings};
+	struct stat st;
+	int rc;
+
+	if (stk_snprintf(folder, sizeof(folder), "%s/functions/%s", o->state_dir, bd->spec.name) ||
+	    stk_snprintf(dest, sizeof(dest), "%s/%u", folder, bd->spec.number) ||
+	    stk_strcpy(row.name, sizeof(row.name), bd->spec.name))
+		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
+	if (path_of(bd, "code", leaf, sizeof(leaf)) == 0)
+		fsx_remove_tree(leaf);
+	if (path_of(bd, "env", leaf, sizeof(leaf)) == 0)
+		unlink(leaf);
+	if (path_of(bd, "build.log", leaf, sizeof(leaf)) == 0) {
+		size_t n = 0;
+
+		if (stk_read_file(leaf, 4 * OUTPUT_MAX, &bd->result.log, &n))
+			bd->result.log = NULL;
+		unlink(leaf);
+	}
+	rc = path_of(bd, "code.zip", leaf, sizeof(leaf));
+	if (rc == 0)
+		rc = stat(leaf, &st) ? -errno : fsx_crc64(leaf, &row.zip_crc);
+	if (rc == 0)
+		rc = path_of(bd, "code.img", leaf, sizeof(leaf));
+	if (rc == 0)
+		rc = fsx_crc64(leaf, &row.img_crc);
+	if (rc == 0)
+		rc = fsx_sync_tree(bd->spec.dir);
+	if (rc == 0)
+		rc = fsx_mkdirs(folder, 0750);
+	if (rc)
+		return stk_err_sys(err, rc, "publish version %u", bd->spec.number);
+	row.code_size = (uint64_t)st.st_size;
+	row.created_ms = (int64_t)(stk_wall_ns() / STK_NS_PER_MS);
+	if (bd->spec.replace) {
+		if (renameat2(AT_FDCWD, bd->spec.dir, AT_FDCWD, dest, RENAME_EXCHANGE))
+			return stk_err_sys(err, -errno, "replace %s", dest);
+	} else {
+		/* Left by an unfinished deploy of an earlier life. */
+		fsx_remove_tree(dest);
+		if (rename(bd->spec.dir, dest))
+			return stk_err_sys(err, -errno, "publish %s", dest);
+	}
+	rc = stk_fsync_parent(dest);
+	if (rc)
+		stk_err_sys(err, rc, "publish %s", dest);
+	else
+		rc = store_put(bd->b->d->store, &row, err);
+	if (rc) {
+		if (!bd->spec.replace)
+			fsx_remove_tree(dest);
+		return rc;
+	}
+	bd->result.zip_crc = row.zip_crc;
+	bd->result.img_crc = row.img_crc;
+	bd->result.code_size = row.code_size;
+	bd->result.created_ms = row.created_ms;
+	return 0;
+}
+
+static void work_publish(uv_work_t *w)
+{
+	struct build *bd = w->data;
+
+	if (publish(bd, &bd->result.err))
+		fault(bd, BUILD_HOST);
+}
+
+static void work_finish(uv_work_t *w, int status)
+{
+	struct build *bd = w->data;
+
+	if (status && bd->result.fault == BUILD_OK) {
+		stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
+		fault(bd, BUILD_HOST);
+	}
+	finish(bd);
+}
+
+static void queue_work(struct build *bd, uv_work_cb work, uv_after_work_cb after)
+{
+	bd->work.data = bd;
+	if (uv_queue_work(&bd->b->d->loop, &bd->work, work, after)) {
+		stk_err_set(&bd->result.err, -ENOMEM, "out of memory");
+		after(&bd->work, UV_ECANCELED);
+	}
+}
+
+/* After a failed child: what it wrote, for the function's log. */
+static void work_read_log(uv_work_t *w)
+{
+	struct build *bd = w->data;
+	char path[PATH_CAP];
+	size_t n;
+
+	if (path_of(bd, "build.log", path, sizeof(path)) ||
+	    stk_read_file(path, 64 * OUTPUT_MAX, &bd->result.log, &n))
+		bd->result.log = NULL;
+}
+
+/* Last line of the child's stderr: the reason in its own words. */
+static void last_line(const char *text, char *ret, size_t cap)
+{
+	size_t n = text ? strlen(text) : 0, start;
+
+	while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+		n--;
+	start = n;
+	while (start && text[start - 1] != '\n')
+		start--;
+	if (n - start >= cap)
+		n = start + cap - 1;
+	for (size_t i = start; i < n; i++)
+		ret[i - start] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
+	ret[n - start] = '\0';
+}
+
+static void log_read(uv_work_t *w, int status)
+{
+	struct build *bd = w->data;
+	char line[256] = "";
+
+	last_line(bd->result.log, line, sizeof(line));
+	if (line[0] && bd->result.fault == BUILD_HOST) {
+		int code = bd->result.err.code;
+		char text[256];
+
+		snprintf(text, sizeof(text), "%.250s", bd->result.err.text);
+		if (strstr(bd->result.log, "No space left"))
+			code = -ENOSPC;
+		stk_err_set(&bd->result.err, code, "%.120s: %.240s", text, line);
+		fault(bd, BUILD_HOST);
+	}
+	finish(bd);
+}
+
+static void fail_with_log(struct build *bd, enum build_fault kind)
+{
+	fault(bd, kind);
+	queue_work(bd, work_read_log, log_read);
+}
+
+/* --- children --------------------------------------------------------------------------------- */
+
+static void child_maybe_over(struct build *bd)
+{
+	if (!bd->child_over || (bd->pipe_open && !bd->pipe_over))
+		return;
+	bd->pipe_open = false;
+	bd->after_child(bd, bd->child_status);
+}
+
+static void on_pipe_closed(uv_handle_t *h)
+{
+	struct build *bd = h->data;
+
+	bd->pipe_over = true;
+	child_maybe_over(bd);
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret_buf)
+{
+	static char buf[16384];
+
+	*ret_buf = uv_buf_init(buf, sizeof(buf));
+}
+
+static void on_output(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
+	struct build *bd = s->data;
+
+	if (n < 0) {
+		uv_close((uv_handle_t *)s, on_pipe_closed);
+		return;
+	}
+	if ((size_t)n > OUTPUT_MAX - bd->output_len)
+		n = (ssize_t)(OUTPUT_MAX - bd->output_len); /* the rest is thrown away */
+	memcpy(bd->output + bd->output_len, buf->base, (size_t)n);
+	bd->output_len += (size_t)n;
+	bd->output[bd->output_len] = '\0';
+}
+
+static void on_child_exit(void *ctx, int status)
+{
+	struct build *bd = ctx;
+
+	bd->child = NULL;
+	bd->child_status = status;
+	bd->child_over = true;
+	child_maybe_over(bd);
+}
+
+static void on_child_start(void *ctx, int err)
+{
+	struct build *bd = ctx;
+
+	if (err == 0)
+		return;
+	bd->child = NULL;
+	stk_err_sys(&bd->result.err, err, "cannot execute a helper program");
+	bd->child_status = -1;
+	bd->child_over = true;
+	child_maybe_over(bd);
+}
+
+/* stdout is collected, stderr goes to build.log. */
+static int run_child(struct build *bd, const char *const *argv, void (*after)(struct build *, int))
+{
+	static const char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+					  "LANG=C.UTF-8", NULL};
+	struct child_spec spec = {.argv = argv, .envp = env};
+	int pv[2], rc;
+
+	free(bd->output);
+	bd->output = calloc(1, OUTPUT_MAX + 1);
+	bd->output_len = 0;
+	if (!bd->output)
+		return -ENOMEM;
+	if (pipe2(pv, O_CLOEXEC))
+		return -errno;
+	stk_set_nonblock(pv[0]);
+	spec.fds[0].fd = pv[1], spec.fds[0].target = 1;
+	spec.fds[1].fd = bd->log_fd, spec.fds[1].target = 2;
+	spec.fd_count = 2;
+	bd->after_child = after;
+	bd->child_over = bd->pipe_over = false;
+	rc = child_spawn(&bd->b->d->loop, &spec, on_child_start, on_child_exit, bd, &bd->child);
+	close(pv[1]);
+	if (rc) {
+		close(pv[0]);
+		return rc;
+	}
+	uv_pipe_init(&bd->b->d->loop, &bd->out, 0);
+	bd->out.data = bd;
+	bd->pipe_open = true;
+	rc = uv_pipe_open(&bd->out, pv[0]);
+	if (rc)
+		close(pv[0]);
+	else
+		rc = uv_read_start((uv_stream_t *)&bd->out, on_alloc, on_output);
+	if (rc) { /* its output is lost; the exit status still counts */
+		uv_close((uv_handle_t *)&bd->out, on_pipe_closed);
+	}
+	return 0;
+}
+
+static bool succeeded(int status)
+{
+	return status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void status_text(struct build *bd, const char *program, int status)
+{
+	if (bd->result.err.code)
+		return; /* it did not even start; that text is there */
+	if (bd->b->stopped)
+		stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
+	else if (WIFSIGNALED(status))
+		stk_err_set(&bd->result.err, -EIO, "%s was killed by signal %d", program, WTERMSIG(status));
+	else
+		stk_err_set(&bd->result.err, -EIO, "%s ended with status %d", program, WEXITSTATUS(status));
+}
+
+static void after_snapshot(struct build *bd, int status)
+{
+	if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 3) {
+		bd->result.init_json = stk_take_ptr(&bd->output);
+		stk_err_set(&bd->result.err, -EPROTO, "the function's init phase failed: %.280s",
+			    bd->result.init_json[0] ? bd->result.init_json : "no error was reported");
+		fail_with_log(bd, BUILD_INIT_FAILED);
+		return;
+	}
+	if (!succeeded(status)) {
+		status_text(bd, "stoker-snapshot", status);
+		fail_with_log(bd, BUILD_HOST);
+		return;
+	}
+	queue_work(bd, work_publish, work_finish);
+}
+
+static void after_squash(struct build *bd, int status)
+{
+	const struct options *o = bd->b->d->opt;
+	const struct fn_settings *s = &bd->spec.settings;
+	char tool[PATH_CAP], vmm[PATH_CAP], kernel[PATH_CAP], initrd[PATH_CAP], rootfs[PATH_CAP];
+	char code[PATH_CAP], scratch[PATH_CAP], out[PATH_CAP], env[PATH_CAP];
+	char memory[16], version[16], init_ms[16];
+	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
+			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
+			      "--memory", memory, "--handler", s->handler, "--name", bd->spec.name,
+			      "--version", version, "--init-timeout", init_ms, "--env-file", env, NULL};
+	int rc;
+
+	if (!succeeded(status)) {
+		status_text(bd, "mksquashfs", status);
+		fail_with_log(bd, BUILD_HOST);
+		return;
+	}
+	rc = stk_snprintf(tool, PATH_CAP, "%s/stoker-snapshot", o->bin_dir);
+	rc = rc ? rc : stk_snprintf(vmm, PATH_CAP, "%s/stoker-vmm", o->bin_dir);
+	rc = rc ? rc : stk_snprintf(initrd, PATH_CAP, "%s/stoker-initrd.cpio", o->bin_dir);
+	rc = rc ? rc : stk_snprintf(kernel, PATH_CAP, "%s/vmlinux", o->images_dir);
+	rc = rc ? rc : stk_snprintf(rootfs, PATH_CAP, "%s/%s.img", o->images_dir, s->runtime);
+	rc = rc ? rc : stk_snprintf(scratch, PATH_CAP, "%s/scratch.img", o->images_dir);
+	rc = rc ? rc : path_of(bd, "code.img", code, PATH_CAP);
+	rc = rc ? rc : path_of(bd, "snapshot", out, PATH_CAP);
+	rc = rc ? rc : path_of(bd, "env", env, PATH_CAP);
+	snprintf(memory, sizeof(memory), "%u", s->memory_mib);
+	snprintf(version, sizeof(version), "%u", bd->spec.number);
+	snprintf(init_ms, sizeof(init_ms), "%u", o->init_timeout_ms);
+	if (rc == 0)
+		rc = run_child(bd, argv, after_snapshot);
+	if (rc) {
+		stk_err_sys(&bd->result.err, rc, "start stoker-snapshot");
+		fail_with_log(bd, BUILD_HOST);
+	}
+}
+
+/* --- unpack ------------------------------------------------------------------------------------ */
+
+/* What can be said without running it. */
+static int check_code(const struct build *bd, const char *code, struct stk_err *err)
+{
+	char path[PATH_CAP + 64];
+	struct stat st;
+
+	if (strncmp(bd->spec.settings.runtime, "provided", 8) != 0)
+		return 0;
+	if (stk_snprintf(path, sizeof(path), "%s/bootstrap", code))
+		return -ENAMETOOLONG;
+	if (stat(path, &st))
+		return stk_err_set(err, -EINVAL, "runtime provided needs an executable file \"bootstrap\" at the top of the package");
+	if (!(st.st_mode & 0100) || !S_ISREG(st.st_mode))
+		return stk_err_set(err, -EINVAL, "\"bootstrap\" in the package is not executable");
+	return 0;
+}
+
+static int unpack(struct build *bd, struct stk_err *err)
+{
+	char zip[PATH_CAP], code[PATH_CAP], env[PATH_CAP], log[PATH_CAP];
+	stk_autofd fd = -1;
+	int rc;
+
+	if (path_of(bd, "code.zip", zip, sizeof(zip)) || path_of(bd, "code", code, sizeof(code)) ||
+	    path_of(bd, "env", env, sizeof(env)) || path_of(bd, "build.log", log, sizeof(log)))
+		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
+	if (mkdir(code, 0755) || chmod(code, 0755)) /* becomes the image's root */
+		return stk_err_sys(err, -errno, "folder %s", code);
+	bd->log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	if (bd->log_fd < 0)
+		return stk_err_sys(err, -errno, "%s", log);
+	fd = open(env, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return stk_err_sys(err, -errno, "%s", env);
+	rc = stk_write_full(fd, bd->spec.settings.env, bd->spec.settings.env_len);
+	if (rc)
+		return stk_err_sys(err, rc, "%s", env);
+	rc = zipread_unpack(zip, code, err);
+	return rc ? rc : check_code(bd, code, err);
+}
+
+static void work_unpack(uv_work_t *w)
+{
+	struct build *bd = w->data;
+	int rc = unpack(bd, &bd->result.err);
+
+	if (rc)
+		fault(bd, rc == -EINVAL ? BUILD_BAD_CODE : BUILD_HOST);
+}
+
+static const char *mksquashfs_path(void)
+{
+	static const char *const where[] = {"/usr/bin/mksquashfs", "/usr/sbin/mksquashfs", "/sbin/mksquashfs",
+					    "/usr/local/bin/mksquashfs"};
+
+	for (size_t i = 0; i < STK_ARRAY_LEN(where); i++) {
+		if (access(where[i], X_OK) == 0)
+			return where[i];
+	}
+	return where[0];
+}
+
+static void unpacked(uv_work_t *w, int status)
+{
+	struct build *bd = w->data;
+	char code[PATH_CAP], img[PATH_CAP];
+	const char *argv[] = {mksquashfs_path(), code, img, "-comp", "lz4", "-all-root", "-no-xattrs",
+			      "-noappend", "-quiet", "-no-progress", "-no-exports", "-processors", "1", NULL};
+	int rc;
+
+	if (status || bd->b->stopped) {
+		stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
+		fault(bd, BUILD_HOST);
+	}
+	if (bd->result.fault != BUILD_OK) {
+		finish(bd);
+		return;
+	}
+	rc = path_of(bd, "code", code, sizeof(code));
+	rc = rc ? rc : path_of(bd, "code.img", img, sizeof(img));
+	rc = rc ? rc : run_child(bd, argv, after_squash);
+	if (rc) {
+		stk_err_sys(&bd->result.err, rc, "start mksquashfs");
+		fault(bd, BUILD_HOST);
+		finish(bd);
+	}
+}
+
+/* --- queue -------------------------------------------------------------------------------------- */
+
+static void start_next(struct builder *b)
+{
+	while (b->running_count < BUILD_PARALLEL && !stk_list_empty(&b->waiting)) {
+		struct build *bd = STK_CONTAINER_OF(b->waiting.next, struct build, node);
+
+		stk_list_del(&bd->node);
+		stk_list_add_tail(&b->running, &bd->node);
+		b->waiting_count--;
+		b->running_count++;
+		bd->started_ns = stk_now_ns();
+		if (b->stopped) {
+			stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
+			fault(bd, BUILD_HOST);
+			finish(bd);
+			return; /* finish came back here for the rest */
+		}
+		queue_work(bd, work_unpack, unpacked);
+	}
+}
+
+int build_submit(struct builder *b, const struct build_spec *spec,
+		 void (*done)(void *ctx, const struct build_result *r), void *ctx)
+{
+	struct build *bd;
+	int rc;
+
+	if (b->stopped || b->waiting_count >= BUILD_QUEUE)
+		return -EBUSY;
+	bd = calloc(1, sizeof(*bd));
+	if (!bd)
+		return -ENOMEM;
+	bd->b = b;
+	bd->spec = *spec;
+	bd->log_fd = -1;
+	bd->done = done;
+	bd->ctx = ctx;
+	rc = fn_settings_copy(&spec->settings, &bd->spec.settings);
+	if (rc) {
+		free(bd);
+		return rc;
+	}
+	b->d->jobs++;
+	b->waiting_count++;
+	stk_list_add_tail(&b->waiting, &bd->node);
+	start_next(b);
+	return 0;
+}
+
+void build_stop(struct builder *b)
+{
+	int sig = b->stopped ? SIGKILL : SIGTERM;
+
+	b->stopped = true;
+	STK_LIST_FOREACH(it, &b->running) {
+		struct build *bd = STK_CONTAINER_OF(it, struct build, node);
+
+		if (bd->child)
+			child_kill(bd->child, sig);
+	}
+	if (b->running_count == 0)
+		start_next(b);
+}

@@ -1,0 +1,209 @@
+/* stoker: the command line of a Stoker host. */
+#include <errno.h>
+#include <jansson.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "scheduler/cli/cli.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+
+#define MAX_BODY (64u << 20)
+
+static const struct {
+	const char *name;
+	int (*run)(struct cli *c);
+	const char *help;
+} commands[] = {
+	{"deploy", cmd_deploy,
+	 "deploy NAME --runtime R [--handler H] [--memory MIB] [--timeout S] [--env K=V]... PATH"},
+	{"list", cmd_list, "list [--json]"},
+	{"show", cmd_show, "show NAME"},
+	{"delete", cmd_delete, "delete NAME"},
+	{"invoke", cmd_invoke, "invoke NAME [--data TEXT|@FILE|-] [--times]"},
+	{"logs", cmd_logs, "logs NAME [--lines N]"},
+};
+
+int cli_usage(const char *text)
+{
+	fprintf(stderr, "stoker: %s\n", text);
+	return CLI_USAGE;
+}
+
+int cli_options(struct cli *c, struct cli_option *options, unsigned count, const char *many,
+		int (*repeated)(void *ctx, const char *value), void *ctx)
+{
+	int left = 0;
+
+	for (int i = 0; i < c->argc; i++) {
+		char *arg = c->argv[i];
+		const char *value;
+		size_t len;
+		bool found = false;
+
+		if (strncmp(arg, "--", 2) != 0 || arg[2] == '\0') {
+			c->argv[left++] = arg;
+			continue;
+		}
+		len = strcspn(arg + 2, "=");
+		for (unsigned k = 0; k < count && !found; k++) {
+			const char *name = options[k].name;
+			bool flag = name[0] == '!'; /* "!name": takes no value */
+
+			name += flag;
+			if (strlen(name) != len || strncmp(arg + 2, name, len) != 0)
+				continue;
+			found = true;
+			if (flag) {
+				options[k].value = "yes";
+				break;
+			}
+			value = arg[2 + len] == '=' ? arg + 3 + len : i + 1 < c->argc ? c->argv[++i] : NULL;
+			if (!value) {
+				fprintf(stderr, "stoker: option --%s needs a value\n", name);
+				return CLI_USAGE;
+			}
+			if (many && strcmp(many, name) == 0) {
+				if (repeated(ctx, value))
+					return CLI_USAGE;
+			} else {
+				options[k].value = value;
+			}
+		}
+		if (!found) {
+			fprintf(stderr, "stoker: unknown option %s\n", arg);
+			return CLI_USAGE;
+		}
+	}
+	c->argc = left;
+	return 0;
+}
+
+int cli_append(char **text, const char *more)
+{
+	size_t have = *text ? strlen(*text) : 0, n = strlen(more);
+	char *grown = realloc(*text, have + n + 1);
+
+	if (!grown)
+		return -ENOMEM;
+	memcpy(grown + have, more, n + 1);
+	*text = grown;
+	return 0;
+}
+
+int cli_append_encoded(char **text, const char *raw)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t have = *text ? strlen(*text) : 0;
+	char *grown = realloc(*text, have + 3 * strlen(raw) + 1), *p;
+
+	if (!grown)
+		return -ENOMEM;
+	*text = grown;
+	p = grown + have;
+	for (; *raw; raw++) {
+		unsigned char ch = (unsigned char)*raw;
+
+		if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+		    strchr("-_.~", ch)) {
+			*p++ = (char)ch;
+		} else {
+			*p++ = '%';
+			*p++ = hex[ch >> 4];
+			*p++ = hex[ch & 15];
+		}
+	}
+	*p = '\0';
+	return 0;
+}
+
+int cli_request(struct cli *c, const char *method, const char *path, const char *headers, const void *body,
+		size_t len, unsigned timeout_ms, struct http_client_resp *ret)
+{
+	struct http_client *client = NULL;
+	struct stk_err err = {0};
+	int rc = http_client_connect(c->host, timeout_ms, &client, &err);
+
+	if (rc == 0)
+		rc = http_client_request(client, method, path, headers, body, len, MAX_BODY, ret, &err);
+	http_client_free(client);
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "stoker: %s: %s\n", c->host, err.text[0] ? err.text : strerror(-rc));
+	return CLI_FAILED;
+}
+
+int cli_refused(const struct http_client_resp *r)
+{
+	json_t *root = json_loadb((const char *)r->body, r->body_len, 0, NULL);
+	json_t *error = json_object_get(root, "error");
+	const char *message = json_string_value(json_object_get(error, "message"));
+	json_t *trace = json_object_get(json_object_get(root, "init"), "stackTrace");
+	json_t *line;
+	size_t i;
+
+	if (message)
+		fprintf(stderr, "stoker: %s (HTTP %d)\n", message, r->status);
+	else
+		fprintf(stderr, "stoker: the host answered HTTP %d: %.300s\n", r->status,
+			r->body ? (const char *)r->body : "");
+	json_array_foreach(trace, i, line) {
+		if (json_is_string(line))
+			fprintf(stderr, "  %s\n", json_string_value(line));
+	}
+	json_decref(root);
+	return CLI_FAILED;
+}
+
+static void help(FILE *to)
+{
+	fputs("usage: stoker [--host URL] COMMAND\n", to);
+	for (size_t i = 0; i < STK_ARRAY_LEN(commands); i++)
+		fprintf(to, "  %s\n", commands[i].help);
+	fputs("URL: http://HOST:PORT or unix:/PATH; default $STOKER_HOST, else http://127.0.0.1:8080\n", to);
+}
+
+int main(int argc, char **argv)
+{
+	struct cli c = {.host = getenv("STOKER_HOST")};
+	int i = 1;
+
+	setlocale(LC_CTYPE, "C.UTF-8");
+	if (!c.host || !*c.host)
+		c.host = "http://127.0.0.1:8080";
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			help(stdout);
+			return CLI_OK;
+		}
+		if (strcmp(argv[i], "--version") == 0) {
+			puts("stoker " PACKAGE_VERSION);
+			return CLI_OK;
+		}
+		if (strncmp(argv[i], "--host=", 7) == 0)
+			c.host = argv[i] + 7;
+		else if (strcmp(argv[i], "--host") == 0 && i + 1 < argc)
+			c.host = argv[++i];
+		else
+			return cli_usage("unknown option before the command (see stoker --help)");
+	}
+	if (i >= argc) {
+		help(stderr);
+		return CLI_USAGE;
+	}
+	for (size_t k = 0; k < STK_ARRAY_LEN(commands); k++) {
+		if (strcmp(argv[i], commands[k].name) != 0)
+			continue;
+		c.argc = argc - i - 1;
+		c.argv = argv + i + 1;
+		return commands[k].run(&c);
+	}
+	fprintf(stderr, "stoker: unknown command \"%s\" (see stoker --help)\n", argv[i]);
+	return CLI_USAGE;
+}

@@ -1,0 +1,466 @@
+/* stokerd as a whole: see daemon.h. */
+#include "scheduler/daemon.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "scheduler/build.h"
+#include "scheduler/fnmetrics.h"
+#include "scheduler/front.h"
+#include "scheduler/fsx.h"
+#include "scheduler/logs.h"
+#include "scheduler/pool.h"
+#include "scheduler/sandbox.h"
+#include "scheduler/store.h"
+#include "scheduler/verify.h"
+
+#define LAG_MS   100
+#define PATH_CAP (OPTIONS_PATH_MAX + 256)
+
+int daemon_version_path(const struct daemon *d, const struct fn_version *v, const char *leaf, char *ret,
+			size_t cap)
+{
+	return stk_snprintf(ret, cap, "%s/functions/%s/%u%s%s", d->opt->state_dir, v->fn->name, v->number,
+			    leaf ? "/" : "", leaf ? leaf : "");
+}
+
+/* --- removals ---------------------------------------------------------------------------------- */
+
+struct remove_job {
+	uv_work_t work;
+	struct daemon *d;
+	char path[];
+};
+
+static void work_remove(uv_work_t *w)
+{
+	struct remove_job *r = w->data;
+
+	/* What cannot be removed now is found again at the next start. */
+	fsx_remove_tree(r->path);
+}
+
+static void removed(uv_work_t *w, int status)
+{
+	struct remove_job *r = w->data;
+	struct daemon *d = r->d;
+
+	free(r);
+	daemon_job_done(d);
+}
+
+void daemon_remove_later(struct daemon *d, const char *path)
+{
+	struct remove_job *r = malloc(sizeof(*r) + strlen(path) + 1);
+
+	if (!r)
+		return;
+	r->work.data = r;
+	r->d = d;
+	strcpy(r->path, path);
+	d->jobs++;
+	if (uv_queue_work(&d->loop, &r->work, work_remove, removed))
+		removed(&r->work, UV_ENOMEM);
+}
+
+/* --- versions ---------------------------------------------------------------------------------- */
+
+/* The last user of a retired version has gone. */
+static void version_unused(void *ctx, struct fn_version *v)
+{
+	struct daemon *d = ctx;
+	char path[PATH_CAP];
+
+	if (v->retired && daemon_version_path(d, v, NULL, path, sizeof(path)) == 0)
+		daemon_remove_later(d, path);
+	pool_free(v->pool);
+	fn_version_free(v);
+}
+
+int daemon_attach_version(struct daemon *d, struct fn_version *v)
+{
+	if (!v->fn->log)
+		v->fn->log = logs_sink(d->logs, v->fn->name);
+	if (!v->fn->metrics)
+		v->fn->metrics = fnmetrics_new(d->metrics, v->fn->name);
+	v->pool = pool_new(d, v);
+	return v->fn->log && v->fn->metrics && v->pool ? 0 : -ENOMEM;
+}
+
+static int load_name(void *ctx, const char *name, unsigned last_version)
+{
+	struct daemon *d = ctx;
+	struct function *fn = registry_add(&d->registry, name);
+
+	if (!fn)
+		return -ENOMEM;
+	if (fn->last_version < last_version)
+		fn->last_version = last_version;
+	return 0;
+}
+
+static int load_version(void *ctx, const struct store_version *row)
+{
+	struct daemon *d = ctx;
+	struct function *fn = registry_add(&d->registry, row->name);
+	struct fn_settings settings;
+	struct fn_version *v;
+
+	if (!fn || fn_settings_copy(&row->settings, &settings))
+		return -ENOMEM;
+	v = fn_version_new(fn, row->number, &settings);
+	if (!v) {
+		fn_settings_fini(&settings);
+		return -ENOMEM;
+	}
+	v->created_ms = row->created_ms;
+	v->code_size = row->code_size;
+	v->zip_crc = row->zip_crc;
+	v->img_crc = row->img_crc;
+	if (daemon_attach_version(d, v)) {
+		pool_free(v->pool);
+		fn_version_free(v);
+		return -ENOMEM;
+	}
+	registry_activate(&d->registry, fn, v);
+	fn_version_put(&d->registry, v);
+	return 0;
+}
+
+/* --- state folder --------------------------------------------------------------------------------- */
+
+static int state_path(const struct daemon *d, const char *leaf, char *ret, struct stk_err *err)
+{
+	if (stk_snprintf(ret, PATH_CAP, "%s/%s", d->opt->state_dir, leaf))
+		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
+	return 0;
+}
+
+/* Two hosts must not share a state folder. The kernel drops the lock with the process. */
+static int lock_state(struct daemon *d, struct stk_err *err)
+{
+	char path[PATH_CAP];
+	int rc = state_path(d, "lock", path, err);
+
+	if (rc)
+		return rc;
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (d->lock_fd < 0)
+		return stk_err_sys(err, -errno, "%s", path);
+	if (flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
+		if (errno == EWOULDBLOCK)
+			return stk_err_set(err, -EBUSY, "another stokerd uses the state folder %s", d->opt->state_dir);
+		return stk_err_sys(err, -errno, "lock %s", path);
+	}
+	return 0;
+}
+
+static int prepare_state(struct daemon *d, struct stk_err *err)
+{
+	static const char *const folders[] = {"functions", "tmp", "logs"};
+	char path[PATH_CAP];
+	int rc = state_path(d, "tmp", path, err);
+
+	if (rc)
+		return rc;
+	rc = fsx_remove_tree(path); /* unfinished deploys of an earlier life */
+	if (rc)
+		return stk_err_sys(err, rc, "clear %s", path);
+	for (size_t i = 0; i < STK_ARRAY_LEN(folders); i++) {
+		rc = state_path(d, folders[i], path, err);
+		if (rc)
+			return rc;
+		rc = fsx_mkdirs(path, 0750);
+		if (rc)
+			return stk_err_sys(err, rc, "make %s", path);
+	}
+	return 0;
+}
+
+static void remove_unknown_versions(struct daemon *d, const char *folder, const struct function *fn)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *e;
+	char keep[16] = "", path[PATH_CAP];
+
+	if (!dir)
+		return;
+	if (fn && fn->active)
+		snprintf(keep, sizeof(keep), "%u", fn->active->number);
+	while ((e = readdir(dir))) {
+		if (e->d_name[0] == '.' || strcmp(e->d_name, keep) == 0)
+			continue;
+		if (stk_snprintf(path, sizeof(path), "%s/%s", folder, e->d_name) == 0)
+			daemon_remove_later(d, path);
+	}
+	closedir(dir);
+}
+
+/* Versions on disk that the database does not know: never acknowledged, or retired. */
+static void remove_orphans(struct daemon *d)
+{
+	char root[PATH_CAP], path[PATH_CAP];
+	struct dirent *e;
+	DIR *dir;
+
+	if (state_path(d, "functions", root, NULL))
+		return;
+	dir = opendir(root);
+	while (dir && (e = readdir(dir))) {
+		if (e->d_name[0] == '.' || stk_snprintf(path, sizeof(path), "%s/%s", root, e->d_name))
+			continue;
+		if (stk_name_valid(e->d_name))
+			remove_unknown_versions(d, path, registry_find(&d->registry, e->d_name));
+		else
+			stk_warn("%s does not belong here and is left alone", path);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* --- drain ------------------------------------------------------------------------------------------ */
+
+static void on_handle_closed(uv_handle_t *h)
+{
+}
+
+/* Nothing is left but our own handles: the loop ends when they are closed. */
+static void close_own(struct daemon *d)
+{
+	uv_close((uv_handle_t *)&d->sigterm, on_handle_closed);
+	uv_close((uv_handle_t *)&d->sigint, on_handle_closed);
+	uv_close((uv_handle_t *)&d->drain_timer, on_handle_closed);
+	uv_close((uv_handle_t *)&d->lag_timer, on_handle_closed);
+	uv_close((uv_handle_t *)&d->reap_check, on_handle_closed);
+	dispatch_close(&d->dispatch);
+	logs_close_timer(d->logs);
+}
+
+void daemon_job_done(struct daemon *d)
+{
+	d->jobs--;
+	if (d->stopping && d->http_closed && d->jobs == 0)
+		close_own(d);
+}
+
+static void kill_all_vms(struct daemon *d)
+{
+	STK_LIST_FOREACH(it, &d->dispatch.pools) {
+		struct pool *p = STK_CONTAINER_OF(it, struct pool, all_node);
+
+		/* Killing moves a sandbox to the end of `others`: dying ones are passed over. */
+		while (!stk_list_empty(&p->warm))
+			sandbox_kill(STK_CONTAINER_OF(p->warm.next, struct sandbox, node), NULL);
+		for (unsigned n = p->starting + p->reserved + p->busy; n; n--) {
+			struct sandbox *sb = STK_CONTAINER_OF(p->others.next, struct sandbox, node);
+
+			STK_LIST_FOREACH(s, &p->others) {
+				sb = STK_CONTAINER_OF(s, struct sandbox, node);
+				if (sb->state != SB_DYING)
+					break;
+			}
+			if (sb->state != SB_DYING)
+				sandbox_kill(sb, "the host is shutting down");
+		}
+	}
+}
+
+static void stop_all(struct daemon *d)
+{
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	d->jobs++; /* not before everything below was told */
+	build_stop(d->builder);
+	dispatch_stop(&d->dispatch);
+	kill_all_vms(d);
+	daemon_job_done(d);
+}
+
+static void on_http_closed(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->http = NULL;
+	d->http_closed = true;
+	uv_timer_stop(&d->drain_timer);
+	if (!d->stopping)
+		stop_all(d);
+	else if (d->jobs == 0)
+		close_own(d);
+}
+
+static void on_drain_timeout(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+
+	stk_warn("requests under way are cut off");
+	stop_all(d);
+}
+
+static void on_signal(uv_signal_t *s, int signum)
+{
+	struct daemon *d = s->data;
+
+	if (d->draining) {
+		stop_all(d);
+		return;
+	}
+	stk_info("%s: no more requests are taken, %u VMs to end", signum == SIGTERM ? "SIGTERM" : "SIGINT",
+		 d->dispatch.vms);
+	d->draining = true;
+	verify_stop(d->verifier);
+	build_stop(d->builder);
+	uv_timer_start(&d->drain_timer, on_drain_timeout, d->opt->drain_ms, 0);
+	http_server_close(d->http, d->opt->drain_ms + 2000, on_http_closed, d);
+}
+
+/* --- loop's own ------------------------------------------------------------------------------------- */
+
+static void on_lag(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+	uint64_t now = stk_now_ns();
+
+	if (d->lag_expect_ns && now > d->lag_expect_ns) {
+		double late = (double)(now - d->lag_expect_ns) / 1e9;
+
+		if (late > d->lag_max_s)
+			d->lag_max_s = late;
+	}
+	d->lag_expect_ns = now + LAG_MS * STK_NS_PER_MS;
+}
+
+static void on_check(uv_check_t *c)
+{
+	struct daemon *d = c->data;
+
+	sandbox_reap_doomed(&d->dispatch.doomed);
+}
+
+static void init_handles(struct daemon *d)
+{
+	uv_signal_init(&d->loop, &d->sigterm);
+	uv_signal_init(&d->loop, &d->sigint);
+	uv_timer_init(&d->loop, &d->drain_timer);
+	uv_timer_init(&d->loop, &d->lag_timer);
+	uv_check_init(&d->loop, &d->reap_check);
+	d->sigterm.data = d->sigint.data = d->drain_timer.data = d->lag_timer.data = d->reap_check.data = d;
+}
+
+static int listen_http(struct daemon *d, struct stk_err *err)
+{
+	struct http_limits limits;
+	unsigned port = 0;
+	int rc;
+
+	http_limits_default(&limits);
+	limits.max_connections = d->opt->max_connections;
+	rc = http_server_new(&d->loop, &limits, &front_callbacks, d, &d->http);
+	if (rc)
+		return stk_err_sys(err, rc, "HTTP server");
+	if (d->opt->listen_unix) {
+		unlink(d->opt->listen_host);
+		rc = http_server_listen_unix(d->http, d->opt->listen_host, err);
+		if (rc == 0)
+			stk_info("listening on unix:%s", d->opt->listen_host);
+		return rc;
+	}
+	rc = http_server_listen_tcp(d->http, d->opt->listen_host, d->opt->listen_port, &port, err);
+	if (rc == 0)
+		stk_info("listening on http://%s:%u", d->opt->listen_host, port);
+	return rc;
+}
+
+static int load_state(struct daemon *d, struct stk_err *err)
+{
+	char path[PATH_CAP];
+	int rc = lock_state(d, err);
+
+	if (rc == 0)
+		rc = prepare_state(d, err);
+	if (rc == 0)
+		rc = state_path(d, "stoker.db", path, err);
+	if (rc == 0)
+		rc = store_open(path, &d->store, err);
+	if (rc == 0)
+		rc = store_load(d->store, load_name, load_version, d, err);
+	return rc;
+}
+
+int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err)
+{
+	char logs_dir[PATH_CAP];
+	int rc;
+
+	memset(d, 0, sizeof(*d));
+	d->opt = opt;
+	d->lock_fd = -1;
+	d->started_ns = stk_now_ns();
+	registry_init(&d->registry, version_unused, d);
+	rc = uv_loop_init(&d->loop);
+	if (rc)
+		return stk_err_sys(err, rc, "event loop");
+	d->metrics = metrics_new();
+	d->builder = build_new(d);
+	d->verifier = verify_new(d);
+	rc = state_path(d, "logs", logs_dir, err);
+	if (rc)
+		return rc;
+	d->logs = logs_new(d, logs_dir);
+	if (!d->metrics || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d))
+		return stk_err_set(err, -ENOMEM, "out of memory");
+	init_handles(d);
+	rc = load_state(d, err);
+	if (rc == 0)
+		rc = listen_http(d, err);
+	return rc;
+}
+
+int daemon_run(struct daemon *d)
+{
+	remove_orphans(d);
+	REGISTRY_FOREACH(&d->registry, fn) {
+		if (fn->active)
+			verify_later(d->verifier, fn->active);
+	}
+	uv_signal_start(&d->sigterm, on_signal, SIGTERM);
+	uv_signal_start(&d->sigint, on_signal, SIGINT);
+	uv_timer_start(&d->lag_timer, on_lag, LAG_MS, LAG_MS);
+	uv_check_start(&d->reap_check, on_check);
+	stk_info("%u functions, %llu MiB for VMs, %u restores at the same time", d->registry.active_count,
+		 (unsigned long long)d->opt->memory_budget_mib, d->opt->max_restores);
+	uv_run(&d->loop, UV_RUN_DEFAULT);
+	return d->exit_code;
+}
+
+void daemon_fini(struct daemon *d)
+{
+	if (d->opt->listen_unix)
+		unlink(d->opt->listen_host);
+	REGISTRY_FOREACH(&d->registry, fn) {
+		if (fn->active)
+			pool_free(fn->active->pool);
+		fnmetrics_free(fn->metrics);
+	}
+	registry_fini(&d->registry);
+	logs_free(d->logs);
+	verify_free(d->verifier);
+	build_free(d->builder);
+	store_close(d->store);
+	metrics_free(d->metrics);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+	uv_loop_close(&d->loop);
+}

@@ -1,0 +1,346 @@
+/* PUT /v1/functions/NAME: settings in the query, the zip as body. The new version becomes active
+ * only when everything worked; until then, and whenever anything fails, the old one serves. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "scheduler/answer.h"
+#include "scheduler/build.h"
+#include "scheduler/daemon.h"
+#include "scheduler/describe.h"
+#include "scheduler/front.h"
+#include "scheduler/ids.h"
+#include "scheduler/logs.h"
+#include "scheduler/pool.h"
+#include "scheduler/spool.h"
+#include "scheduler/verify.h"
+
+struct deploy {
+	struct front_owner owner;
+	struct daemon *d;
+	struct http_req *req; /* NULL: the client has gone */
+	struct function *fn;
+	struct fn_settings settings;
+	struct build_spec spec;
+	struct spool spool;
+	bool body_done;
+	bool aborted; /* the client went away in mid-body */
+	char id[IDS_UUID_LEN + 1];
+};
+
+static void deploy_free(struct deploy *dp)
+{
+	struct daemon *d = dp->d;
+
+	dp->fn->busy = false;
+	fn_settings_fini(&dp->settings);
+	free(dp);
+	daemon_job_done(d);
+}
+
+static void fail(struct deploy *dp, int status, const char *code, const char *text)
+{
+	if (dp->req) {
+		http_req_set_ptr(dp->req, NULL);
+		answer_error(dp->req, status, code, text, dp->id);
+		dp->req = NULL;
+	}
+	deploy_free(dp);
+}
+
+/* --- settings ---------------------------------------------------------------------------------- */
+
+static int set_param(struct fn_settings *s, const char *key, const char *value, struct stk_err *err)
+{
+	uint64_t v;
+
+	if (strcmp(key, "runtime") == 0) {
+		if (stk_strcpy(s->runtime, sizeof(s->runtime), value))
+			return stk_err_set(err, -EINVAL, "runtime: longer than %d bytes", FN_RUNTIME_MAX);
+	} else if (strcmp(key, "handler") == 0) {
+		if (stk_strcpy(s->handler, sizeof(s->handler), value))
+			return stk_err_set(err, -EINVAL, "handler: longer than %d bytes", FN_HANDLER_MAX);
+	} else if (strcmp(key, "memory") == 0) {
+		if (stk_parse_u64(value, FN_MEMORY_MIN, FN_MEMORY_MAX, &v))
+			return stk_err_set(err, -EINVAL, "memory: expected %d to %d (MiB), got \"%.40s\"",
+					   FN_MEMORY_MIN, FN_MEMORY_MAX, value);
+		s->memory_mib = (unsigned)v;
+	} else if (strcmp(key, "timeout") == 0) {
+		if (stk_parse_u64(value, 1, FN_TIMEOUT_MAX, &v))
+			return stk_err_set(err, -EINVAL, "timeout: expected 1 to %d (seconds), got \"%.40s\"",
+					   FN_TIMEOUT_MAX, value);
+		s->timeout_s = (unsigned)v;
+	} else if (strcmp(key, "env") == 0) {
+		return fn_settings_add_env(s, value, err);
+	} else {
+		return stk_err_set(err, -EINVAL, "unknown parameter \"%.60s\"", key);
+	}
+	return 0;
+}
+
+/* Which runtimes there are is what images there are. */
+static int check_runtime(const struct daemon *d, const struct fn_settings *s, struct stk_err *err)
+{
+	static const char *const not_runtimes[] = {"scratch", NULL};
+	char path[OPTIONS_PATH_MAX + 64];
+
+	for (unsigned i = 0; not_runtimes[i]; i++) {
+		if (strcmp(s->runtime, not_runtimes[i]) == 0)
+			return stk_err_set(err, -EINVAL, "runtime: \"%s\" does not exist", s->runtime);
+	}
+	if (stk_snprintf(path, sizeof(path), "%s/%s.img", d->opt->images_dir, s->runtime) || access(path, R_OK))
+		return stk_err_set(err, -EINVAL, "runtime: \"%s\" does not exist on this host", s->runtime);
+	return 0;
+}
+
+static int read_settings(const struct daemon *d, const char *query, struct fn_settings *s, struct stk_err *err)
+{
+	char key[64], value[FN_ENV_MAX + 16];
+	int rc;
+
+	while ((rc = http_query_next(&query, key, sizeof(key), value, sizeof(value))) == 1) {
+		rc = set_param(s, key, value, err);
+		if (rc)
+			return rc;
+	}
+	if (rc < 0)
+		return stk_err_set(err, -EINVAL, "query: badly encoded, or a parameter is too long");
+	if (strcmp(s->runtime, "provided") == 0 && !s->handler[0])
+		stk_strcpy(s->handler, sizeof(s->handler), "bootstrap");
+	rc = fn_settings_check(s, err);
+	return rc ? rc : check_runtime(d, s, err);
+}
+
+/* --- publish ------------------------------------------------------------------------------------ */
+
+static void log_build(struct function *fn, const char *log)
+{
+	struct logline line = {0};
+
+	if (!log || !fn->log)
+		return;
+	logs_feed(fn->log, &line, "deploy", (const uint8_t *)log, strlen(log));
+	logs_flush_line(fn->log, &line, "deploy");
+}
+
+static void answer_fault(struct deploy *dp, const struct build_result *r)
+{
+	json_t *init, *body;
+
+	switch (r->fault) {
+	case BUILD_BAD_CODE:
+		fail(dp, 400, "BadCode", r->err.text);
+		return;
+	case BUILD_NO_SPACE:
+		fail(dp, 507, "InsufficientStorage", r->err.text);
+		return;
+	case BUILD_INIT_FAILED:
+		break;
+	default:
+		fail(dp, 500, "DeployFailed", r->err.text);
+		return;
+	}
+	/* 422 with the runtime's own error beside ours. */
+	init = r->init_json ? json_loads(r->init_json, 0, NULL) : NULL;
+	body = json_pack("{s:{s:s, s:s, s:s}, s:O?}", "error", "code", "InitFailed", "message",
+			 "the function's init phase failed", "requestId", dp->id, "init", init);
+	if (init && json_is_object(init)) {
+		const char *type = json_string_value(json_object_get(init, "errorType"));
+		const char *message = json_string_value(json_object_get(init, "errorMessage"));
+
+		if (type || message) {
+			char text[512];
+
+			snprintf(text, sizeof(text), "the function's init phase failed: %.100s: %.350s",
+				 type ? type : "error", message ? message : "");
+			json_t *str = json_string(text);
+
+			if (str) /* NULL when the cut split a character */
+				json_object_set_new(json_object_get(body, "error"), "message", str);
+		}
+	}
+	json_decref(init);
+	if (dp->req) {
+		http_req_set_ptr(dp->req, NULL);
+		answer_json(dp->req, 422, body);
+		dp->req = NULL;
+	} else {
+		json_decref(body);
+	}
+	deploy_free(dp);
+}
+
+static void built(void *ctx, const struct build_result *r)
+{
+	struct deploy *dp = ctx;
+	struct daemon *d = dp->d;
+	struct function *fn = dp->fn;
+	struct pool *old_pool = fn->active ? fn->active->pool : NULL;
+	bool is_new = !fn->active;
+	struct fn_version *v;
+
+	if (!fn->log)
+		fn->log = logs_sink(d->logs, fn->name);
+	log_build(fn, r->log);
+	if (r->fault != BUILD_OK) {
+		answer_fault(dp, r);
+		return;
+	}
+	v = fn_version_new(fn, dp->spec.number, &dp->settings);
+	if (v) {
+		v->created_ms = r->created_ms;
+		v->code_size = r->code_size;
+		v->zip_crc = r->zip_crc;
+		v->img_crc = r->img_crc;
+	}
+	if (!v || daemon_attach_version(d, v)) {
+		/* It is on disk and in the database: there after the next start. */
+		fn_version_free(v);
+		fail(dp, 500, "OutOfMemory", "the version is stored but cannot serve before a restart: out of memory");
+		return;
+	}
+	if (old_pool) /* while the registry still holds the old version */
+		pool_close(old_pool, v);
+	registry_activate(&d->registry, fn, v);
+	fn_version_put(&d->registry, v);
+	verify_want(d->verifier, v);
+	if (dp->req) {
+		http_req_set_ptr(dp->req, NULL);
+		answer_json(dp->req, is_new ? 201 : 200, describe_function(fn));
+		dp->req = NULL;
+	}
+	deploy_free(dp);
+}
+
+/* --- the request ---------------------------------------------------------------------------------- */
+
+static void spooled(void *ctx, int err)
+{
+	struct deploy *dp = ctx;
+	int rc;
+
+	if (err || dp->aborted) {
+		daemon_remove_later(dp->d, dp->spec.dir);
+		if (err == -ENOSPC || err == -EDQUOT)
+			fail(dp, 507, "InsufficientStorage", "no space left for the package");
+		else
+			fail(dp, 500, "Internal", "the package could not be written");
+		return;
+	}
+	dp->spec.settings = dp->settings;
+	rc = build_submit(dp->d->builder, &dp->spec, built, dp);
+	if (rc) {
+		daemon_remove_later(dp->d, dp->spec.dir);
+		fail(dp, rc == -EBUSY ? 429 : 503, rc == -EBUSY ? "TooManyDeploys" : "OutOfMemory",
+		     rc == -EBUSY ? "too many deploys are waiting" : "the host has no memory left");
+	}
+}
+
+static void gone(struct front_owner *owner)
+{
+	struct deploy *dp = (struct deploy *)owner;
+
+	dp->req = NULL;
+	if (dp->body_done)
+		return; /* a complete deploy goes on without its client */
+	dp->aborted = true;
+	spool_abort(&dp->spool);
+	spool_end(&dp->spool, spooled, dp);
+}
+
+static int sink(void *ptr, const uint8_t *data, size_t len)
+{
+	struct deploy *dp = ptr;
+
+	return spool_add(&dp->spool, dp->req, data, len);
+}
+
+static struct deploy *prepare(struct daemon *d, struct http_req *req, const char *name, const char *id)
+{
+	struct fn_settings settings;
+	struct stk_err err = {0};
+	struct function *fn;
+	struct deploy *dp;
+
+	if (!stk_name_valid(name)) {
+		answer_error(req, 400, "BadRequest", "name: expected 1 to 64 letters, digits, - or _", id);
+		return NULL;
+	}
+	fn_settings_init(&settings);
+	if (read_settings(d, http_req_query(req), &settings, &err)) {
+		fn_settings_fini(&settings);
+		answer_error(req, 400, "BadRequest", err.text, id);
+		return NULL;
+	}
+	fn = registry_add(&d->registry, name);
+	dp = fn ? calloc(1, sizeof(*dp)) : NULL;
+	if (!dp) {
+		fn_settings_fini(&settings);
+		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
+		return NULL;
+	}
+	if (fn->busy) {
+		fn_settings_fini(&settings);
+		free(dp);
+		answer_error(req, 409, "Conflict", "a deploy or delete of this function is under way", id);
+		return NULL;
+	}
+	dp->d = d;
+	dp->fn = fn;
+	dp->settings = settings;
+	stk_strcpy(dp->id, sizeof(dp->id), id);
+	return dp;
+}
+
+void deploy_begin(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	char id[IDS_UUID_LEN + 1], zip[sizeof(((struct build_spec *)0)->dir) + 16];
+	struct deploy *dp;
+	int rc;
+
+	if (front_request_id(req, id)) {
+		answer_error(req, 500, "Internal", "no random bytes", NULL);
+		return;
+	}
+	dp = prepare(d, req, m->value[0], id);
+	if (!dp)
+		return;
+	dp->owner.gone = gone;
+	dp->req = req;
+	dp->fn->busy = true;
+	d->jobs++;
+	dp->spec.number = ++dp->fn->last_version;
+	stk_strcpy(dp->spec.name, sizeof(dp->spec.name), dp->fn->name);
+	rc = stk_snprintf(dp->spec.dir, sizeof(dp->spec.dir), "%s/tmp/deploy-%s", d->opt->state_dir, id);
+	if (rc == 0)
+		rc = stk_snprintf(zip, sizeof(zip), "%s/code.zip", dp->spec.dir);
+	if (rc == 0 && mkdir(dp->spec.dir, 0750))
+		rc = -errno;
+	if (rc == 0)
+		rc = spool_open(&dp->spool, &d->loop, zip);
+	if (rc) {
+		daemon_remove_later(d, dp->spec.dir);
+		fail(dp, rc == -ENOSPC ? 507 : 500, rc == -ENOSPC ? "InsufficientStorage" : "Internal",
+		     strerror(-rc));
+		return;
+	}
+	http_req_set_ptr(req, &dp->owner);
+	http_req_stream_body(req, sink);
+}
+
+void deploy_body(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct deploy *dp = http_req_ptr(req);
+
+	dp->body_done = true;
+	spool_end(&dp->spool, spooled, dp);
+}

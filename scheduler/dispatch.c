@@ -1,0 +1,343 @@
+/* Admission, queue and choice of VMs: see dispatch.h. */
+#include "scheduler/dispatch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "scheduler/daemon.h"
+#include "scheduler/invocation.h"
+#include "scheduler/pool.h"
+#include "scheduler/sample.h"
+#include "scheduler/sandbox.h"
+#include "scheduler/verify.h"
+
+#define TICK_MS 100
+
+#define POOL_OF(it) STK_CONTAINER_OF(it, struct pool, all_node)
+
+static void enqueue(struct dispatch *ds, struct pool *p, struct invocation *inv)
+{
+	bool alone = inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT;
+
+	stk_list_add_tail(alone ? &p->forced : &p->queue, &inv->node);
+	if (alone)
+		p->forced_count++;
+	else
+		p->queued++;
+	inv->queue_deadline_ns = inv->submit_ns + ds->d->opt->queue_timeout_ms * STK_NS_PER_MS;
+	stk_list_add_tail(&ds->deadlines, &inv->deadline_node);
+	inv->waiting = true;
+	ds->waiting++;
+}
+
+void dispatch_unqueue(struct invocation *inv)
+{
+	struct pool *p = inv->ver->pool;
+
+	if (!inv->waiting)
+		return;
+	stk_list_del(&inv->node);
+	stk_list_del(&inv->deadline_node);
+	if (inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT)
+		p->forced_count--;
+	else
+		p->queued--;
+	inv->d->dispatch.waiting--;
+	inv->waiting = false;
+}
+
+void dispatch_move_queue(struct dispatch *ds, struct pool *from, struct fn_version *heir)
+{
+	/* In the order of their deadlines, which is the order in which they came. */
+	STK_LIST_FOREACH_SAFE(it, tmp, &ds->deadlines) {
+		struct invocation *inv = STK_CONTAINER_OF(it, struct invocation, deadline_node);
+		struct fn_version *old = inv->ver;
+		bool alone = inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT;
+		struct pool *to = heir->pool;
+
+		if (old != from->ver)
+			continue;
+		stk_list_del(&inv->node);
+		stk_list_add_tail(alone ? &to->forced : &to->queue, &inv->node);
+		if (alone) {
+			from->forced_count--;
+			to->forced_count++;
+		} else {
+			from->queued--;
+			to->queued++;
+		}
+		inv->ver = fn_version_get(heir);
+		fn_version_put(&ds->d->registry, old); /* never the last: its pool is being closed */
+	}
+	dispatch_pump(ds);
+}
+
+static void run_on(struct sandbox *sb, struct invocation *inv, enum inv_start start)
+{
+	uint64_t now = stk_now_ns();
+
+	inv->start = start;
+	inv->ready_ns = now;
+	/* Waiting before the VM's start began is queueing, the rest is the start. */
+	if (start == INV_WARM)
+		inv->start_ns = now;
+	else
+		inv->start_ns = sb->started_ns > inv->submit_ns ? sb->started_ns : inv->submit_ns;
+	sandbox_invoke(sb, inv);
+}
+
+void dispatch_submit(struct dispatch *ds, struct invocation *inv)
+{
+	struct pool *p = inv->ver->pool;
+	uint64_t now = stk_now_ns();
+	struct sandbox *sb;
+
+	inv->submit_ns = now;
+	p->last_used_ns = now;
+	pool_policy_arrival(&p->policy, now, p->busy + p->reserved + p->queued + p->forced_count + 1);
+	if (inv->force != INV_COLD_RESTORE && inv->force != INV_COLD_BOOT && stk_list_empty(&p->queue)) {
+		sb = pool_take(p);
+		if (sb) {
+			run_on(sb, inv, INV_WARM);
+			return;
+		}
+	}
+	if (ds->stopped || p->closed) {
+		invocation_finish(inv, INV_SHUTDOWN, "the host is shutting down");
+		return;
+	}
+	if (p->ver->check == FN_BROKEN && now < p->ver->check_retry_ns) {
+		invocation_finish(inv, INV_START_FAILED, p->ver->check_err.text);
+		return;
+	}
+	if (pool_failing(p, now)) {
+		invocation_finish(inv, INV_START_FAILED, p->fail_text);
+		return;
+	}
+	if (ds->waiting >= ds->d->opt->queue_limit) {
+		invocation_finish(inv, INV_QUEUE_FULL, "too many requests are waiting for a VM");
+		return;
+	}
+	enqueue(ds, p, inv);
+	if (p->ver->check != FN_GOOD)
+		verify_want(ds->d->verifier, p->ver);
+	dispatch_pump(ds);
+}
+
+void dispatch_ready(struct sandbox *sb)
+{
+	struct pool *p = sb->pool;
+	struct invocation *inv = sb->inv;
+
+	metrics_add(p->d->dispatch.starts_ok, 1);
+	if (sb->kind == INV_COLD_RESTORE)
+		pool_start_ok(p, stk_now_ns() - sb->started_ns);
+	if (inv) {
+		run_on(sb, inv, sb->kind);
+	} else if (!stk_list_empty(&p->queue)) {
+		inv = STK_CONTAINER_OF(p->queue.next, struct invocation, node);
+		dispatch_unqueue(inv);
+		run_on(sb, inv, inv->force == INV_WARM ? INV_WARM : INV_COLD_RESTORE);
+	}
+	dispatch_pump(&p->d->dispatch);
+}
+
+void dispatch_start_failed(struct sandbox *sb, const char *text)
+{
+	struct pool *p = sb->pool;
+	static struct stk_log_limit limit = {.burst = 20};
+
+	metrics_add(p->d->dispatch.starts_failed, 1);
+	if (stk_log_allow(&limit))
+		stk_warn("%s: a VM did not start: %s", p->ver->fn->name, text);
+	if (sb->inv) {
+		struct invocation *inv = sb->inv;
+
+		sb->inv = NULL;
+		invocation_finish(inv, INV_START_FAILED, text);
+	}
+	if (sb->kind == INV_COLD_RESTORE)
+		pool_start_failed(p, text, stk_now_ns());
+}
+
+/* The warm VM least likely to be missed; not of a pool where requests wait, nor of `not_this`. */
+static struct sandbox *find_victim(struct dispatch *ds, const struct pool *not_this)
+{
+	struct pool *best = NULL;
+
+	STK_LIST_FOREACH(it, &ds->pools) {
+		struct pool *p = POOL_OF(it);
+
+		if (p == not_this || p->warm_count == 0 || p->queued)
+			continue;
+		if (!best || p->last_used_ns < best->last_used_ns)
+			best = p;
+	}
+	return best ? STK_CONTAINER_OF(best->warm.next, struct sandbox, node) : NULL;
+}
+
+/* Is there memory for one more VM of p? For a waiting request others' warm VMs are given up. */
+static bool memory_for(struct dispatch *ds, struct pool *p, bool urgent)
+{
+	uint64_t budget = ds->d->opt->memory_budget_mib, cost = p->idle_mib;
+
+	if (ds->charged_mib + cost <= budget)
+		return true;
+	if (!urgent)
+		return false;
+	if (ds->vms == 0)
+		return true; /* one function may be larger than the budget; it runs alone */
+	while (ds->charged_mib - ds->dying_mib + cost > budget) {
+		struct sandbox *victim = find_victim(ds, p);
+
+		if (!victim)
+			break;
+		metrics_add(ds->evictions, 1);
+		sandbox_kill(victim, NULL);
+	}
+	return false; /* when those processes have ended, the pump runs again */
+}
+
+static void start_one(struct dispatch *ds, struct pool *p)
+{
+	struct invocation *inv = NULL;
+	enum inv_start kind = INV_COLD_RESTORE;
+	int rc;
+
+	if (!stk_list_empty(&p->forced)) {
+		inv = STK_CONTAINER_OF(p->forced.next, struct invocation, node);
+		dispatch_unqueue(inv);
+		kind = inv->force;
+	}
+	rc = sandbox_start(p, kind, inv);
+	if (rc) {
+		static struct stk_log_limit limit = {.burst = 5};
+
+		metrics_add(ds->starts_failed, 1);
+		if (stk_log_allow(&limit))
+			stk_error("%s: cannot start a VM: %s", p->ver->fn->name, strerror(-rc));
+		if (inv)
+			invocation_finish(inv, INV_START_FAILED, strerror(-rc));
+		pool_start_failed(p, strerror(-rc), stk_now_ns());
+	}
+}
+
+/* One round over the pools; true when at least one VM was started. */
+static bool start_round(struct dispatch *ds, bool urgent, uint64_t now)
+{
+	bool started = false;
+
+	STK_LIST_FOREACH_SAFE(it, tmp, &ds->pools) {
+		struct pool *p = POOL_OF(it);
+
+		if (ds->starting >= ds->d->opt->max_restores)
+			break;
+		if (!(urgent ? pool_missing_urgent(p) : pool_missing_refill(p)))
+			continue;
+		if (!pool_may_start(p, now) || !memory_for(ds, p, urgent))
+			continue;
+		start_one(ds, p);
+		started = true;
+	}
+	/* The next round begins with another pool. */
+	if (started && ds->pools.next != ds->pools.prev) {
+		struct stk_list *first = ds->pools.next;
+
+		stk_list_del(first);
+		stk_list_add_tail(&ds->pools, first);
+	}
+	return started;
+}
+
+void dispatch_pump(struct dispatch *ds)
+{
+	if (ds->stopped)
+		return;
+	if (ds->pumping) {
+		ds->pump_again = true;
+		return;
+	}
+	ds->pumping = true;
+	do {
+		uint64_t now = stk_now_ns();
+
+		ds->pump_again = false;
+		while (ds->starting < ds->d->opt->max_restores && start_round(ds, true, now))
+			;
+		while (ds->starting < ds->d->opt->max_restores && start_round(ds, false, now))
+			;
+	} while (ds->pump_again);
+	ds->pumping = false;
+}
+
+static void expire(struct dispatch *ds, uint64_t now)
+{
+	while (!stk_list_empty(&ds->deadlines)) {
+		struct invocation *inv =
+			STK_CONTAINER_OF(ds->deadlines.next, struct invocation, deadline_node);
+
+		if (inv->queue_deadline_ns > now)
+			break;
+		invocation_finish(inv, INV_QUEUE_TIMEOUT, "no VM became free in time");
+	}
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct dispatch *ds = t->data;
+	uint64_t now = stk_now_ns();
+
+	expire(ds, now);
+	if (ds->stopped)
+		return;
+	STK_LIST_FOREACH_SAFE(it, tmp, &ds->pools) {
+		struct pool *p = POOL_OF(it);
+
+		if (p->closed)
+			continue;
+		p->target = pool_policy_target(&p->policy, now, p->busy + p->reserved);
+		pool_shrink(p);
+		if (p->ver->check == FN_BROKEN && (p->queued || p->forced_count) &&
+		    now >= p->ver->check_retry_ns)
+			verify_want(ds->d->verifier, p->ver);
+		sample_maybe(p, now);
+	}
+	dispatch_pump(ds);
+}
+
+int dispatch_init(struct dispatch *ds, struct daemon *d)
+{
+	memset(ds, 0, sizeof(*ds));
+	ds->d = d;
+	stk_list_init(&ds->pools);
+	stk_list_init(&ds->deadlines);
+	stk_list_init(&ds->doomed);
+	ds->evictions = metrics_get(d->metrics, METRICS_COUNTER, "stoker_evictions_total",
+				    "Warm VMs given up for other functions", "");
+	ds->starts_ok = metrics_get(d->metrics, METRICS_COUNTER, "stoker_vm_starts_total",
+				    "VMs started, by result", "result=\"ok\"");
+	ds->starts_failed = metrics_get(d->metrics, METRICS_COUNTER, "stoker_vm_starts_total",
+					"VMs started, by result", "result=\"failed\"");
+	if (!ds->evictions || !ds->starts_ok || !ds->starts_failed)
+		return -ENOMEM;
+	uv_timer_init(&d->loop, &ds->tick);
+	ds->tick.data = ds;
+	return uv_timer_start(&ds->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+void dispatch_stop(struct dispatch *ds)
+{
+	ds->stopped = true;
+	STK_LIST_FOREACH_SAFE(it, tmp, &ds->pools) {
+		struct pool *p = POOL_OF(it);
+
+		pool_fail_queue(p, INV_SHUTDOWN, "the host is shutting down");
+	}
+}
+
+void dispatch_close(struct dispatch *ds)
+{
+	uv_close((uv_handle_t *)&ds->tick, NULL);
+}

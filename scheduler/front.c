@@ -1,0 +1,156 @@
+/* Routes and the life of a request before and after its handler: see front.h. */
+#include "scheduler/front.h"
+
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/guestwire.h"
+#include "scheduler/answer.h"
+#include "scheduler/daemon.h"
+#include "scheduler/ids.h"
+#include "scheduler/zipread.h"
+
+enum { F_EVENT = 1, F_ZIP = 2 }; /* which body a route takes; none otherwise */
+
+static const struct router_route routes[] = {
+	{"POST", "/v1/functions/:name/invoke", api_invoke_event, F_EVENT},
+	{"*", "/function/:name/*", api_invoke_furl, F_EVENT},
+	{"GET", "/v1/functions", api_functions_list, 0},
+	{"PUT", "/v1/functions/:name", deploy_body, F_ZIP},
+	{"GET", "/v1/functions/:name", api_functions_show, 0},
+	{"DELETE", "/v1/functions/:name", api_functions_delete, 0},
+	{"GET", "/v1/functions/:name/logs", api_functions_logs, 0},
+	{"GET", "/healthz", api_admin_health, 0},
+	{"GET", "/metrics", api_admin_metrics, 0},
+	{"GET", "/", api_admin_root, 0},
+};
+
+int front_request_id(struct http_req *req, char *ret_id)
+{
+	int rc = ids_uuid(ret_id);
+
+	if (rc == 0)
+		http_resp_header(req, "X-Request-Id", ret_id);
+	return rc;
+}
+
+static void refuse(struct http_req *req, int status, const char *code, const char *message)
+{
+	char id[IDS_UUID_LEN + 1];
+
+	if (front_request_id(req, id))
+		id[0] = '\0';
+	answer_error(req, status, code, message, id);
+}
+
+/* NULL: answered. HEAD is GET without the body. */
+static const struct router_route *find(struct http_req *req, struct router_match *m)
+{
+	const char *method = http_req_method(req);
+	const struct router_route *route;
+	char allow[64];
+	int status;
+
+	route = router_find(routes, STK_ARRAY_LEN(routes), method, http_req_path(req), m, &status, allow,
+			    sizeof(allow));
+	if (!route && status == 405 && strcmp(method, "HEAD") == 0)
+		route = router_find(routes, STK_ARRAY_LEN(routes), "GET", http_req_path(req), m, &status,
+				    allow, sizeof(allow));
+	if (route)
+		return route;
+	if (status == 405) {
+		http_resp_header(req, "Allow", allow);
+		refuse(req, 405, "MethodNotAllowed", "this path does not know the method");
+	} else if (status == 400) {
+		refuse(req, 400, "BadRequest", "the path has a bad percent escape");
+	} else {
+		refuse(req, 404, "NotFound", "no such path");
+	}
+	return NULL;
+}
+
+static void on_headers(void *ctx, struct http_req *req)
+{
+	struct daemon *d = ctx;
+	struct router_match m;
+	const struct router_route *route;
+
+	http_req_set_ptr(req, NULL);
+	route = find(req, &m);
+	if (!route)
+		return;
+	if (d->draining && route->flags) {
+		refuse(req, 503, "ShuttingDown", "the host is shutting down");
+		return;
+	}
+	if (route->flags == F_ZIP) {
+		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
+		deploy_begin(ctx, req, &m);
+	} else if (route->flags == F_EVENT) {
+		const struct function *fn = registry_find(&d->registry, m.value[0]);
+
+		/* Known before the body is read. */
+		if (!fn || !fn->active) {
+			refuse(req, 404, "FunctionNotFound", "no function of this name is deployed");
+			return;
+		}
+		http_req_set_max_body(req, GW_MAX_EVENT);
+	} else {
+		http_req_set_max_body(req, 65536);
+	}
+}
+
+static void on_request(void *ctx, struct http_req *req)
+{
+	struct router_match m;
+	const struct router_route *route = find(req, &m);
+
+	if (route)
+		route->handler(ctx, req, &m);
+}
+
+static void on_close(void *ctx, struct http_req *req)
+{
+	struct front_owner *owner = http_req_ptr(req);
+
+	http_req_set_ptr(req, NULL);
+	if (owner)
+		owner->gone(owner);
+}
+
+static const char *code_of(int status)
+{
+	switch (status) {
+	case 408:
+		return "RequestTimeout";
+	case 413:
+		return "PayloadTooLarge";
+	case 414:
+		return "UriTooLong";
+	case 431:
+		return "HeadersTooLarge";
+	case 501:
+		return "NotImplemented";
+	case 503:
+		return "Busy";
+	case 505:
+		return "HttpVersionNotSupported";
+	case 507:
+		return "InsufficientStorage";
+	default:
+		return status >= 500 ? "Internal" : "BadRequest";
+	}
+}
+
+static size_t error_body(void *ctx, int status, const char *text, char *buf, size_t cap, const char **ret_type)
+{
+	*ret_type = "application/json";
+	return answer_error_text(buf, cap, code_of(status), text, NULL);
+}
+
+const struct http_callbacks front_callbacks = {
+	.on_headers = on_headers,
+	.on_request = on_request,
+	.on_close = on_close,
+	.error_body = error_body,
+};

@@ -1,0 +1,35 @@
+/* The public HTTP listener: one table of routes, and who is told when a client goes away. */
+#ifndef SCHEDULER_FRONT_H
+#define SCHEDULER_FRONT_H
+
+#include "common/host/http_server.h"
+#include "common/host/router.h"
+
+struct daemon;
+
+/* What http_req_ptr points to while an answer is owed. `gone` is called once when the client has
+ * closed (or was cut off by the server) before the answer; the request must not be used after it. */
+struct front_owner {
+	void (*gone)(struct front_owner *owner);
+};
+
+extern const struct http_callbacks front_callbacks; /* ctx: struct daemon */
+
+/* Handlers, one file per family: api_invoke.c, api_functions.c, api_admin.c, deploy.c. */
+void api_invoke_event(void *ctx, struct http_req *req, const struct router_match *m);
+void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match *m);
+void api_functions_list(void *ctx, struct http_req *req, const struct router_match *m);
+void api_functions_show(void *ctx, struct http_req *req, const struct router_match *m);
+void api_functions_delete(void *ctx, struct http_req *req, const struct router_match *m);
+void api_functions_logs(void *ctx, struct http_req *req, const struct router_match *m);
+void api_admin_health(void *ctx, struct http_req *req, const struct router_match *m);
+void api_admin_metrics(void *ctx, struct http_req *req, const struct router_match *m);
+void api_admin_root(void *ctx, struct http_req *req, const struct router_match *m);
+/* At the end of the headers: checks, then the body goes to a file. */
+void deploy_begin(void *ctx, struct http_req *req, const struct router_match *m);
+/* The whole body is there. */
+void deploy_body(void *ctx, struct http_req *req, const struct router_match *m);
+/* Adds X-Request-Id and returns the id in ret_id (37 bytes). */
+int front_request_id(struct http_req *req, char *ret_id);
+
+#endif

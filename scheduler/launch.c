@@ -1,0 +1,190 @@
+/* Starting stoker-vmm: see launch.h. */
+#include "scheduler/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/guestwire.h"
+#include "common/base/str.h"
+#include "common/host/child.h"
+#include "scheduler/daemon.h"
+#include "scheduler/pool.h"
+#include "snapshots/funcenv.h"
+
+#define PATHS_MAX (OPTIONS_PATH_MAX + 128)
+
+static json_t *drive(const char *id, const char *path, bool root, bool cow)
+{
+	return json_pack("{s:s, s:s, s:b, s:b, s:b}", "drive_id", id, "path_on_host", path, "is_root_device", root,
+			 "is_read_only", !cow, "copy_on_write", cow);
+}
+
+/* The whole machine in Firecracker's configuration format, in anonymous memory. */
+static int boot_config(const struct pool *p, int *ret_fd)
+{
+	const struct options *o = p->d->opt;
+	char kernel[PATHS_MAX], initrd[PATHS_MAX], rootfs[PATHS_MAX], code[PATHS_MAX], scratch[PATHS_MAX];
+	stk_autofree char *text = NULL;
+	stk_autofd fd = -1;
+	json_t *root;
+	int rc;
+
+	if (stk_snprintf(kernel, sizeof(kernel), "%s/vmlinux", o->images_dir) ||
+	    stk_snprintf(initrd, sizeof(initrd), "%s/stoker-initrd.cpio", o->bin_dir) ||
+	    stk_snprintf(rootfs, sizeof(rootfs), "%s/%s.img", o->images_dir, p->ver->settings.runtime) ||
+	    stk_snprintf(scratch, sizeof(scratch), "%s/scratch.img", o->images_dir) ||
+	    daemon_version_path(p->d, p->ver, "code.img", code, sizeof(code)))
+		return -ENAMETOOLONG;
+	root = json_pack("{s:{s:i, s:i}, s:{s:s, s:s, s:s}, s:[o, o, o], s:{s:i}, s:{}}", "machine-config",
+			 "vcpu_count", 1, "mem_size_mib",
+			 (int)(p->ver->settings.memory_mib + SNAP_GUEST_OVERHEAD_MIB), "boot-source",
+			 "kernel_image_path", kernel, "initrd_path", initrd, "boot_args", SNAP_BOOT_ARGS, "drives",
+			 drive("rootfs", rootfs, true, false), drive("code", code, false, false),
+			 drive("scratch", scratch, false, true), "vsock", "guest_cid", 3, "entropy");
+	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	json_decref(root);
+	if (!text)
+		return -ENOMEM;
+	fd = memfd_create("stoker-boot", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	rc = stk_write_full(fd, text, strlen(text));
+	if (rc == 0)
+		rc = lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+	if (rc == 0)
+		*ret_fd = stk_take_fd(&fd);
+	return rc;
+}
+
+static int make_ends(int child_fd[2], struct launch_ends *ret)
+{
+	int sv[2], pv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
+		return -errno;
+	if (pipe2(pv, O_CLOEXEC)) {
+		int rc = -errno;
+
+		close(sv[0]);
+		close(sv[1]);
+		return rc;
+	}
+	stk_set_nonblock(sv[0]);
+	stk_set_nonblock(pv[0]);
+	ret->stream_fd = sv[0];
+	ret->ready_fd = pv[0];
+	child_fd[0] = sv[1];
+	child_fd[1] = pv[1];
+	return 0;
+}
+
+int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, int err),
+	       void (*on_exit)(void *ctx, int status), void *ctx, struct launch_ends *ret_ends,
+	       struct child **ret_child)
+{
+	const struct options *o = p->d->opt;
+	char vmm[PATHS_MAX], state[PATHS_MAX], memory[PATHS_MAX], code[PATHS_MAX], rootfs[PATHS_MAX];
+	char code_arg[PATHS_MAX], rootfs_arg[PATHS_MAX], vsock_arg[32];
+	const char *argv[24];
+	unsigned n = 0;
+	struct launch_ends ends = {-1, -1};
+	int child_fd[2] = {-1, -1}, rc;
+	stk_autofd config_fd = -1;
+	struct child_spec spec = {.argv = argv};
+
+	if (stk_snprintf(vmm, sizeof(vmm), "%s/stoker-vmm", o->bin_dir) ||
+	    stk_snprintf(vsock_arg, sizeof(vsock_arg), "%u:3", GW_PORT))
+		return -ENAMETOOLONG;
+	argv[n++] = vmm;
+	if (kind == INV_COLD_BOOT) {
+		rc = boot_config(p, &config_fd);
+		if (rc)
+			return rc;
+		argv[n++] = "--config-file";
+		argv[n++] = "/proc/self/fd/5";
+	} else {
+		if (daemon_version_path(p->d, p->ver, "snapshot/state", state, sizeof(state)) ||
+		    daemon_version_path(p->d, p->ver, "snapshot/memory", memory, sizeof(memory)) ||
+		    daemon_version_path(p->d, p->ver, "code.img", code, sizeof(code)) ||
+		    stk_snprintf(rootfs, sizeof(rootfs), "%s/%s.img", o->images_dir,
+				 p->ver->settings.runtime) ||
+		    stk_snprintf(code_arg, sizeof(code_arg), "code=%s", code) ||
+		    stk_snprintf(rootfs_arg, sizeof(rootfs_arg), "rootfs=%s", rootfs))
+			return -ENAMETOOLONG;
+		argv[n++] = "--restore-state";
+		argv[n++] = state;
+		argv[n++] = "--restore-memory";
+		argv[n++] = memory;
+		argv[n++] = "--drive";
+		argv[n++] = rootfs_arg;
+		argv[n++] = "--drive";
+		argv[n++] = code_arg;
+	}
+	argv[n++] = "--vsock-fd";
+	argv[n++] = vsock_arg;
+	argv[n++] = "--ready-fd";
+	argv[n++] = "4";
+	argv[n++] = "--serial-off";
+	argv[n++] = "--die-with-parent";
+	argv[n++] = "--log-level";
+	argv[n++] = "warn";
+	argv[n] = NULL;
+	rc = make_ends(child_fd, &ends);
+	if (rc)
+		return rc;
+	spec.fds[0].fd = child_fd[0], spec.fds[0].target = 3;
+	spec.fds[1].fd = child_fd[1], spec.fds[1].target = 4;
+	spec.fds[2].fd = 2, spec.fds[2].target = 2; /* what goes wrong in it is in our own log */
+	spec.fd_count = 3;
+	if (config_fd >= 0) {
+		spec.fds[3].fd = config_fd, spec.fds[3].target = 5;
+		spec.fd_count = 4;
+	}
+	rc = child_spawn(&p->d->loop, &spec, on_start, on_exit, ctx, ret_child);
+	close(child_fd[0]);
+	close(child_fd[1]);
+	if (rc) {
+		close(ends.stream_fd);
+		close(ends.ready_fd);
+		return rc;
+	}
+	*ret_ends = ends;
+	return 0;
+}
+
+int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
+{
+	static struct gw_start start; /* large, and the loop is one thread */
+	const struct fn_version *v = p->ver;
+	char version[16], own[SNAP_FUNCENV_BUF];
+	struct snap_funcenv_spec spec = {
+		.name = v->fn->name,
+		.version = version,
+		.handler = v->settings.handler,
+		.runtime = v->settings.runtime,
+		.memory_mib = v->settings.memory_mib,
+		.own = v->settings.env,
+		.own_len = v->settings.env_len,
+	};
+	struct stk_err err;
+	int rc;
+
+	snprintf(version, sizeof(version), "%u", v->number);
+	memset(&start, 0, sizeof(start));
+	start.wall_ns = stk_wall_ns();
+	start.init_timeout_ms = p->d->opt->init_timeout_ms;
+	rc = ids_random(start.entropy, sizeof(start.entropy));
+	if (rc == 0)
+		rc = snap_funcenv_build(start.kv, &start.kv_count, &spec, own, sizeof(own), &err);
+	return rc ? rc : gw_start_encode(buf, cap, &start);
+}

@@ -1,0 +1,332 @@
+/* Function output: see logs.h. */
+#include "scheduler/logs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "scheduler/daemon.h"
+
+#define PENDING_MAX (512u * 1024) /* per function; beyond that lines are dropped */
+#define FLUSH_MS    100
+
+struct logsink {
+	struct logs *logs;
+	struct stk_list node;
+	char name[FN_NAME_MAX + 1];
+	char *buf, *writing;
+	size_t len, cap, writing_len;
+	uint64_t dropped;
+	uv_work_t work;
+	int write_err;
+};
+
+struct logs {
+	struct daemon *d;
+	char dir[OPTIONS_PATH_MAX];
+	struct stk_list sinks;
+	uv_timer_t timer;
+	bool armed;
+};
+
+struct logs *logs_new(struct daemon *d, const char *dir)
+{
+	struct logs *l = calloc(1, sizeof(*l));
+
+	if (!l || stk_strcpy(l->dir, sizeof(l->dir), dir)) {
+		free(l);
+		return NULL;
+	}
+	l->d = d;
+	stk_list_init(&l->sinks);
+	uv_timer_init(&d->loop, &l->timer);
+	l->timer.data = l;
+	uv_unref((uv_handle_t *)&l->timer);
+	return l;
+}
+
+struct logsink *logs_sink(struct logs *l, const char *name)
+{
+	struct logsink *s = calloc(1, sizeof(*s));
+
+	if (!s || stk_strcpy(s->name, sizeof(s->name), name)) {
+		free(s);
+		return NULL;
+	}
+	s->logs = l;
+	stk_list_add_tail(&l->sinks, &s->node);
+	return s;
+}
+
+/* Appends to the file; moves it away when it has become too large. Pool thread (or the end). */
+static int write_out(const char *dir, const char *name, const char *data, size_t len)
+{
+	char path[OPTIONS_PATH_MAX + 80], old[OPTIONS_PATH_MAX + 84];
+	stk_autofd fd = -1;
+	struct stat st;
+	int rc;
+
+	if (stk_snprintf(path, sizeof(path), "%s/%s.log", dir, name) ||
+	    stk_snprintf(old, sizeof(old), "%s.1", path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd < 0)
+		return -errno;
+	rc = stk_write_full(fd, data, len);
+	if (rc == 0 && fstat(fd, &st) == 0 && st.st_size > (off_t)LOGS_FILE_MAX && rename(path, old))
+		rc = -errno;
+	return rc;
+}
+
+static void work_write(uv_work_t *w)
+{
+	struct logsink *s = w->data;
+
+	s->write_err = write_out(s->logs->dir, s->name, s->writing, s->writing_len);
+}
+
+static void on_timer(uv_timer_t *t);
+
+static void arm(struct logs *l)
+{
+	if (!l->armed) {
+		l->armed = true;
+		uv_timer_start(&l->timer, on_timer, FLUSH_MS, 0);
+	}
+}
+
+static void work_done(uv_work_t *w, int status)
+{
+	struct logsink *s = w->data;
+	static struct stk_log_limit limit = {.burst = 3};
+
+	if (s->write_err && stk_log_allow(&limit))
+		stk_warn("%s: output could not be written: %s", s->name, strerror(-s->write_err));
+	free(s->writing);
+	s->writing = NULL;
+	if (s->len)
+		arm(s->logs);
+	daemon_job_done(s->logs->d);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct logs *l = t->data;
+
+	l->armed = false;
+	STK_LIST_FOREACH(it, &l->sinks) {
+		struct logsink *s = STK_CONTAINER_OF(it, struct logsink, node);
+
+		if (!s->len || s->writing)
+			continue;
+		s->writing = s->buf;
+		s->writing_len = s->len;
+		s->buf = NULL;
+		s->len = s->cap = 0;
+		s->work.data = s;
+		l->d->jobs++;
+		if (uv_queue_work(&l->d->loop, &s->work, work_write, work_done)) {
+			s->write_err = -ENOMEM;
+			work_done(&s->work, 0);
+		}
+	}
+}
+
+static void append(struct logsink *s, const char *data, size_t len)
+{
+	if (s->len + len > s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 4096;
+		char *grown;
+
+		while (cap < s->len + len)
+			cap *= 2;
+		grown = realloc(s->buf, cap);
+		if (!grown)
+			return;
+		s->buf = grown;
+		s->cap = cap;
+	}
+	memcpy(s->buf + s->len, data, len);
+	s->len += len;
+}
+
+static size_t stamp(char *buf, size_t cap, const char *id)
+{
+	uint64_t now = stk_wall_ns();
+	time_t secs = (time_t)(now / STK_NS_PER_S);
+	struct tm tm;
+	int n;
+
+	gmtime_r(&secs, &tm);
+	n = snprintf(buf, cap, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ %s ", tm.tm_year + 1900, tm.tm_mon + 1,
+		     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		     (unsigned)(now % STK_NS_PER_S / STK_NS_PER_MS), id);
+	return n > 0 && (size_t)n < cap ? (size_t)n : 0;
+}
+
+void logs_line(struct logsink *s, const char *id, const char *text, size_t len)
+{
+	char head[160];
+	size_t n;
+
+	if (s->len + len + sizeof(head) > PENDING_MAX) {
+		s->dropped++;
+		return;
+	}
+	if (s->dropped) {
+		char note[96];
+		int m = snprintf(note, sizeof(note), "[%llu lines of output were dropped]",
+				 (unsigned long long)s->dropped);
+
+		s->dropped = 0;
+		n = stamp(head, sizeof(head), "-");
+		append(s, head, n);
+		append(s, note, (size_t)m);
+		append(s, "\n", 1);
+	}
+	n = stamp(head, sizeof(head), id);
+	append(s, head, n);
+	append(s, text, len);
+	append(s, "\n", 1);
+	arm(s->logs);
+}
+
+void logs_flush_line(struct logsink *s, struct logline *line, const char *id)
+{
+	if (line->len && s)
+		logs_line(s, id, line->buf, line->len);
+	free(line->buf);
+	line->buf = NULL;
+	line->len = 0;
+}
+
+void logs_feed(struct logsink *s, struct logline *line, const char *id, const uint8_t *data, size_t len)
+{
+	while (len) {
+		const uint8_t *nl = memchr(data, '\n', len);
+		size_t n = nl ? (size_t)(nl - data) : len;
+
+		if (nl && line->len == 0 && n <= LOGS_LINE_MAX) {
+			logs_line(s, id, (const char *)data, n);
+		} else {
+			size_t take = n;
+
+			if (!line->buf)
+				line->buf = malloc(LOGS_LINE_MAX);
+			if (!line->buf)
+				return;
+			if (take > LOGS_LINE_MAX - line->len)
+				take = LOGS_LINE_MAX - line->len;
+			memcpy(line->buf + line->len, data, take);
+			line->len += take;
+			if (take < n) { /* longer than a line may be: break it here */
+				logs_line(s, id, line->buf, line->len);
+				line->len = 0;
+				data += take;
+				len -= take;
+				continue;
+			}
+			if (nl) {
+				logs_line(s, id, line->buf, line->len);
+				line->len = 0;
+			}
+		}
+		n += nl ? 1 : 0;
+		data += n;
+		len -= n;
+	}
+}
+
+void logs_free(struct logs *l)
+{
+	if (!l)
+		return;
+	STK_LIST_FOREACH_SAFE(it, tmp, &l->sinks) {
+		struct logsink *s = STK_CONTAINER_OF(it, struct logsink, node);
+
+		if (s->len)
+			write_out(l->dir, s->name, s->buf, s->len);
+		free(s->buf);
+		free(s);
+	}
+	free(l);
+}
+
+void logs_close_timer(struct logs *l)
+{
+	uv_close((uv_handle_t *)&l->timer, NULL);
+}
+
+static int load(const char *path, char **ret, size_t *ret_len)
+{
+	int rc = stk_read_file(path, LOGS_FILE_MAX * 2, ret, ret_len);
+
+	if (rc == -ENOENT) {
+		*ret = NULL;
+		*ret_len = 0;
+		return 0;
+	}
+	return rc;
+}
+
+/* Start of the last `lines` lines of text; *left = lines still wanted from what is before. */
+static size_t tail_start(const char *text, size_t len, unsigned lines, unsigned *left)
+{
+	size_t at = len;
+
+	while (at > 0) {
+		if (text[at - 1] == '\n' && at != len && --lines == 0)
+			break;
+		at--;
+	}
+	*left = at == 0 && len ? lines - 1 : len ? 0 : lines;
+	return at;
+}
+
+int logs_tail(const char *dir, const char *name, unsigned lines, char **ret_text, size_t *ret_len)
+{
+	char path[OPTIONS_PATH_MAX + 80], old_path[OPTIONS_PATH_MAX + 84];
+	stk_autofree char *cur = NULL, *old = NULL;
+	size_t cur_len = 0, old_len = 0, cur_at, old_at;
+	unsigned left = lines;
+	char *text;
+	int rc;
+
+	if (stk_snprintf(path, sizeof(path), "%s/%s.log", dir, name) ||
+	    stk_snprintf(old_path, sizeof(old_path), "%s.1", path))
+		return -ENAMETOOLONG;
+	rc = load(path, &cur, &cur_len);
+	if (rc)
+		return rc;
+	cur_at = tail_start(cur, cur_len, lines, &left);
+	old_at = 0;
+	if (left) {
+		unsigned unused;
+
+		rc = load(old_path, &old, &old_len);
+		if (rc)
+			return rc;
+		old_at = tail_start(old, old_len, left, &unused);
+	}
+	text = malloc(old_len - old_at + cur_len - cur_at + 1);
+	if (!text)
+		return -ENOMEM;
+	if (old_len - old_at)
+		memcpy(text, old + old_at, old_len - old_at);
+	if (cur_len - cur_at)
+		memcpy(text + old_len - old_at, cur + cur_at, cur_len - cur_at);
+	*ret_text = text;
+	*ret_len = old_len - old_at + cur_len - cur_at;
+	return 0;
+}

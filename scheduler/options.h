@@ -1,0 +1,44 @@
+/* stokerd's options: command line over configuration file over defaults, checked and complete. */
+#ifndef SCHEDULER_OPTIONS_H
+#define SCHEDULER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/base/log.h"
+
+#define OPTIONS_PATH_MAX 512
+
+struct options {
+	char listen_host[256]; /* or the socket's path when listen_unix */
+	unsigned listen_port;
+	bool listen_unix;
+	char state_dir[OPTIONS_PATH_MAX];
+	char images_dir[OPTIONS_PATH_MAX];
+	char bin_dir[OPTIONS_PATH_MAX];
+	uint64_t memory_budget_mib; /* 0: 60 % of what is available at start */
+	unsigned max_restores;      /* VMs being started at the same time; 0: one per CPU */
+	unsigned queue_limit;       /* requests waiting for a VM, all functions together */
+	unsigned queue_timeout_ms;  /* longest wait for a VM */
+	unsigned pool_floor;        /* warm VMs kept per function */
+	unsigned pool_ceiling;      /* VMs per function, warm and starting and busy */
+	unsigned idle_s;            /* without requests for this long: shrink to the floor */
+	unsigned max_connections;
+	unsigned drain_ms;      /* at SIGTERM: time for requests under way */
+	unsigned init_timeout_ms; /* a function's init phase */
+	bool preflight;           /* run stoker-vmm --preflight first */
+	enum stk_log_level log_level;
+	bool show_help, show_version;
+};
+
+void options_default(struct options *o);
+/* Parses argv (and the file of --config, lines "name = value"). 0, or -EINVAL with err. */
+int options_parse(int argc, char *const *argv, struct options *ret_options, struct stk_err *err);
+/* One option by name without dashes, as in the file. */
+int options_set(struct options *o, const char *name, const char *value, struct stk_err *err);
+/* Fills what depends on the machine: bin and images folders, budget, CPUs; makes paths absolute. */
+int options_complete(struct options *o, struct stk_err *err);
+const char *options_usage(void);
+
+#endif

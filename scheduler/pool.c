@@ -1,0 +1,141 @@
+/* The VMs of one function version: see pool.h. */
+#include "scheduler/pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/str.h"
+#include "scheduler/daemon.h"
+#include "scheduler/invocation.h"
+#include "scheduler/sandbox.h"
+
+#define BACKOFF_FIRST_NS (200 * STK_NS_PER_MS)
+#define BACKOFF_MAX_NS   (30 * STK_NS_PER_S)
+
+struct pool *pool_new(struct daemon *d, struct fn_version *ver)
+{
+	const struct options *o = d->opt;
+	struct pool *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->d = d;
+	p->ver = ver;
+	stk_list_init(&p->all_node);
+	stk_list_init(&p->warm);
+	stk_list_init(&p->others);
+	stk_list_init(&p->queue);
+	stk_list_init(&p->forced);
+	pool_policy_init(&p->policy, o->pool_floor, o->pool_ceiling, o->idle_s * STK_NS_PER_S);
+	/* Until an idle VM was measured: the monitor, the agent, and a sixteenth of the guest. */
+	p->idle_mib = 8 + ver->settings.memory_mib / 16;
+	p->target = o->pool_floor;
+	stk_list_add_tail(&d->dispatch.pools, &p->all_node);
+	return p;
+}
+
+void pool_free(struct pool *p)
+{
+	if (!p)
+		return;
+	assert(stk_list_empty(&p->warm) && stk_list_empty(&p->others));
+	assert(stk_list_empty(&p->queue) && stk_list_empty(&p->forced));
+	stk_list_del(&p->all_node);
+	free(p);
+}
+
+void pool_close(struct pool *p, struct fn_version *heir)
+{
+	p->closed = true;
+	p->target = 0;
+	pool_shrink(p);
+	STK_LIST_FOREACH_SAFE(it, tmp, &p->others) {
+		struct sandbox *sb = STK_CONTAINER_OF(it, struct sandbox, node);
+
+		if (sandbox_starting(sb) && !sb->inv)
+			sandbox_kill(sb, "its function version is no longer used");
+	}
+	if (heir)
+		dispatch_move_queue(&p->d->dispatch, p, heir);
+	pool_fail_queue(p, INV_DELETED, "the function was deleted while the request waited");
+}
+
+struct sandbox *pool_take(struct pool *p)
+{
+	return stk_list_empty(&p->warm) ? NULL : STK_CONTAINER_OF(p->warm.prev, struct sandbox, node);
+}
+
+void pool_shrink(struct pool *p)
+{
+	unsigned guard = p->warm_count;
+
+	while (guard-- && p->warm_count > p->target)
+		sandbox_kill(STK_CONTAINER_OF(p->warm.next, struct sandbox, node), NULL);
+}
+
+unsigned pool_missing_urgent(const struct pool *p)
+{
+	return p->forced_count + (p->queued > p->starting ? p->queued - p->starting : 0);
+}
+
+unsigned pool_missing_refill(const struct pool *p)
+{
+	unsigned have = p->warm_count + p->starting;
+
+	return p->target > have ? p->target - have : 0;
+}
+
+bool pool_may_start(const struct pool *p, uint64_t now_ns)
+{
+	unsigned used = p->starting + p->reserved + p->busy;
+
+	/* A request that wants a VM of its own cannot take a warm one: those do not count then. */
+	if (!p->forced_count)
+		used += p->warm_count;
+	return !p->closed && p->ver->check == FN_GOOD && used < p->policy.ceiling && now_ns >= p->retry_ns;
+}
+
+/* A working function may use all of its memory; half is counted, as most stay far below. */
+unsigned pool_busy_mib(const struct pool *p)
+{
+	unsigned half = p->ver->settings.memory_mib / 2;
+
+	return half > p->idle_mib ? half : p->idle_mib;
+}
+
+void pool_start_failed(struct pool *p, const char *text, uint64_t now_ns)
+{
+	unsigned shift = p->fail_count < 10 ? p->fail_count : 10;
+	uint64_t wait = BACKOFF_FIRST_NS << shift;
+
+	p->fail_count++;
+	p->retry_ns = now_ns + (wait < BACKOFF_MAX_NS ? wait : BACKOFF_MAX_NS);
+	if (stk_snprintf(p->fail_text, sizeof(p->fail_text), "%s", text))
+		p->fail_text[sizeof(p->fail_text) - 1] = '\0';
+	if (p->fail_count >= POOL_MAX_FAILS)
+		pool_fail_queue(p, INV_START_FAILED, p->fail_text);
+}
+
+void pool_start_ok(struct pool *p, uint64_t took_ns)
+{
+	p->fail_count = 0;
+	p->retry_ns = 0;
+	pool_policy_started(&p->policy, took_ns);
+}
+
+bool pool_failing(const struct pool *p, uint64_t now_ns)
+{
+	return p->fail_count >= POOL_MAX_FAILS && now_ns < p->retry_ns;
+}
+
+void pool_fail_queue(struct pool *p, int outcome, const char *text)
+{
+	while (!stk_list_empty(&p->queue))
+		invocation_finish(STK_CONTAINER_OF(p->queue.next, struct invocation, node),
+				  (enum inv_outcome)outcome, text);
+	while (!stk_list_empty(&p->forced))
+		invocation_finish(STK_CONTAINER_OF(p->forced.next, struct invocation, node),
+				  (enum inv_outcome)outcome, text);
+}

@@ -1,0 +1,67 @@
+/* The VMs of one function version: warm ones ready to be taken, the queue of requests that wait for
+ * one, and how many there should be. */
+#ifndef SCHEDULER_POOL_H
+#define SCHEDULER_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "scheduler/pool_policy.h"
+
+struct daemon;
+struct fn_version;
+struct invocation;
+struct sandbox;
+
+struct pool {
+	struct daemon *d;
+	struct fn_version *ver; /* owns the pool; not counted */
+	struct stk_list all_node; /* dispatch's list of pools */
+	struct stk_list warm;   /* sandboxes, oldest first */
+	struct stk_list others; /* sandboxes in every other state */
+	struct stk_list queue;  /* requests that take any ready VM, oldest first */
+	struct stk_list forced; /* requests that want a VM started for them alone */
+	unsigned warm_count, starting, reserved, busy, dying; /* VMs by state; reserved = starting for one request */
+	unsigned queued, forced_count;
+	unsigned target;
+	struct pool_policy policy;
+	uint64_t last_used_ns;
+	/* Starts that failed in a row; no new one before retry_ns. */
+	unsigned fail_count;
+	uint64_t retry_ns;
+	char fail_text[384];
+	/* Memory one VM is counted with, MiB: measured on idle ones, else estimated. */
+	unsigned idle_mib;
+	bool measured;
+	bool measuring;
+	uint64_t measured_ns;
+	bool closed; /* version retired: no more VMs */
+};
+
+struct pool *pool_new(struct daemon *d, struct fn_version *ver);
+/* Only when no VM and no request is left. */
+void pool_free(struct pool *p);
+/* No more starts; warm VMs end, busy ones run to their end. Waiting requests go over to the pool of
+ * `heir` (the version that replaces this one), or fail when there is none. */
+void pool_close(struct pool *p, struct fn_version *heir);
+/* Newest warm VM off the pool, or NULL. O(1). */
+struct sandbox *pool_take(struct pool *p);
+/* Ends warm VMs over the target, oldest first. */
+void pool_shrink(struct pool *p);
+/* VMs that are missing: for waiting requests, or up to the target. */
+unsigned pool_missing_urgent(const struct pool *p);
+unsigned pool_missing_refill(const struct pool *p);
+/* May a VM be started now (ceiling, back-off, snapshot checked)? */
+bool pool_may_start(const struct pool *p, uint64_t now_ns);
+unsigned pool_busy_mib(const struct pool *p);
+/* A start failed: back off. After POOL_MAX_FAILS in a row waiting requests fail as well. */
+#define POOL_MAX_FAILS 3
+void pool_start_failed(struct pool *p, const char *text, uint64_t now_ns);
+void pool_start_ok(struct pool *p, uint64_t took_ns);
+bool pool_failing(const struct pool *p, uint64_t now_ns);
+/* Fails every waiting request. */
+void pool_fail_queue(struct pool *p, int outcome, const char *text);
+
+#endif

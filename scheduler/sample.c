@@ -1,0 +1,80 @@
+/* Memory of idle VMs: see sample.h. */
+#include "scheduler/sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/host/child.h"
+#include "scheduler/daemon.h"
+#include "scheduler/pool.h"
+#include "scheduler/sandbox.h"
+
+#define EVERY_NS (30 * STK_NS_PER_S)
+
+struct sample {
+	uv_work_t work;
+	struct daemon *d;
+	struct fn_version *ver; /* counted */
+	pid_t pid;
+	unsigned long kib; /* 0: the process had gone */
+};
+
+static void measure(uv_work_t *w)
+{
+	struct sample *s = w->data;
+	char path[64], line[128];
+	stk_autofile f = NULL;
+	unsigned long kib, sum = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)s->pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Private_Dirty: %lu kB", &kib) == 1)
+			sum += kib;
+	}
+	s->kib = sum;
+}
+
+static void measured(uv_work_t *w, int status)
+{
+	struct sample *s = w->data;
+	struct pool *p = s->ver->pool;
+	struct daemon *d = s->d;
+
+	p->measuring = false;
+	if (status == 0 && s->kib) {
+		p->idle_mib = (unsigned)(s->kib / 1024 + 1);
+		p->measured = true;
+	}
+	fn_version_put(&d->registry, s->ver);
+	free(s);
+	daemon_job_done(d);
+}
+
+void sample_maybe(struct pool *p, uint64_t now_ns)
+{
+	uint64_t every = p->measured ? EVERY_NS : STK_NS_PER_S;
+	struct sandbox *sb;
+	struct sample *s;
+
+	if (p->measuring || !p->warm_count || now_ns < p->measured_ns + every)
+		return;
+	sb = STK_CONTAINER_OF(p->warm.next, struct sandbox, node);
+	if (now_ns < sb->ready_ns + 500 * STK_NS_PER_MS || !sb->child || child_pid(sb->child) <= 0)
+		return;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return;
+	p->measured_ns = now_ns;
+	s->work.data = s;
+	s->d = p->d;
+	s->ver = fn_version_get(p->ver);
+	s->pid = child_pid(sb->child);
+	p->measuring = true;
+	p->d->jobs++;
+	if (uv_queue_work(&p->d->loop, &s->work, measure, measured))
+		measured(&s->work, UV_ENOMEM);
+}

@@ -1,0 +1,13 @@
+/* Measures what an idle warm VM really costs: private dirty memory of its process, from
+ * /proc/PID/smaps_rollup, on a pool thread. */
+#ifndef SCHEDULER_SAMPLE_H
+#define SCHEDULER_SAMPLE_H
+
+#include <stdint.h>
+
+struct pool;
+
+/* Starts a measurement of one warm VM when the pool's last one is old (1 s at first, then 30 s). */
+void sample_maybe(struct pool *p, uint64_t now_ns);
+
+#endif

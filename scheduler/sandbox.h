@@ -1,0 +1,63 @@
+/* One microVM seen from outside: a stoker-vmm process, its guestwire stream and its timers.
+ *
+ *   start ──► STARTING ──running──► RESUMING ──session──► WARM ──invoke──► BUSY ──over──┐
+ *                 │ └──────────session (lines overtaken)───►┘│               │           │
+ *                 └───────────── exit, stream end, violation, timer, kill ──►▼◄──────────┘
+ *                                                                          DYING ──exit──► DEAD
+ *
+ * A sandbox owns itself: it is freed when the process has ended and its last handle is closed. */
+#ifndef SCHEDULER_SANDBOX_H
+#define SCHEDULER_SANDBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/base/list.h"
+#include "scheduler/agent_client.h"
+#include "scheduler/invocation.h"
+#include "scheduler/logs.h"
+
+struct child;
+struct pool;
+
+enum sandbox_state { SB_STARTING, SB_RESUMING, SB_WARM, SB_BUSY, SB_DYING, SB_DEAD };
+
+struct sandbox {
+	enum sandbox_state state;
+	enum inv_start kind; /* INV_COLD_RESTORE or INV_COLD_BOOT */
+	struct pool *pool;
+	struct stk_list node;        /* pool's warm or others */
+	struct stk_list doomed_node; /* dispatch's: killed at the end of this loop round */
+	struct invocation *inv;      /* being served, or waited for when starting for it alone */
+	struct child *child;         /* NULL: never started, or reaped */
+	struct agent agent;
+	struct logline logline;
+	uv_pipe_t stream, ready;
+	uv_timer_t timer;
+	unsigned handles; /* open uv handles */
+	bool closing;
+	bool for_one;     /* started for one request: counted in pool->reserved */
+	bool counted_starting;
+	unsigned charged_mib;
+	uint64_t started_ns, running_ns, ready_ns;
+	char ready_line[256]; /* what stoker-vmm wrote so far */
+	unsigned ready_len;
+	uv_write_t write;
+	uint8_t head[1024];   /* the frame in front of the event */
+	uint8_t *event;       /* kept until the kernel has taken it */
+	uint64_t log_bytes;   /* of this invocation */
+};
+
+/* Starts a VM; inv (may be NULL) is the request it is for. On error nothing has happened to inv. */
+int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv);
+/* Writes the event to a ready VM. Whatever goes wrong reaches inv by invocation_finish. */
+void sandbox_invoke(struct sandbox *sb, struct invocation *inv);
+/* Ends the VM; an invocation still attached fails with why. why NULL: nothing to tell. */
+void sandbox_kill(struct sandbox *sb, const char *why);
+/* Ends the VM without hurry, after this round of the loop: its invocation is over. */
+void sandbox_doom(struct sandbox *sb);
+void sandbox_reap_doomed(struct stk_list *doomed);
+bool sandbox_starting(const struct sandbox *sb);
+
+#endif

@@ -1,0 +1,280 @@
+/* First use of a version's files: see verify.h. */
+#include "scheduler/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "scheduler/build.h"
+#include "scheduler/daemon.h"
+#include "scheduler/fsx.h"
+#include "scheduler/invocation.h"
+#include "scheduler/pool.h"
+#include "snapshots/catalog.h"
+
+#define RETRY_NS (30 * STK_NS_PER_S)
+#define PATH_CAP 768
+
+struct check {
+	struct verifier *v;
+	struct stk_list node;
+	struct fn_version *ver; /* counted */
+	uv_work_t work;
+	char dir[PATH_CAP];  /* the version's */
+	char work_dir[PATH_CAP];
+	struct stk_err err;
+	int rc;
+};
+
+struct verifier {
+	struct daemon *d;
+	struct stk_list waiting;
+	bool running;
+	bool stopped;
+	unsigned rebuilds;
+};
+
+static void start_next(struct verifier *v);
+
+struct verifier *verify_new(struct daemon *d)
+{
+	struct verifier *v = calloc(1, sizeof(*v));
+
+	if (v) {
+		v->d = d;
+		stk_list_init(&v->waiting);
+	}
+	return v;
+}
+
+void verify_free(struct verifier *v)
+{
+	free(v);
+}
+
+static void check_free(struct check *c)
+{
+	struct daemon *d = c->v->d;
+
+	fn_version_put(&d->registry, c->ver);
+	free(c);
+	daemon_job_done(d);
+}
+
+static void good(struct check *c)
+{
+	c->ver->check = FN_GOOD;
+	dispatch_pump(&c->v->d->dispatch);
+	check_free(c);
+}
+
+static void broken(struct check *c, const char *text)
+{
+	struct fn_version *ver = c->ver;
+
+	ver->check = FN_BROKEN;
+	ver->check_retry_ns = stk_now_ns() + RETRY_NS;
+	stk_err_set(&ver->check_err, -EIO, "the snapshot is damaged and could not be made again: %.280s", text);
+	stk_error("%s version %u: %s", ver->fn->name, ver->number, ver->check_err.text);
+	if (ver->pool)
+		pool_fail_queue(ver->pool, INV_START_FAILED, ver->check_err.text);
+	check_free(c);
+}
+
+static void rebuilt(void *ctx, const struct build_result *r)
+{
+	struct check *c = ctx;
+
+	if (r->fault != BUILD_OK) {
+		broken(c, r->err.text);
+		return;
+	}
+	c->ver->zip_crc = r->zip_crc;
+	c->ver->img_crc = r->img_crc;
+	good(c);
+}
+
+/* The stored zip, checked, in a new work folder. */
+static int copy_zip(struct check *c)
+{
+	char from[PATH_CAP + 16], to[PATH_CAP + 16], *data = NULL;
+	uint64_t crc;
+	size_t len = 0;
+	int rc;
+
+	if (stk_snprintf(from, sizeof(from), "%s/code.zip", c->dir) ||
+	    stk_snprintf(to, sizeof(to), "%s/code.zip", c->work_dir))
+		return stk_err_set(&c->err, -ENAMETOOLONG, "path too long");
+	rc = fsx_crc64(from, &crc);
+	if (rc)
+		return stk_err_sys(&c->err, rc, "stored code %s", from);
+	if (crc != c->ver->zip_crc)
+		return stk_err_set(&c->err, -EIO, "the stored code is damaged as well: deploy the function again");
+	if (mkdir(c->work_dir, 0750))
+		return stk_err_sys(&c->err, -errno, "folder %s", c->work_dir);
+	rc = stk_read_file(from, 64u << 20, &data, &len);
+	if (rc == 0)
+		rc = stk_write_file_atomic(to, data, len, 0640);
+	free(data);
+	return rc ? stk_err_sys(&c->err, rc, "copy stored code") : 0;
+}
+
+static void work_copy(uv_work_t *w)
+{
+	struct check *c = w->data;
+
+	c->rc = copy_zip(c);
+}
+
+static void copied(uv_work_t *w, int status)
+{
+	struct check *c = w->data;
+	struct build_spec spec = {.number = c->ver->number, .replace = true};
+	int rc = status ? -ECANCELED : c->rc;
+
+	if (rc == 0) {
+		stk_strcpy(spec.name, sizeof(spec.name), c->ver->fn->name);
+		stk_strcpy(spec.dir, sizeof(spec.dir), c->work_dir);
+		spec.settings = c->ver->settings;
+		rc = build_submit(c->v->d->builder, &spec, rebuilt, c);
+		if (rc)
+			stk_err_sys(&c->err, rc, "start the build");
+	}
+	if (rc) {
+		daemon_remove_later(c->v->d, c->work_dir);
+		broken(c, c->err.text);
+	}
+}
+
+static int check_files(struct check *c)
+{
+	char path[PATH_CAP + 16];
+	uint64_t crc;
+	int rc;
+
+	if (stk_snprintf(path, sizeof(path), "%s/code.img", c->dir))
+		return stk_err_set(&c->err, -ENAMETOOLONG, "path too long");
+	rc = fsx_crc64(path, &crc);
+	if (rc)
+		return stk_err_sys(&c->err, rc, "code image");
+	if (crc != c->ver->img_crc)
+		return stk_err_set(&c->err, -EIO, "code image: wrong checksum");
+	if (stk_snprintf(path, sizeof(path), "%s/snapshot", c->dir))
+		return stk_err_set(&c->err, -ENAMETOOLONG, "path too long");
+	return snap_catalog_verify(path, &c->err);
+}
+
+static void work_check(uv_work_t *w)
+{
+	struct check *c = w->data;
+
+	c->rc = check_files(c);
+}
+
+static void checked(uv_work_t *w, int status)
+{
+	struct check *c = w->data;
+	struct verifier *v = c->v;
+	struct daemon *d = v->d;
+
+	v->running = false;
+	if (status || v->stopped) {
+		c->ver->check = FN_UNCHECKED;
+		check_free(c);
+	} else if (c->rc == 0) {
+		good(c);
+	} else {
+		stk_warn("%s version %u: %s; making it again", c->ver->fn->name, c->ver->number, c->err.text);
+		c->ver->check = FN_REBUILDING;
+		if (stk_snprintf(c->work_dir, sizeof(c->work_dir), "%s/tmp/rebuild-%s-%u-%u", d->opt->state_dir,
+				 c->ver->fn->name, c->ver->number, v->rebuilds++))
+			broken(c, "path too long");
+		else if (uv_queue_work(&d->loop, &c->work, work_copy, copied))
+			broken(c, "out of memory");
+	}
+	start_next(v);
+}
+
+static void start_next(struct verifier *v)
+{
+	struct check *c;
+
+	if (v->running || stk_list_empty(&v->waiting))
+		return;
+	c = STK_CONTAINER_OF(v->waiting.next, struct check, node);
+	stk_list_del(&c->node);
+	v->running = true;
+	c->work.data = c;
+	if (uv_queue_work(&v->d->loop, &c->work, work_check, checked))
+		checked(&c->work, UV_ENOMEM);
+}
+
+static void want(struct verifier *v, struct fn_version *ver, bool urgent)
+{
+	struct check *c;
+
+	if (v->stopped)
+		return;
+	if (ver->check == FN_CHECKING && urgent) { /* waiting in the background? then now */
+		STK_LIST_FOREACH(it, &v->waiting) {
+			c = STK_CONTAINER_OF(it, struct check, node);
+			if (c->ver == ver) {
+				stk_list_del(it);
+				stk_list_add_head(&v->waiting, it);
+				return;
+			}
+		}
+		return;
+	}
+	if (ver->check != FN_UNCHECKED &&
+	    !(ver->check == FN_BROKEN && stk_now_ns() >= ver->check_retry_ns))
+		return;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return; /* the next request asks again */
+	if (daemon_version_path(v->d, ver, NULL, c->dir, sizeof(c->dir))) {
+		free(c);
+		return;
+	}
+	c->v = v;
+	c->ver = fn_version_get(ver);
+	ver->check = FN_CHECKING;
+	v->d->jobs++;
+	if (urgent)
+		stk_list_add_head(&v->waiting, &c->node);
+	else
+		stk_list_add_tail(&v->waiting, &c->node);
+	start_next(v);
+}
+
+void verify_want(struct verifier *v, struct fn_version *ver)
+{
+	want(v, ver, true);
+}
+
+void verify_later(struct verifier *v, struct fn_version *ver)
+{
+	want(v, ver, false);
+}
+
+void verify_stop(struct verifier *v)
+{
+	v->stopped = true;
+	while (!stk_list_empty(&v->waiting)) {
+		struct check *c = STK_CONTAINER_OF(v->waiting.next, struct check, node);
+
+		stk_list_del(&c->node);
+		c->ver->check = FN_UNCHECKED;
+		check_free(c);
+	}
+}

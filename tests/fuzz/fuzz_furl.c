@@ -1,0 +1,80 @@
+/* Function-URL answers (the guest's) and events (the client's). Byte 0 says which; an event's parts
+ * are separated by newlines: path, query, header name and value pairs, the rest is the body. */
+#include <jansson.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scheduler/furl.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void fuzz_answer(const uint8_t *data, size_t size)
+{
+	struct furl_answer a;
+	struct stk_err err;
+
+	if (furl_answer_parse(data, size, &a, &err))
+		return;
+	if (a.status < 200 || a.status > 599 || !a.type || a.header_count > FURL_MAX_HEADERS ||
+	    (a.passthrough && a.body))
+		abort();
+	furl_answer_fini(&a);
+}
+
+static void fuzz_event(char *text, size_t size)
+{
+	struct http_header headers[8];
+	struct furl_request r = {.method = "POST", .protocol = "HTTP/1.1", .peer = "1.2.3.4:5", .request_id = "i",
+				 .function = "f", .headers = headers, .wall_ms = 1};
+	char *part[18], *end = text + size;
+	unsigned n = 0;
+	uint8_t *event;
+	size_t len;
+
+	for (char *p = text; n < 18 && p; n++) {
+		char *nl = memchr(p, '\n', (size_t)(end - p));
+
+		part[n] = p;
+		if (nl)
+			*nl++ = '\0';
+		p = nl;
+	}
+	for (unsigned i = n; i < 18; i++)
+		part[i] = (char *)"";
+	r.path = part[0];
+	r.query = part[1];
+	for (unsigned i = 0; i < 7; i++)
+		headers[i] = (struct http_header){part[2 + 2 * i], part[3 + 2 * i]};
+	headers[7] = (struct http_header){"content-type", part[16]};
+	r.header_count = 8;
+	r.body = (const uint8_t *)part[17];
+	r.body_len = n == 18 ? (size_t)(end - part[17]) : 0;
+	if (furl_event(&r, 1 << 20, &event, &len) == 0) {
+		json_t *root = json_loadb((char *)event, len, JSON_ALLOW_NUL, NULL);
+
+		if (!root || !json_is_object(root))
+			abort(); /* whatever came in, JSON goes out */
+		json_decref(root);
+		free(event);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *copy;
+
+	if (size < 1)
+		return 0;
+	if (data[0] & 1) {
+		fuzz_answer(data + 1, size - 1);
+		return 0;
+	}
+	copy = calloc(1, size);
+	if (!copy)
+		return 0;
+	memcpy(copy, data + 1, size - 1);
+	fuzz_event(copy, size - 1);
+	free(copy);
+	return 0;
+}
