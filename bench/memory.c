@@ -1,0 +1,135 @@
+#include "bench/memory.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+
+/* Guest memory is the private mapping of a snapshot's file called "memory". */
+static bool is_guest_mapping(const char *line, const char *function)
+{
+	const char *path = strchr(line, '/');
+	size_t len = path ? strcspn(path, "\n") : 0;
+	char wanted[96];
+
+	if (len < 7 || strncmp(path + len - 7, "/memory", 7) != 0)
+		return false;
+	if (!function)
+		return true;
+	snprintf(wanted, sizeof(wanted), "/functions/%s/", function);
+	return memmem(path, len, wanted, strlen(wanted)) != NULL;
+}
+
+/* The first line of a mapping is "from-to perms ..."; the others are "Name:  123 kB". */
+static bool is_mapping_line(const char *line)
+{
+	size_t hex = strspn(line, "0123456789abcdef");
+
+	return hex > 0 && line[hex] == '-';
+}
+
+int memory_parse_smaps(const char *text, const char *function, struct memory_figures *f)
+{
+	struct memory_figures sum = {0};
+	bool guest = false, ours = false;
+
+	for (const char *line = text; *line;) {
+		unsigned long kib;
+		const char *next = strchr(line, '\n');
+
+		if (is_mapping_line(line)) {
+			guest = is_guest_mapping(line, function);
+			ours |= guest;
+		} else if (sscanf(line, "Pss: %lu", &kib) == 1) {
+			sum.pss += (double)kib;
+		} else if (sscanf(line, "Private_Clean: %lu", &kib) == 1 ||
+			   sscanf(line, "Private_Dirty: %lu", &kib) == 1) {
+			sum.private_all += (double)kib;
+			*(guest ? &sum.private_guest : &sum.private_vmm) += (double)kib;
+		} else if (guest && (sscanf(line, "Shared_Clean: %lu", &kib) == 1 ||
+				     sscanf(line, "Shared_Dirty: %lu", &kib) == 1)) {
+			sum.shared_guest += (double)kib;
+		}
+		if (!next)
+			break;
+		line = next + 1;
+	}
+	if (!ours)
+		return 0;
+	f->pss += sum.pss;
+	f->private_all += sum.private_all;
+	f->private_vmm += sum.private_vmm;
+	f->private_guest += sum.private_guest;
+	f->shared_guest += sum.shared_guest;
+	return 1;
+}
+
+/* proc files have no size: read until the end. NULL when the process is gone. */
+static char *read_proc(const char *pid, const char *name)
+{
+	char path[300];
+	size_t cap = 1 << 16, len = 0;
+
+	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
+	stk_autofile f = fopen(path, "re");
+	char *text = f ? malloc(cap) : NULL;
+
+	while (text) {
+		size_t n = fread(text + len, 1, cap - len - 1, f);
+
+		if (n == 0)
+			break;
+		len += n;
+		if (cap - len < 2) {
+			char *grown = realloc(text, cap * 2);
+
+			if (!grown) {
+				free(text);
+				return NULL;
+			}
+			text = grown;
+			cap *= 2;
+		}
+	}
+	if (text)
+		text[len] = '\0';
+	return text;
+}
+
+int memory_measure(const char *function, struct memory_figures *ret_figures, struct stk_err *err)
+{
+	struct memory_figures f = {0};
+	DIR *proc = opendir("/proc");
+
+	if (!proc)
+		return stk_err_sys(err, -errno, "/proc");
+	for (struct dirent *e; (e = readdir(proc));) {
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		stk_autofree char *comm = read_proc(e->d_name, "comm");
+
+		if (!comm || strncmp(comm, "stoker-vmm", 10) != 0)
+			continue;
+		stk_autofree char *smaps = read_proc(e->d_name, "smaps");
+
+		if (smaps && memory_parse_smaps(smaps, function, &f))
+			f.vms++;
+	}
+	closedir(proc);
+	if (f.vms) {
+		double n = f.vms;
+
+		f.pss /= n;
+		f.private_all /= n;
+		f.private_vmm /= n;
+		f.private_guest /= n;
+		f.shared_guest /= n;
+	}
+	*ret_figures = f;
+	return 0;
+}

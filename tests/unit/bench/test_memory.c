@@ -1,0 +1,52 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bench/memory.h"
+
+static const char smaps[] =
+	"55d0c0a00000-55d0c0b00000 r-xp 00000000 fe:00 131 /usr/libexec/stoker/stoker-vmm\n"
+	"Size:               1024 kB\nPss:                 100 kB\nShared_Clean:        300 kB\n"
+	"Shared_Dirty:          0 kB\nPrivate_Clean:        10 kB\nPrivate_Dirty:        20 kB\n"
+	"7f0000000000-7f0008000000 rw-p 00000000 fe:00 77 /var/lib/stoker/functions/hello/2/snapshot/memory\n"
+	"Size:             131072 kB\nPss:                1000 kB\nShared_Clean:       4000 kB\n"
+	"Shared_Dirty:          8 kB\nPrivate_Clean:       200 kB\nPrivate_Dirty:       700 kB\n"
+	"VmFlags: rd wr mr mw me\n"
+	"7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0 [stack]\n"
+	"Pss:                  12 kB\nPrivate_Clean:         0 kB\nPrivate_Dirty:        12 kB\n";
+
+static void splits_guest_from_monitor(void **state)
+{
+	struct memory_figures f = {0};
+
+	assert_int_equal(memory_parse_smaps(smaps, "hello", &f), 1);
+	assert_int_equal(f.pss, 1112);
+	assert_int_equal(f.private_all, 942);
+	assert_int_equal(f.private_vmm, 42);
+	assert_int_equal(f.private_guest, 900);
+	assert_int_equal(f.shared_guest, 4008);
+}
+
+static void other_functions_do_not_count(void **state)
+{
+	struct memory_figures f = {0};
+
+	assert_int_equal(memory_parse_smaps(smaps, "hell", &f), 0);
+	assert_int_equal(memory_parse_smaps(smaps, "primes", &f), 0);
+	assert_int_equal(f.pss, 0);
+	assert_int_equal(memory_parse_smaps(smaps, NULL, &f), 1);
+	assert_int_equal(memory_parse_smaps("", NULL, &f), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(splits_guest_from_monitor),
+		cmocka_unit_test(other_functions_do_not_count),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
