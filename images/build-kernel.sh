@@ -18,7 +18,7 @@ if [ -f "$out" ]; then
 	exit 0
 fi
 
-tmp=$(mktemp -d "$cache/.kernel.XXXXXX")
+tmp=$(mktemp -d "$cache/.tmp-vmlinux.XXXXXX")
 log=$cache/build-kernel.log
 
 build() {

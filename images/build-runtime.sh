@@ -27,7 +27,7 @@ if [ -f "$out" ]; then
 	exit 0
 fi
 
-tmp=$(mktemp -d "$cache/.$name.XXXXXX")
+tmp=$(mktemp -d "$cache/.tmp-$name.XXXXXX")
 chmod 755 "$tmp"
 log=$cache/build-$name.log
 

@@ -9,7 +9,7 @@ key=$(hash_of "$size_mib" "@$images_dir/build-scratch.sh" "$(mke2fs -V 2>&1 | he
 out=$cache/scratch-$key.img
 lock scratch
 if [ ! -f "$out" ]; then
-	tmp=$(mktemp "$cache/.scratch.XXXXXX")
+	tmp=$(mktemp "$cache/.tmp-scratch.XXXXXX")
 	truncate -s "${size_mib}M" "$tmp"
 	mke2fs -q -F -t ext4 -b 4096 -m 0 -N 32768 -G 64 -L scratch -U clear -T default \
 		-O '^has_journal,^resize_inode,^metadata_csum,^64bit,^huge_file,^dir_nlink,^extra_isize,uninit_bg,flex_bg,extent,sparse_super2' \

@@ -62,15 +62,24 @@ run_logged() {
 job=
 tmp=
 at_exit() {
-	[ -z "$job" ] || { kill -- "-$job" 2>/dev/null; wait "$job" 2>/dev/null; }
+	if [ -n "$job" ]; then
+		kill -- "-$job" 2>/dev/null || true
+		for _ in $(seq 50); do
+			kill -0 -- "-$job" 2>/dev/null || break
+			sleep 0.1
+		done
+		kill -KILL -- "-$job" 2>/dev/null || true
+	fi
 	[ -z "$tmp" ] || rm -rf "$tmp"
 }
 trap at_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# Takes the lock of one artefact, so that two builders wait for each other instead of doing it twice.
+# Takes the lock of one artefact, so that two builders wait for each other instead of doing it twice, and removes what a
+# killed build of it left.
 lock() {
 	exec 9>"$cache/.lock-$1"
 	flock -n 9 || { say "waiting for another build of $1"; flock 9; }
+	rm -rf "$cache/.tmp-$1".*
 }

@@ -49,11 +49,27 @@ int stk_log_parse_level(const char *text, enum stk_log_level *ret_level)
 	return -EINVAL;
 }
 
+/* UTC. Not by gmtime_r and strftime: at their first use these read the time zone file, which a
+ * confined thread may not. Days to a date in the Gregorian calendar, years beginning in March. */
+static size_t put_date(char *buf, size_t cap, time_t t)
+{
+	unsigned sec = (unsigned)(t % 86400);
+	unsigned z = (unsigned)(t / 86400) + 719468;
+	unsigned era = z / 146097, doe = z % 146097;
+	unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	unsigned mp = (5 * doy + 2) / 153;
+	unsigned month = mp < 10 ? mp + 3 : mp - 9;
+	int n = snprintf(buf, cap, "%04u-%02u-%02uT%02u:%02u:%02u", yoe + era * 400 + (month <= 2), month,
+			 doy - (153 * mp + 2) / 5 + 1, sec / 3600, sec / 60 % 60, sec % 60);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
 void stk_log(enum stk_log_level level, const char *fmt, ...)
 {
 	char line[1024];
 	struct timespec ts;
-	struct tm tm;
 	va_list ap;
 	size_t n;
 	int saved_errno = errno;
@@ -61,8 +77,7 @@ void stk_log(enum stk_log_level level, const char *fmt, ...)
 	if (level > log_level)
 		return;
 	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
+	n = put_date(line, sizeof(line), ts.tv_sec);
 	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s %s%s%s: ", ts.tv_nsec / 1000000,
 			      log_name, level_names[level], log_id ? " " : "", log_id ? log_id : "");
 	va_start(ap, fmt);

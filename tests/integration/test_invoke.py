@@ -1,0 +1,176 @@
+"""Functions answer: the examples, both ways of calling, what the answer carries."""
+import io
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+import host as h
+
+GPL = "/usr/share/common-licenses/GPL-3"
+
+
+def curl(host, path, *arguments):
+    return subprocess.run(["curl", "-sS", "--max-time", "120", *arguments, f"http://127.0.0.1:{host.port}{path}"],
+                          capture_output=True, check=True).stdout
+
+
+@pytest.mark.smoke
+def test_hello(host):
+    answer = host.call("hello", path="?name=Ada")
+    assert (answer.status, answer.body) == (200, b"Hello, Ada!\n")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert host.call("hello", "POST", body=b'{"name": "Grace"}').body == b"Hello, Grace!\n"
+    assert host.call("hello", "POST", body=b"no json").status == 400
+    assert host.invoke("hello", {"name": "Alan"}).json() == {"message": "Hello, Alan!"}
+
+
+@pytest.mark.smoke
+def test_wordcount_of_the_gpl(host):
+    got = json.loads(curl(host, "/function/wordcount", "--data-binary", f"@{GPL}"))
+    lines, words, size = subprocess.run(["wc", "-lwc", GPL], capture_output=True, text=True,
+                                        check=True, env={"LC_ALL": "C"}).stdout.split()[:3]
+    assert (got["lines"], got["words"], got["bytes"]) == (int(lines), int(words), int(size))
+    assert got["top"]["the"] == len(re.findall(r"(?i)(?<![^\W\d_])the(?![^\W\d_])", open(GPL).read()))
+
+
+@pytest.mark.smoke
+def test_primes_in_c(host):
+    assert json.loads(curl(host, "/function/primes", "-d", "100000")) == {"n": 100000, "primes": 9592}
+    assert host.invoke("primes", {"n": 1000}).json() == {"n": 1000, "primes": 168}
+    assert host.call("primes", path="?n=0").status == 400
+
+
+def test_thumbnail_of_a_photograph(host):
+    image = pytest.importorskip("PIL.Image")
+    photo = os.path.join(h.SRC, "examples/thumbnail/photo.jpg")
+    with image.open(photo) as original:
+        width, height = original.size
+    small = curl(host, "/function/thumbnail?width=120", "-H", "Content-Type: image/jpeg",
+                 "--data-binary", f"@{photo}")
+    with image.open(io.BytesIO(small)) as got:
+        got.load()
+        assert got.format == "JPEG"
+        assert got.size == (120, round(height * 120 / width))
+    assert host.call("thumbnail", "POST", body=b"not an image", headers={"Content-Type": "image/jpeg"}).status == 400
+
+
+def test_what_an_answer_carries(host):
+    answer = host.invoke("probe", {"do": "environment"})
+    environment = answer.json()
+    assert answer.headers["X-Request-Id"] == environment["context"]["aws_request_id"]
+    assert answer.headers["X-Stoker-Start"] in ("warm", "cold-restore", "cold-boot")
+    stages = dict(re.findall(r"([a-z]+);dur=([0-9.]+)", answer.headers["Server-Timing"]))
+    assert {"parse", "queue", "start", "send", "function", "total"} <= set(stages)
+    assert 0 < float(stages["function"]) <= float(stages["total"]) <= answer.seconds * 1000 + 1
+    assert environment["env"]["AWS_LAMBDA_FUNCTION_NAME"] == "probe"
+    assert environment["env"]["_HANDLER"] == "app.handler"
+    assert environment["env"]["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "128"
+    assert environment["cwd"] == "/var/task"
+    assert 0 < environment["remaining_ms"] <= 3000
+
+
+def test_result_as_it_is(host):
+    for value in (None, 0, "", "ü\u2028\U0001f525", [1, {"a": [True, None]}], {"statusCode": 404, "body": "x"}):
+        answer = host.invoke("probe", {"do": "echo", "value": value})
+        assert answer.status == 200
+        assert answer.json() == value
+
+
+def test_function_url_event(host):
+    """Payload format 2.0, as the handler sees it, and its answer mapped back."""
+    answer = host.call("echo", "PUT", "/some/path%20here?a=1&a=2&b=%C3%BC", b"\x00\xff binary",
+                       {"X-Custom": "one", "Cookie": "k=v; l=w", "Content-Type": "application/octet-stream"})
+    event = answer.json()
+    assert event["version"] == "2.0"
+    assert event["rawQueryString"] == "a=1&a=2&b=%C3%BC"
+    assert event["queryStringParameters"] == {"a": "1,2", "b": "ü"}
+    assert event["headers"]["x-custom"] == "one"
+    assert event["cookies"] == ["k=v", "l=w"]
+    assert event["requestContext"]["http"]["method"] == "PUT"
+    assert event["requestContext"]["http"]["path"].startswith("/some/path")
+    assert event["isBase64Encoded"] is True
+    import base64
+    assert base64.b64decode(event["body"]) == b"\x00\xff binary"
+
+
+def test_binary_answer(host):
+    answer = host.call("probe", "POST", body=b'{"do": "binary"}')
+    assert answer.body == bytes(range(256))
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+def test_large_payloads(host):
+    text = "x" * (5 << 20)
+    assert host.invoke("probe", {"do": "size", "value": text}).json() == {"length": len(text)}
+    assert len(host.invoke("probe", {"do": "big", "size": 5 << 20}).body) == 5 << 20
+
+
+def test_too_large_payloads(host):
+    answer = host.invoke("probe", {"do": "big", "size": (6 << 20) + 4096})
+    assert answer.status == 502
+    assert "exceeded maximum allowed payload size" in answer.json()["errorMessage"]
+    answer = host.request("POST", "/v1/functions/probe/invoke", b'"' + b"x" * (7 << 20) + b'"')
+    assert answer.status == 413
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("start", ["cold-boot", "cold-restore", "warm"])
+def test_forced_start(host, start):
+    if start == "warm":
+        host.wait_warm("hello")
+    answer = host.invoke("hello", {}, start=start)
+    assert (answer.status, answer.headers["X-Stoker-Start"]) == (200, start)
+    assert answer.json() == {"message": "Hello, world!"}
+
+
+def test_logs(host):
+    mark = os.urandom(8).hex()
+    host.invoke("probe", {"do": "log", "line": f"out {mark}", "err": f"err {mark}", "lines": 3})
+    h.wait_for(lambda: host.cli("logs", "probe").stdout.count(mark) == 4, "four lines in the log")
+    text = host.request("GET", "/v1/functions/probe/logs?lines=1000").body.decode()
+    assert text.count(f"out {mark}") == 3 and text.count(f"err {mark}") == 1
+
+
+def test_cli(host):
+    assert "hello" in host.cli("list").stdout
+    assert json.loads(host.cli("show", "hello").stdout)["runtime"] == "python3"
+    done = host.cli("invoke", "hello", "--data", '{"name": "Linus"}')
+    assert json.loads(done.stdout) == {"message": "Hello, Linus!"}
+    assert host.cli("show", "no-such-function", check=False).returncode != 0
+    assert "no-such-function" in host.cli("show", "no-such-function", check=False).stderr
+
+
+def test_metrics(host):
+    host.invoke("hello", {})
+    metrics = host.metrics()
+    assert any(name.startswith("stoker") for name in metrics)
+    assert any("hello" in name for name in metrics)
+
+
+def test_update_and_delete(own_host):
+    host = own_host()
+    first = host.put("f", h.zip_bytes({"app.py": b"def handler(e, c):\n    return 'old'\n"}), runtime="python3",
+                     handler="app.handler")
+    assert first.status == 201, first
+    assert host.invoke("f", {}).json() == "old"
+    second = host.put("f", h.zip_bytes({"app.py": b"import os\ndef handler(e, c):\n    return os.environ['KEY']\n"}),
+                      runtime="python3", handler="app.handler", env=["KEY=new=value", "L2=2"], timeout=5)
+    assert second.status == 200, second
+    assert host.invoke("f", {}).json() == "new=value"
+    assert host.request("DELETE", "/v1/functions/f").status in (200, 204)
+    assert host.invoke("f", {}).status == 404
+    h.wait_for(lambda: not host.vmms(), "the deleted function's VMs to end")
+    h.wait_for(lambda: not os.path.exists(os.path.join(host.state, "functions/f")), "its files to go")
+
+
+def test_function_that_fails_to_start(own_host):
+    host = own_host()
+    broken = host.put("f", h.zip_bytes({"app.py": b"raise RuntimeError('broken at import')\n"}),
+                      runtime="python3", handler="app.handler")
+    assert broken.status in (400, 422), broken
+    assert "broken at import" in broken.body.decode()
+    assert host.invoke("f", {}).status == 404
+    assert not host.vmms()
