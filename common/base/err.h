@@ -16,7 +16,8 @@ int stk_err_set(struct stk_err *err, int code, const char *fmt, ...)
 int stk_err_sys(struct stk_err *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Puts "<prefix>: " in front of the text already there; returns err->code. */
+/* Puts "<prefix>: " in front of the text already there; returns err->code (0 when err is NULL: return
+ * the call's own result then, not this one). */
 int stk_err_prefix(struct stk_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

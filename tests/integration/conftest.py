@@ -40,7 +40,7 @@ def deployed():
         for name in EXAMPLES:
             one.deploy(name, os.path.join(h.EXAMPLES, name))
         for name in FUNCTIONS:
-            one.deploy(name, os.path.join(h.FUNCTIONS, name))
+            one.deploy(name, os.path.join(h.FUNCTIONS, name), "--timeout", "30")
         one.deploy(SHORT, os.path.join(h.FUNCTIONS, "probe"), "--timeout", "1")
 
     everything = EXAMPLES + FUNCTIONS + (SHORT,)

@@ -22,9 +22,8 @@ def test_hello(host):
     answer = host.call("hello", path="?name=Ada")
     assert (answer.status, answer.body) == (200, b"Hello, Ada!\n")
     assert answer.headers["Content-Type"].startswith("text/plain")
-    assert host.call("hello", "POST", body=b'{"name": "Grace"}').body == b"Hello, Grace!\n"
-    assert host.call("hello", "POST", body=b"no json").status == 400
-    assert host.invoke("hello", {"name": "Alan"}).json() == {"message": "Hello, Alan!"}
+    assert host.call("hello", "POST", body=b"Grace").body == b"Hello, Grace!\n"
+    assert host.invoke("hello", {"name": "Alan"}).json() == {"greeting": "Hello, Alan!"}
 
 
 @pytest.mark.smoke
@@ -33,19 +32,31 @@ def test_wordcount_of_the_gpl(host):
     lines, words, size = subprocess.run(["wc", "-lwc", GPL], capture_output=True, text=True,
                                         check=True, env={"LC_ALL": "C"}).stdout.split()[:3]
     assert (got["lines"], got["words"], got["bytes"]) == (int(lines), int(words), int(size))
-    assert got["top"]["the"] == len(re.findall(r"(?i)(?<![^\W\d_])the(?![^\W\d_])", open(GPL).read()))
+    words = [w.strip(".,;:()\"`'") for w in open(GPL).read().lower().split()]
+    assert got["top"][0] == {"word": "the", "count": words.count("the")}
 
 
 @pytest.mark.smoke
 def test_primes_in_c(host):
-    assert json.loads(curl(host, "/function/primes", "-d", "100000")) == {"n": 100000, "primes": 9592}
+    assert json.loads(curl(host, "/function/primes?n=100000")) == {"n": 100000, "primes": 9592}
     assert host.invoke("primes", {"n": 1000}).json() == {"n": 1000, "primes": 168}
-    assert host.call("primes", path="?n=0").status == 400
+    assert host.invoke("primes", {"n": "many"}).json()["errorType"] == "BadEvent"
 
 
-def test_thumbnail_of_a_photograph(host):
+def photograph(image, tmp_path):
+    """One that lies beside the example, else a picture with the size and the noise of one."""
+    beside = os.path.join(h.SRC, "examples/thumbnail")
+    for name in sorted(os.listdir(beside)):
+        if name.endswith(".jpg"):
+            return os.path.join(beside, name)
+    path = str(tmp_path / "photo.jpg")
+    image.effect_noise((1600, 1200), 60).convert("RGB").save(path, quality=80)
+    return path
+
+
+def test_thumbnail_of_a_photograph(host, tmp_path):
     image = pytest.importorskip("PIL.Image")
-    photo = os.path.join(h.SRC, "examples/thumbnail/photo.jpg")
+    photo = photograph(image, tmp_path)
     with image.open(photo) as original:
         width, height = original.size
     small = curl(host, "/function/thumbnail?width=120", "-H", "Content-Type: image/jpeg",
@@ -69,7 +80,7 @@ def test_what_an_answer_carries(host):
     assert environment["env"]["_HANDLER"] == "app.handler"
     assert environment["env"]["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "128"
     assert environment["cwd"] == "/var/task"
-    assert 0 < environment["remaining_ms"] <= 3000
+    assert 0 < environment["remaining_ms"] <= 30000
 
 
 def test_result_as_it_is(host):
@@ -123,7 +134,7 @@ def test_forced_start(host, start):
         host.wait_warm("hello")
     answer = host.invoke("hello", {}, start=start)
     assert (answer.status, answer.headers["X-Stoker-Start"]) == (200, start)
-    assert answer.json() == {"message": "Hello, world!"}
+    assert answer.json() == {"greeting": "Hello, world!"}
 
 
 def test_logs(host):
@@ -138,7 +149,7 @@ def test_cli(host):
     assert "hello" in host.cli("list").stdout
     assert json.loads(host.cli("show", "hello").stdout)["runtime"] == "python3"
     done = host.cli("invoke", "hello", "--data", '{"name": "Linus"}')
-    assert json.loads(done.stdout) == {"message": "Hello, Linus!"}
+    assert json.loads(done.stdout) == {"greeting": "Hello, Linus!"}
     assert host.cli("show", "no-such-function", check=False).returncode != 0
     assert "no-such-function" in host.cli("show", "no-such-function", check=False).stderr
 
@@ -163,7 +174,8 @@ def test_update_and_delete(own_host):
     assert host.request("DELETE", "/v1/functions/f").status in (200, 204)
     assert host.invoke("f", {}).status == 404
     h.wait_for(lambda: not host.vmms(), "the deleted function's VMs to end")
-    h.wait_for(lambda: not os.path.exists(os.path.join(host.state, "functions/f")), "its files to go")
+    h.wait_for(lambda: not [f for _, _, files in os.walk(os.path.join(host.state, "functions")) for f in files],
+               "its files to go")
 
 
 def test_function_that_fails_to_start(own_host):

@@ -260,7 +260,8 @@ int virtio_blk_create(struct device_host *host, unsigned mmio_index,
 	r = open_drive(d, host, drive, err);
 	if (r != 0) {
 		free(d);
-		return stk_err_prefix(err, "drive %s", drive->id);
+		stk_err_prefix(err, "drive %s", drive->id);
+		return r;
 	}
 	set_capacity(d, d->file.sectors);
 	memcpy(d->config + 12, &seg_max, 4); /* capacity u64, size_max u32, seg_max u32 (5.2.4) */

@@ -3,16 +3,21 @@
 #define VMM_X86_CPUID_H
 
 #include <linux/kvm.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/err.h"
 
 #define CPUID_MAX 128
 
+/* A struct kvm_cpuid2 with room. */
 struct cpuid_table {
-	struct kvm_cpuid2 head; /* head.nent entries */
+	struct {
+		uint32_t nent, padding;
+	} head;
 	struct kvm_cpuid_entry2 entry[CPUID_MAX];
 };
+_Static_assert(offsetof(struct cpuid_table, entry) == sizeof(struct kvm_cpuid2), "layout");
 
 /* The host's table from /dev/kvm with everything taken out that a microVM does not have or that a
  * snapshot could not carry (nested virtualization, performance counters, AMX, asynchronous page

@@ -138,7 +138,8 @@ static bool entry_loaded(const struct elf_file *f, uint64_t entry)
 	for (unsigned i = 0; i < f->eh.e_phnum; i++) {
 		const Elf64_Phdr *ph = &f->ph[i];
 
-		if (ph->p_type == PT_LOAD && ph->p_memsz > 0 && entry >= ph->p_paddr && entry - ph->p_paddr < ph->p_filesz)
+		if (ph->p_type == PT_LOAD && ph->p_memsz > 0 && entry >= ph->p_paddr &&
+		    entry - ph->p_paddr < ph->p_filesz)
 			return true;
 	}
 	return false;

@@ -10,15 +10,20 @@
 #include "common/base/cleanup.h"
 #include "vmm/kvm.h"
 
+/* A struct kvm_msr_list and a struct kvm_msrs with room. */
 struct msr_list {
-	struct kvm_msr_list head;
+	uint32_t nmsrs;
 	uint32_t index[512];
 };
 
 struct msr_set {
-	struct kvm_msrs head;
+	struct {
+		uint32_t nmsrs, pad;
+	} head;
 	struct kvm_msr_entry entry[SNAP_MAX_MSRS];
 };
+_Static_assert(offsetof(struct msr_list, index) == sizeof(struct kvm_msr_list), "layout");
+_Static_assert(offsetof(struct msr_set, entry) == sizeof(struct kvm_msrs), "layout");
 
 /* Set by other means, or made anew by every write of the guest. */
 static bool not_saved(uint32_t index)
@@ -64,12 +69,12 @@ int msr_save(int kvm_fd, int vcpu_fd, struct snap_vcpu *vcpu, struct stk_err *er
 
 	if (!list || !set)
 		return stk_err_sys(err, -ENOMEM, "reading MSRs");
-	list->head.nmsrs = STK_ARRAY_LEN(list->index);
+	list->nmsrs = STK_ARRAY_LEN(list->index);
 	r = KVM_CALL(kvm_fd, KVM_GET_MSR_INDEX_LIST, list, err);
 	if (r < 0)
 		return r;
 	vcpu->msr_count = 0;
-	for (unsigned i = 0; i < list->head.nmsrs; i++) {
+	for (unsigned i = 0; i < list->nmsrs; i++) {
 		if (not_saved(list->index[i]))
 			continue;
 		if (n == SNAP_MAX_MSRS)

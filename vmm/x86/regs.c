@@ -256,7 +256,8 @@ static int restore_cpuid(int fd, const struct snap_vcpu *v, struct stk_err *err)
 {
 	struct cpuid_table t;
 
-	t.head = (struct kvm_cpuid2){.nent = v->cpuid_count};
+	t.head.nent = v->cpuid_count;
+	t.head.padding = 0;
 	for (unsigned i = 0; i < v->cpuid_count && i < SNAP_MAX_CPUID && i < CPUID_MAX; i++) {
 		const struct snap_cpuid *c = &v->cpuid[i];
 
