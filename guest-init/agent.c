@@ -179,6 +179,15 @@ static void on_ready(void *ctx)
 	send_small(a, buf, gw_u64_encode(buf, sizeof(buf), GW_READY, stk_now_ns() - a->started_ns));
 }
 
+static void on_warmed(void *ctx)
+{
+	struct agent *a = ctx;
+	uint8_t buf[GW_HEADER_LEN];
+
+	if (a->state == AGENT_READY)
+		send_small(a, buf, gw_empty_encode(buf, sizeof(buf), GW_RESUMED));
+}
+
 static void on_response(void *ctx, const uint8_t *data, size_t len, bool fin)
 {
 	struct agent *a = ctx;
@@ -207,7 +216,7 @@ static void on_error(void *ctx, enum gw_error_kind kind, const char *body, size_
 }
 
 static const struct runtime_api_ops api_ops = {
-	.ready = on_ready, .room = has_room, .response = on_response, .error = on_error};
+	.ready = on_ready, .room = has_room, .response = on_response, .error = on_error, .warmed = on_warmed};
 
 static void report_death(struct agent *a)
 {
@@ -332,7 +341,8 @@ static int on_resume(struct agent *a, const uint8_t *p, size_t len)
 		return -EPROTO;
 	become_unique(a, resume.wall_ns, resume.entropy);
 	become_named(a, resume.hostname, resume.hostname_len);
-	send_small(a, buf, gw_empty_encode(buf, sizeof(buf), GW_RESUMED));
+	if (!resume.warm_up || !runtime_api_warm_up(&a->api))
+		send_small(a, buf, gw_empty_encode(buf, sizeof(buf), GW_RESUMED));
 	return 0;
 }
 

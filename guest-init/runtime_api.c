@@ -219,10 +219,35 @@ static void do_next(struct runtime_api *api, struct runtime_api_conn *c)
 	case RUNTIME_API_ANSWERED:
 		c->state = RUNTIME_API_PARKED;
 		conn_arm(api, c);
+		if (api->warming) {
+			api->warming = false;
+			api->ops->warmed(api->ctx);
+		}
 		return;
 	default:
 		conn_refuse(api, c, &bad_state, bad_state.status);
 	}
+}
+
+bool runtime_api_warm_up(struct runtime_api *api)
+{
+	static const char answer[] = "HTTP/1.1 204 No Content\r\n\r\n";
+
+	if (api->state != RUNTIME_API_READY || api->warming)
+		return false;
+	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++) {
+		struct runtime_api_conn *c = &api->conn[i];
+
+		if (c->fd < 0 || c->state != RUNTIME_API_PARKED || !c->warmable)
+			continue;
+		api->warming = true;
+		c->head = (const uint8_t *)answer;
+		c->head_left = sizeof(answer) - 1;
+		c->body_left = 0;
+		conn_flush(api, c);
+		return true;
+	}
+	return false;
 }
 
 static bool header_text_ok(const char *s, size_t len, bool name)
@@ -432,7 +457,7 @@ static enum runtime_api_action route_invocation(const struct runtime_api *api,
 	return RUNTIME_API_ACT_REFUSE;
 }
 
-static enum runtime_api_action route(const struct runtime_api *api, const struct runtime_api_conn *c,
+static enum runtime_api_action route(const struct runtime_api *api, struct runtime_api_conn *c,
 				     const struct runtime_api_refusal **ret_refusal)
 {
 	const char *path = c->http.target;
@@ -441,7 +466,8 @@ static enum runtime_api_action route(const struct runtime_api *api, const struct
 	if (strncmp(path, base, sizeof(base) - 1) != 0)
 		return RUNTIME_API_ACT_REFUSE;
 	path += sizeof(base) - 1;
-	if (strcmp(path, "invocation/next") == 0) {
+	c->warmable = strcmp(path, "invocation/next?warm=1") == 0;
+	if (c->warmable || strcmp(path, "invocation/next") == 0) {
 		if (strcmp(c->http.method, "GET") == 0)
 			return RUNTIME_API_ACT_NEXT;
 		*ret_refusal = &bad_method;

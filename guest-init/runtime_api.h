@@ -3,6 +3,9 @@
  *   STARTED --next--> READY --invoke--> RUNNING --response/error begins--> ANSWERING --end--> ANSWERED
  *      +--init/error--> INIT_FAILED         ^---------- cut off, nothing forwarded -----+
  *
+ * `next?warm=1` is a runtime client's offer to be warmed up: while it waits in READY, the answer 204
+ * asks it to use its own code once (connection, parser, encoder; not the function) and to ask again.
+ *
  * A `next` waits in READY and ANSWERED; in RUNNING it gets the same event again. Answers are
  * forwarded while they are read. Several connections, keep-alive, no time limits of its own.
  * Single-threaded, driven by the owner's epoll loop, no allocation. */
@@ -41,6 +44,8 @@ struct runtime_api_ops {
 	void (*response)(void *ctx, const uint8_t *data, size_t len, bool fin);
 	/* GW_ERR_INIT, GW_ERR_FUNCTION or GW_ERR_TOO_LARGE; ends the init phase or the invocation. */
 	void (*error)(void *ctx, enum gw_error_kind kind, const char *body, size_t len);
+	/* The client that was sent to warm up asks again. */
+	void (*warmed)(void *ctx);
 };
 
 enum runtime_api_action {
@@ -58,6 +63,7 @@ struct runtime_api_conn {
 	enum runtime_api_action action;
 	const struct runtime_api_refusal *refusal;
 	bool close_after;
+	bool warmable; /* its `next` may be answered by "warm up and ask again" */
 	uint32_t events;
 	uint64_t total; /* body bytes of the answer so far */
 	/* being sent: head, then body (the event, in the owner's buffer) */
@@ -77,6 +83,7 @@ struct runtime_api {
 	uint64_t tag;
 	bool accepting;
 	enum runtime_api_state state;
+	bool warming; /* sent to warm up, not back yet */
 	struct runtime_api_conn *answering; /* whose request is forwarded, in ANSWERING */
 	char request_id[129];
 	const uint8_t *event; /* the owner's, stays valid */
@@ -100,6 +107,9 @@ void runtime_api_event(struct runtime_api *api, uint64_t index, uint32_t events)
  * inv's strings are copied, the event is not: it must stay where it is. -EPROTO for header lines
  * that cannot be sent, -EALREADY in any other state. */
 int runtime_api_invoke(struct runtime_api *api, const struct gw_invoke *inv);
+
+/* Sends a waiting client that offered it to warm up; ops.warmed follows. False: nobody offered. */
+bool runtime_api_warm_up(struct runtime_api *api);
 
 /* There is room again. */
 void runtime_api_resume(struct runtime_api *api);

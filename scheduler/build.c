@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 
 #define PATH_CAP   768
 #define OUTPUT_MAX 65536
+#define LOG_MAX    (256 * 1024)
 
 struct builder {
 	struct daemon *d;
@@ -113,6 +115,30 @@ static void finish(struct build *bd)
 	daemon_job_done(d);
 }
 
+/* What the helper programs write on stderr goes to memory of a fixed size: it may not fill the disk,
+ * and is there when the disk is full. Writes beyond it fail in the child. */
+static int log_open(struct build *bd)
+{
+	bd->log_fd = memfd_create("stoker-build", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (bd->log_fd < 0)
+		return -errno;
+	if (ftruncate(bd->log_fd, LOG_MAX) ||
+	    fcntl(bd->log_fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL))
+		return -errno;
+	return 0;
+}
+
+static void log_take(struct build *bd)
+{
+	off_t n = bd->log_fd >= 0 ? lseek(bd->log_fd, 0, SEEK_CUR) : 0;
+
+	if (n <= 0 || bd->result.log)
+		return;
+	bd->result.log = calloc(1, (size_t)n + 1);
+	if (bd->result.log && stk_pread_full(bd->log_fd, bd->result.log, (size_t)n, 0))
+		bd->result.log[0] = '\0';
+}
+
 /* --- publish --------------------------------------------------------------------------------- */
 
 static int publish(struct build *bd, struct stk_err *err)
@@ -131,13 +157,6 @@ static int publish(struct build *bd, struct stk_err *err)
 		fsx_remove_tree(leaf);
 	if (path_of(bd, "env", leaf, sizeof(leaf)) == 0)
 		unlink(leaf);
-	if (path_of(bd, "build.log", leaf, sizeof(leaf)) == 0) {
-		size_t n = 0;
-
-		if (stk_read_file(leaf, 4 * OUTPUT_MAX, &bd->result.log, &n))
-			bd->result.log = NULL;
-		unlink(leaf);
-	}
 	rc = path_of(bd, "code.zip", leaf, sizeof(leaf));
 	if (rc == 0)
 		rc = stat(leaf, &st) ? -errno : fsx_crc64(leaf, &row.zip_crc);
@@ -191,6 +210,7 @@ static void work_finish(uv_work_t *w, int status)
 {
 	struct build *bd = w->data;
 
+	log_take(bd);
 	if (status && bd->result.fault == BUILD_OK) {
 		stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
 		fault(bd, BUILD_HOST);
@@ -205,18 +225,6 @@ static void queue_work(struct build *bd, uv_work_cb work, uv_after_work_cb after
 		stk_err_set(&bd->result.err, -ENOMEM, "out of memory");
 		after(&bd->work, UV_ECANCELED);
 	}
-}
-
-/* After a failed child: what it wrote, for the function's log. */
-static void work_read_log(uv_work_t *w)
-{
-	struct build *bd = w->data;
-	char path[PATH_CAP];
-	size_t n;
-
-	if (path_of(bd, "build.log", path, sizeof(path)) ||
-	    stk_read_file(path, 64 * OUTPUT_MAX, &bd->result.log, &n))
-		bd->result.log = NULL;
 }
 
 /* Last line of the child's stderr: the reason in its own words. */
@@ -236,29 +244,25 @@ static void last_line(const char *text, char *ret, size_t cap)
 	ret[n - start] = '\0';
 }
 
-static void log_read(uv_work_t *w, int status)
+/* After a failed child: its own words, where there are any, behind ours. */
+static void fail_with_log(struct build *bd, enum build_fault kind)
 {
-	struct build *bd = w->data;
 	char line[256] = "";
 
+	fault(bd, kind);
+	log_take(bd);
 	last_line(bd->result.log, line, sizeof(line));
 	if (line[0] && bd->result.fault == BUILD_HOST) {
 		int code = bd->result.err.code;
 		char text[256];
 
 		snprintf(text, sizeof(text), "%.250s", bd->result.err.text);
-		if (strstr(bd->result.log, "No space left"))
+		if (bd->result.log && strstr(bd->result.log, "No space left"))
 			code = -ENOSPC;
 		stk_err_set(&bd->result.err, code, "%.120s: %.240s", text, line);
 		fault(bd, BUILD_HOST);
 	}
 	finish(bd);
-}
-
-static void fail_with_log(struct build *bd, enum build_fault kind)
-{
-	fault(bd, kind);
-	queue_work(bd, work_read_log, log_read);
 }
 
 /* --- children --------------------------------------------------------------------------------- */
@@ -324,7 +328,7 @@ static void on_child_start(void *ctx, int err)
 	child_maybe_over(bd);
 }
 
-/* stdout is collected, stderr goes to build.log. */
+/* stdout is collected, stderr goes to the build's log. */
 static int run_child(struct build *bd, const char *const *argv, void (*after)(struct build *, int))
 {
 	static const char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -386,6 +390,8 @@ static void after_snapshot(struct build *bd, int status)
 {
 	if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 3) {
 		bd->result.init_json = stk_take_ptr(&bd->output);
+		while (bd->output_len && bd->result.init_json[bd->output_len - 1] == '\n')
+			bd->result.init_json[--bd->output_len] = '\0';
 		stk_err_set(&bd->result.err, -EPROTO, "the function's init phase failed: %.280s",
 			    bd->result.init_json[0] ? bd->result.init_json : "no error was reported");
 		fail_with_log(bd, BUILD_INIT_FAILED);
@@ -458,18 +464,18 @@ static int check_code(const struct build *bd, const char *code, struct stk_err *
 
 static int unpack(struct build *bd, struct stk_err *err)
 {
-	char zip[PATH_CAP], code[PATH_CAP], env[PATH_CAP], log[PATH_CAP];
+	char zip[PATH_CAP], code[PATH_CAP], env[PATH_CAP];
 	stk_autofd fd = -1;
 	int rc;
 
 	if (path_of(bd, "code.zip", zip, sizeof(zip)) || path_of(bd, "code", code, sizeof(code)) ||
-	    path_of(bd, "env", env, sizeof(env)) || path_of(bd, "build.log", log, sizeof(log)))
+	    path_of(bd, "env", env, sizeof(env)))
 		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
 	if (mkdir(code, 0755) || chmod(code, 0755)) /* becomes the image's root */
 		return stk_err_sys(err, -errno, "folder %s", code);
-	bd->log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (bd->log_fd < 0)
-		return stk_err_sys(err, -errno, "%s", log);
+	rc = log_open(bd);
+	if (rc)
+		return stk_err_sys(err, rc, "memory for the build's log");
 	fd = open(env, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return stk_err_sys(err, -errno, "%s", env);

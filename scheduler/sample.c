@@ -13,6 +13,7 @@
 #include "scheduler/sandbox.h"
 
 #define EVERY_NS (30 * STK_NS_PER_S)
+#define KERNEL_MIB 2 /* page tables, KVM's own structures: not in the process's figures */
 
 struct sample {
 	uv_work_t work;
@@ -32,10 +33,21 @@ static void measure(uv_work_t *w)
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)s->pid);
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "Private_Dirty: %lu kB", &kib) == 1)
+		if (sscanf(line, "Anonymous: %lu kB", &kib) == 1)
 			sum += kib;
 	}
 	s->kib = sum;
+}
+
+static bool still_warm(const struct pool *p, pid_t pid)
+{
+	STK_LIST_FOREACH(it, &p->warm) {
+		const struct sandbox *sb = STK_CONTAINER_OF(it, struct sandbox, node);
+
+		if (sb->child && child_pid(sb->child) == pid)
+			return true;
+	}
+	return false;
 }
 
 static void measured(uv_work_t *w, int status)
@@ -45,8 +57,9 @@ static void measured(uv_work_t *w, int status)
 	struct daemon *d = s->d;
 
 	p->measuring = false;
-	if (status == 0 && s->kib) {
-		p->idle_mib = (unsigned)(s->kib / 1024 + 1);
+	/* A process that has been used or killed meanwhile says nothing about idle ones. */
+	if (status == 0 && s->kib && still_warm(p, s->pid)) {
+		p->idle_mib = (unsigned)(s->kib / 1024 + 1) + KERNEL_MIB;
 		p->measured = true;
 	}
 	fn_version_put(&d->registry, s->ver);

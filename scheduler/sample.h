@@ -1,4 +1,5 @@
-/* Measures what an idle warm VM really costs: private dirty memory of its process, from
+/* Measures what an idle warm VM really costs: the anonymous memory of its process (pages of the
+ * snapshot that were only read are the page cache's, common to all clones), from
  * /proc/PID/smaps_rollup, on a pool thread. */
 #ifndef SCHEDULER_SAMPLE_H
 #define SCHEDULER_SAMPLE_H

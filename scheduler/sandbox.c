@@ -437,9 +437,9 @@ static void on_timer(uv_timer_t *t)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static int send_resume(int fd, const struct pool *p)
+static int send_resume(int fd, const struct pool *p, bool warm_up)
 {
-	struct gw_resume resume = {.wall_ns = stk_wall_ns()};
+	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .warm_up = warm_up};
 	uint8_t frame[512];
 	char name[64], tag[4];
 	int n = ids_random(resume.entropy, sizeof(resume.entropy));
@@ -458,7 +458,8 @@ static int send_resume(int fd, const struct pool *p)
 	n = gw_resume_encode(frame, sizeof(frame), &resume);
 	if (n < 0)
 		return n;
-	return write(fd, frame, (size_t)n) == n ? 0 : -EIO;
+	/* A process that has ended already: its exit, with the reason, is on its way. */
+	return write(fd, frame, (size_t)n) == n || errno == EPIPE ? 0 : -EIO;
 }
 
 static void init_handle(struct sandbox *sb, uv_handle_t *h)
@@ -508,7 +509,7 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 	uv_timer_init(&d->loop, &sb->timer);
 	init_handle(sb, (uv_handle_t *)&sb->timer);
 	/* A clone finds its RESUME waiting: one round trip less. INVOKE sets the clock again. */
-	rc = boot ? 0 : send_resume(ends.stream_fd, p);
+	rc = boot ? 0 : send_resume(ends.stream_fd, p, !inv && !p->queued);
 	if (rc == 0)
 		rc = uv_pipe_open(&sb->stream, ends.stream_fd);
 	if (rc == 0) {
@@ -599,7 +600,8 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 	sb->event = inv->event;
 	inv->event = NULL;
 	uv_update_time(&sb->pool->d->loop); /* the loop's clock may be as old as its round */
-	uv_timer_start(&sb->timer, on_timer, ver->settings.timeout_s * 1000ull, 0);
+	/* The loop counts whole milliseconds, rounded down: one more, so that it is never too early. */
+	uv_timer_start(&sb->timer, on_timer, ver->settings.timeout_s * 1000ull + 1, 0);
 	n = send_frames(sb, n, inv->event_len);
 	if (n)
 		die(sb, INV_VM_DIED, "the microVM ended before it took the event");

@@ -42,7 +42,7 @@ enum gw_type {
 	GW_READY = 3,     /* agent: u64 init phase duration in ns */
 	GW_TRIM = 4,      /* host: give back free memory, drop caches */
 	GW_TRIMMED = 5,   /* agent: u64 bytes of memory in use after it */
-	GW_RESUME = 6,    /* host: u64 wall_ns, entropy, u16 length + host name */
+	GW_RESUME = 6,    /* host: u64 wall_ns, entropy, u16 length + host name, u8 1: warm up first */
 	GW_RESUMED = 7,   /* agent: nothing */
 	GW_INVOKE = 8,    /* host: struct gw_invoke */
 	GW_RESPONSE = 9,  /* agent: bytes of the answer; GW_F_FIN on the last (may be empty) */
@@ -96,6 +96,9 @@ struct gw_resume {
 	uint8_t entropy[GW_ENTROPY_LEN];
 	const char *hostname; /* not NUL-terminated */
 	uint16_t hostname_len;
+	/* The clone will wait for its invocation: before RESUMED a runtime client that offers it goes
+	 * once more over its own code (never the function's), so that its pages are there. */
+	bool warm_up;
 };
 
 /* INVOKE. The kv list becomes response headers of the runtime's pending `next`

@@ -159,9 +159,12 @@ class Host:
     def raw(self, data, timeout=None, close=False):
         """Sends bytes as they are; returns everything up to the end of the connection or the time limit."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout or 20 * SLOW) as s:
-            s.sendall(data)
-            if close:
-                s.shutdown(socket.SHUT_WR)
+            try:
+                s.sendall(data)
+                if close:
+                    s.shutdown(socket.SHUT_WR)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # it does not want more: there may be an answer all the same
             received = b""
             try:
                 while True:

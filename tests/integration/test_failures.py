@@ -117,6 +117,5 @@ def test_warm_vm_killed_in_the_pool(own_host):
     dead = host.vmms()
     for pid in dead:
         os.kill(pid, signal.SIGKILL)
-    works(host)
-    h.wait_for(lambda: host.vmms() and not set(host.vmms()) & set(dead), "fresh VMs")
+    h.wait_for(lambda: host.vmms() and not set(host.vmms()) & set(dead) and host.warm("probe"), "fresh VMs")
     works(host)

@@ -123,8 +123,10 @@ def test_too_large_payloads(host):
     answer = host.invoke("probe", {"do": "big", "size": (6 << 20) + 4096})
     assert answer.status == 502
     assert "exceeded maximum allowed payload size" in answer.json()["errorMessage"]
-    answer = host.request("POST", "/v1/functions/probe/invoke", b'"' + b"x" * (7 << 20) + b'"')
-    assert answer.status == 413
+    for size in (7 << 20, 70 << 20):  # however much of it the host still reads, the answer arrives
+        answer = host.raw(b"POST /v1/functions/probe/invoke HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+                          + bytes(size))
+        assert answer.startswith(b"HTTP/1.1 413 "), answer[:200]
 
 
 @pytest.mark.smoke
@@ -151,7 +153,7 @@ def test_cli(host):
     done = host.cli("invoke", "hello", "--data", '{"name": "Linus"}')
     assert json.loads(done.stdout) == {"greeting": "Hello, Linus!"}
     assert host.cli("show", "no-such-function", check=False).returncode != 0
-    assert "no-such-function" in host.cli("show", "no-such-function", check=False).stderr
+    assert "no function of this name" in host.cli("show", "no-such-function", check=False).stderr
 
 
 def test_metrics(host):

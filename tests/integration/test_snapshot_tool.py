@@ -53,7 +53,7 @@ def test_create_info_verify(code, tmp_path):
     for name in ("memory", "state", "manifest.json"):
         path = out / name
         with open(path, "r+b") as f:
-            f.seek(os.lseek(f.fileno(), path.stat().st_size // 3, os.SEEK_DATA))
+            f.seek(os.lseek(f.fileno(), path.stat().st_size // 20, os.SEEK_DATA))
             where = f.tell()
             byte = f.read(1)
             f.seek(where)

@@ -23,7 +23,7 @@
 
 /* What the owner is told. */
 static struct {
-	unsigned ready, chunks, fin, errors;
+	unsigned ready, chunks, fin, errors, warmed;
 	enum gw_error_kind kind;
 	char body[8u << 20];
 	size_t body_len;
@@ -63,7 +63,12 @@ static void on_error(void *ctx, enum gw_error_kind kind, const char *body, size_
 	seen.error_len = len;
 }
 
-static const struct runtime_api_ops ops = {on_ready, on_room, on_response, on_error};
+static void on_warmed(void *ctx)
+{
+	seen.warmed++;
+}
+
+static const struct runtime_api_ops ops = {on_ready, on_room, on_response, on_error, on_warmed};
 static struct runtime_api api;
 static int epfd;
 static uint16_t port;
@@ -590,6 +595,31 @@ static void test_invoke_needs_ready_and_clean_headers(void **state)
 	close(fd);
 }
 
+static void test_warm_up(void **state)
+{
+	static const char offer[] = "GET " PATH "invocation/next?warm=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+	int fd;
+
+	fd = ask_next();
+	assert_false(runtime_api_warm_up(&api)); /* a client that did not offer it is left alone */
+	assert_true(nothing_comes(fd));
+	close(fd);
+	fd = dial();
+	put(fd, offer, sizeof(offer) - 1);
+	assert_true(nothing_comes(fd));
+	assert_true(runtime_api_warm_up(&api));
+	assert_false(runtime_api_warm_up(&api));
+	pump_for(10);
+	assert_true(recv(fd, got, sizeof(got), 0) > 0);
+	assert_memory_equal(got, "HTTP/1.1 204 ", 13);
+	assert_int_equal(seen.warmed, 0);
+	put(fd, offer, sizeof(offer) - 1);
+	assert_true(nothing_comes(fd));
+	assert_int_equal(seen.warmed, 1);
+	assert_int_equal(seen.ready, 1);
+	close(fd);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -602,7 +632,7 @@ int main(void)
 		T(test_function_error_report_too_large), T(test_init_error), T(test_refusals),
 		T(test_malformed_is_answered_and_closed), T(test_expect_continue), T(test_cut_answer),
 		T(test_settle_takes_what_was_sent), T(test_many_connections),
-		T(test_invoke_needs_ready_and_clean_headers),
+		T(test_invoke_needs_ready_and_clean_headers), T(test_warm_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

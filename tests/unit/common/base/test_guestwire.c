@@ -141,7 +141,7 @@ static void test_too_many_kv(void **state)
 
 static void test_resume(void **state)
 {
-	struct gw_resume r = {.wall_ns = 5, .hostname = "vm-1", .hostname_len = 4}, got;
+	struct gw_resume r = {.wall_ns = 5, .hostname = "vm-1", .hostname_len = 4, .warm_up = true}, got;
 	char longname[65];
 	struct gw_header h;
 
@@ -151,6 +151,7 @@ static void test_resume(void **state)
 	assert_int_equal(gw_resume_decode(payload(), h.length, &got), 0);
 	assert_int_equal(got.hostname_len, 4);
 	assert_memory_equal(got.hostname, "vm-1", 4);
+	assert_true(got.warm_up);
 	for (size_t len = 0; len < h.length; len++)
 		assert_int_equal(gw_resume_decode(payload(), len, &got), -EPROTO);
 	r.hostname = longname;
