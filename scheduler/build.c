@@ -415,7 +415,8 @@ static void after_squash(struct build *bd, int status)
 	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
 			      "--memory", memory, "--handler", s->handler, "--name", bd->spec.name,
-			      "--version", version, "--init-timeout", init_ms, "--env-file", env, NULL};
+			      "--version", version, "--init-timeout", init_ms, "--env-file", env, "--die-with-parent",
+			      NULL};
 	int rc;
 
 	if (!succeeded(status)) {

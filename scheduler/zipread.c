@@ -231,7 +231,8 @@ static struct archive *new_reader(void)
 {
 	struct archive *ar = archive_read_new();
 
-	if (ar && archive_read_support_format_zip(ar) != ARCHIVE_OK) {
+	/* Only by the directory at its end: a zip that was cut off must not pass for a smaller one. */
+	if (ar && archive_read_support_format_zip_seekable(ar) != ARCHIVE_OK) {
 		archive_read_free(ar);
 		return NULL;
 	}

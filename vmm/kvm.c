@@ -32,6 +32,8 @@ int kvm_open(struct kvm *kvm, struct stk_err *err)
 		return stk_err_sys(err, r, "/dev/kvm");
 	}
 	r = KVM_CALL(kvm->sys_fd, KVM_GET_API_VERSION, NULL, err);
+	if (r == -ENOTTY)
+		stk_err_set(err, r, "/dev/kvm is something else than KVM: load the kvm-intel or kvm-amd module");
 	if (r >= 0 && r != KVM_API_VERSION)
 		r = stk_err_set(err, -ENOTSUP, "/dev/kvm speaks API version %d, not %d", r, KVM_API_VERSION);
 	if (r >= 0)

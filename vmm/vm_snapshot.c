@@ -353,14 +353,12 @@ static int save_memory(struct vm *vm, const char *path, struct snap_writer *w, s
 		stk_strcpy(m.region[i + 1].id, SNAP_ID_MAX, region[i].id);
 		m.region[i + 1].file_offset = prev->file_offset + prev->length;
 		m.region[i + 1].length = region[i].len;
-		/* After a boot these lie over the drive's own file, which is not known here: all of it
-		 * is read. After a restore they lie over the memory file. */
+		/* After a boot these lie over the drive's own file, after a restore over the memory file. */
 		src[i + 1] = (struct snap_source){
 			.base = region[i].base,
 			.length = region[i].len,
-			.backing_fd = vm->mem_fd,
+			.backing_fd = region[i].backing_fd >= 0 ? region[i].backing_fd : vm->mem_fd,
 			.backing_offset = region[i].file_offset,
-			.read_all = vm->mem_fd < 0,
 		};
 	}
 	r = snap_memfile_write(path, src, m.count, &runs, err);

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -409,6 +411,12 @@ int cmd_create(int argc, char **argv)
 	if (r < 0) {
 		create_options_fini(&c->o);
 		return r == -EINVAL ? tool_usage(create_usage, err.text) : tool_fail(TOOL_SYSTEM, &err);
+	}
+	/* TERM, not KILL: the unfinished folder is to be removed. */
+	if (c->o.die_with_parent && prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
+		stk_err_sys(&err, -errno, "--die-with-parent");
+		create_options_fini(&c->o);
+		return tool_fail(TOOL_SYSTEM, &err);
 	}
 	c->m.deadline_ns = begin + c->o.time_limit_ms * STK_NS_PER_MS;
 	r = work(c, &err);

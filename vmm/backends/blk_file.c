@@ -74,6 +74,7 @@ int blk_file_open_cow(struct blk_file *b, const char *path, bool read_only, stru
 	r = map_private(b, fd, 0, (size + PAGE - 1) & ~(PAGE - 1), err);
 	if (r != 0)
 		return r;
+	b->fd = stk_take_fd(&fd); /* tells a snapshot where the image has holes */
 	b->read_only = read_only;
 	b->sectors = size / BLK_FILE_SECTOR;
 	return 0;

@@ -13,7 +13,7 @@
 #define BLK_FILE_SECTOR 512u
 
 struct blk_file {
-	int fd; /* -1 for a mapping */
+	int fd; /* of a mapping: the image it was made of, -1 when that is a snapshot's memory file */
 	bool read_only;
 	uint64_t sectors;
 	uint8_t *map; /* NULL when not copy-on-write */

@@ -41,7 +41,8 @@ struct device_region {
 	char id[VMCONFIG_ID_MAX + 1]; /* device id */
 	uint8_t *base;
 	uint64_t len;         /* multiple of 4096 */
-	uint64_t file_offset; /* in the memory file; used at restore */
+	uint64_t file_offset; /* in the file behind the mapping; used at restore */
+	int backing_fd;       /* from devtable_regions: that file, -1 for the snapshot's memory file */
 };
 
 #define DEVICE_MMIO_BASE 0xd0000000ULL

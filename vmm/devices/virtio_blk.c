@@ -287,6 +287,7 @@ bool virtio_blk_region(const struct device *dev, struct device_region *ret_regio
 		.base = d->file.map,
 		.len = d->file.map_len,
 		.file_offset = d->file.map_off,
+		.backing_fd = d->file.fd,
 	};
 	memcpy(ret_region->id, dev->id, sizeof(ret_region->id));
 	return true;
