@@ -30,7 +30,7 @@ struct pool *pool_new(struct daemon *d, struct fn_version *ver)
 	stk_list_init(&p->forced);
 	pool_policy_init(&p->policy, o->pool_floor, o->pool_ceiling, o->idle_s * STK_NS_PER_S);
 	/* Until an idle VM was measured: the monitor, the agent, and a sixteenth of the guest. */
-	p->idle_mib = 8 + ver->settings.memory_mib / 16;
+	p->idle_mib = pool_first_guess_mib(ver->settings.memory_mib);
 	p->target = o->pool_floor;
 	stk_list_add_tail(&d->dispatch.pools, &p->all_node);
 	return p;
