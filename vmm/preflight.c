@@ -129,8 +129,13 @@ static int set_registers(struct trial *t, bool xsave, struct stk_err *err)
 	const struct kvm_segment data = {.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1};
 	struct kvm_regs regs = {.rip = AT_CODE, .rsp = AT_STACK, .rflags = 2, .r8 = AT_DATA, .r9 = xsave};
 	struct kvm_sregs s;
-	int r = KVM_CALL(t->vcpu_fd, KVM_GET_SREGS, &s, err);
+	/* XCR0 as the code will set it. Under some emulators of nested virtualization XSETBV does not reach
+	 * KVM; an exit in the middle of the test would then bring the old value back. */
+	struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = 3}}};
+	int r = xsave ? KVM_CALL(t->vcpu_fd, KVM_SET_XCRS, &xcrs, err) : 0;
 
+	if (r >= 0)
+		r = KVM_CALL(t->vcpu_fd, KVM_GET_SREGS, &s, err);
 	if (r < 0)
 		return r;
 	s.cs = code;
