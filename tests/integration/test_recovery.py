@@ -34,10 +34,11 @@ def test_killed_while_deploying(own_host):
     host = own_host("echo", pool_floor=0)
     deploy = subprocess.Popen([h.program("stoker"), "--host", f"http://127.0.0.1:{host.port}", "deploy", "g", HELLO],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    h.wait_for(lambda: h.processes("stoker-snapshot") or deploy.poll() is not None, "the snapshot to be under way")
+    tool = h.wait_for(lambda: h.processes("stoker-snapshot", host.pid), "the snapshot to be under way")[0]
+    monitor = h.wait_for(lambda: h.processes("stoker-vmm", tool), "its VM")[0]
     host.kill()
     deploy.wait(30)
-    h.wait_for(lambda: not h.processes("stoker-snapshot") and not h.processes("stoker-vmm"),
+    h.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in (tool, monitor)),
                "what the deploy had started to end", 20)
     host.start()
     assert host.invoke("echo", {"a": 1}).json() == {"a": 1}

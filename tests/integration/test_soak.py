@@ -29,7 +29,7 @@ def snapshot_of(host):
         targets[target.split(":")[0] if ":[" in target else target] += 1
     with open("/proc/mounts") as f:
         mounts = len(f.readlines())
-    return {"vmms": len(h.processes("stoker-vmm")), "helpers": len(h.processes("stoker-snapshot")),
+    return {"vmms": len(host.vmms()), "helpers": len(h.processes("stoker-snapshot", host.pid)),
             "fds": targets, "mounts": mounts,
             "files": sorted(f for f in files if not f.startswith("logs/") and not f.startswith("stoker.db"))}
 
