@@ -79,7 +79,9 @@ def test_interrupt(port, state, tmp_path):
     log = tmp_path / "log"
     with open(log, "w") as out:
         process = subprocess.Popen([RUN, "--port", str(port), "--state", state], stdin=subprocess.DEVNULL,
-                                   stdout=out, stderr=out, start_new_session=True)
+                                   stdout=out, stderr=out, start_new_session=True,
+                                   # a background job of a script is started deaf for it, a terminal's is not
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     end = time.monotonic() + 300
     while "Try:" not in log.read_text():
         assert process.poll() is None and time.monotonic() < end, log.read_text()
