@@ -32,7 +32,8 @@ def test_stokerd_killed(own_host):
 
 def test_killed_while_deploying(own_host):
     host = own_host("echo", pool_floor=0)
-    deploy = subprocess.Popen([h.program("stoker"), "--host", f"http://127.0.0.1:{host.port}", "deploy", "g", HELLO],
+    deploy = subprocess.Popen([h.program("stoker"), "--host", f"http://127.0.0.1:{host.port}", "deploy", "g", HELLO,
+                               "--runtime", "python3", "--handler", "app.handler"],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     tool = h.wait_for(lambda: h.processes("stoker-snapshot", host.pid), "the snapshot to be under way")[0]
     monitor = h.wait_for(lambda: h.processes("stoker-vmm", tool), "its VM")[0]
