@@ -166,7 +166,7 @@ static int write_all(int fd, const struct snap_source *src, unsigned n, struct s
 	for (unsigned i = 0; i < n; i++) {
 		int r;
 
-		*v = (struct page_view){.src = &src[i], .pagemap_fd = src[i].read_all ? -1 : pagemap};
+		*v = (struct page_view){.src = &src[i], .pagemap_fd = pagemap};
 		r = write_source(fd, v, at, gap, runs);
 		if (r < 0)
 			return r;

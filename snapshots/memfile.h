@@ -27,7 +27,6 @@ struct snap_source {
 	uint64_t length;     /* multiple of SNAP_PAGE */
 	/* Pages that were never touched and have nothing behind them are left out without being
 	 * read (reading them would give them memory). For that: */
-	bool read_all;           /* what lies behind is not known: read every page */
 	int backing_fd;          /* file the mapping is private to, or -1: anonymous */
 	uint64_t backing_offset; /* where in that file */
 };

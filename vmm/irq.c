@@ -48,13 +48,6 @@ void irq_line_fini(struct irq_line *line)
 	line->fd = -1;
 }
 
-static int doorbell_bind(int kvm_vm_fd, struct kvm_ioeventfd *req, struct stk_err *err)
-{
-	if (kvm_vm_fd >= 0 && ioctl(kvm_vm_fd, KVM_IOEVENTFD, req) < 0)
-		return stk_err_sys(err, -errno, "KVM_IOEVENTFD at 0x%llx", (unsigned long long)req->addr);
-	return 0;
-}
-
 int irq_doorbell_new(int *ret_fd, struct stk_err *err)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -69,28 +62,7 @@ int irq_doorbell_bind(int kvm_vm_fd, gpa_t addr, int fd, struct stk_err *err)
 {
 	struct kvm_ioeventfd req = {.addr = addr.v, .len = 4, .fd = fd};
 
-	return doorbell_bind(kvm_vm_fd, &req, err);
-}
-
-int irq_doorbell_open(int kvm_vm_fd, gpa_t addr, uint32_t value, int *ret_fd, struct stk_err *err)
-{
-	struct kvm_ioeventfd req = {
-		.addr = addr.v,
-		.len = 4,
-		.datamatch = value,
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
-	};
-	int fd = -1;
-	int r = irq_doorbell_new(&fd, err);
-
-	if (r < 0)
-		return r;
-	req.fd = fd;
-	r = doorbell_bind(kvm_vm_fd, &req, err);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	*ret_fd = fd;
+	if (kvm_vm_fd >= 0 && ioctl(kvm_vm_fd, KVM_IOEVENTFD, &req) < 0)
+		return stk_err_sys(err, -errno, "KVM_IOEVENTFD at 0x%llx", (unsigned long long)addr.v);
 	return 0;
 }

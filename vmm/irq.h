@@ -18,9 +18,6 @@ int irq_line_init(struct irq_line *line, int kvm_vm_fd, unsigned gsi, struct stk
 void irq_line_raise(struct irq_line *line);
 void irq_line_fini(struct irq_line *line);
 
-/* An eventfd (non-blocking) signalled when the guest writes `value` (4 bytes) to `addr`, without
- * leaving the kernel. kvm_vm_fd < 0: only the eventfd. */
-int irq_doorbell_open(int kvm_vm_fd, gpa_t addr, uint32_t value, int *ret_fd, struct stk_err *err);
 /* An eventfd (non-blocking) as a doorbell that nothing rings yet. */
 int irq_doorbell_new(int *ret_fd, struct stk_err *err);
 /* From now on it is signalled by guest writes of any value (4 bytes) to `addr`. KVM waits for a grace

@@ -40,7 +40,7 @@ enum gw_type {
 	GW_HELLO = 1,     /* agent: u8 state (0 booted, 1 ready), u16 length + text: agent version */
 	GW_START = 2,     /* host: u64 wall_ns, u32 init_timeout_ms, entropy, kv list */
 	GW_READY = 3,     /* agent: u64 init phase duration in ns */
-	GW_TRIM = 4,      /* host: give back free memory, drop caches */
+	GW_TRIM = 4,      /* host: leave zeros in free memory (file caches stay) */
 	GW_TRIMMED = 5,   /* agent: u64 bytes of memory in use after it */
 	GW_RESUME = 6,    /* host: u64 wall_ns, entropy, u16 length + host name, u8 1: warm up first */
 	GW_RESUMED = 7,   /* agent: nothing */

@@ -30,7 +30,7 @@ static void path_of(char *buf, const char *folder, const char *name)
 static void write_memory_and_state(struct snap_manifest *m)
 {
 	uint8_t *ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct snap_source src = {.base = ram, .length = RAM, .read_all = true, .backing_fd = -1};
+	struct snap_source src = {.base = ram, .length = RAM, .backing_fd = -1};
 	struct snap_memory mem = {.count = 1};
 	struct snap_runs runs = {0};
 	struct snap_writer w;

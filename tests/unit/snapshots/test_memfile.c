@@ -157,7 +157,7 @@ static void test_several_sources(void **state)
 	struct fixture *f = *state;
 	struct snap_source src[2] = {
 		{.base = f->mem, .length = 8 * SNAP_PAGE, .backing_fd = -1},
-		{.base = f->mem + 8 * SNAP_PAGE, .length = SIZE - 8 * SNAP_PAGE, .backing_fd = -1, .read_all = true},
+		{.base = f->mem + 8 * SNAP_PAGE, .length = SIZE - 8 * SNAP_PAGE, .backing_fd = -1},
 	};
 	struct snap_runs runs;
 
