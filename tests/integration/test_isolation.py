@@ -1,6 +1,6 @@
 """No invocation sees another's traces; no two clones are alike."""
-import os
 import concurrent.futures
+import os
 import time
 
 import pytest
