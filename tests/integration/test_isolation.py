@@ -20,7 +20,7 @@ def many(host, name, event, count, concurrency):
         return list(pool.map(one, range(count)))
 
 
-@pytest.mark.parametrize("count", [int(os.environ.get("STOKER_PRISTINE", "150" if h.SLOW == 1 else "60"))])
+@pytest.mark.parametrize("count", [int(os.environ.get("STOKER_PRISTINE", "500" if h.SLOW == 1 else "60"))])
 def test_pristine_every_time(host, count):
     for answer in many(host, "probe", {"do": "count"}, count, 8):
         assert answer.status == 200, answer

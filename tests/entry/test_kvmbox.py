@@ -1,0 +1,58 @@
+"""kvmbox itself: the emulator that it runs."""
+import os
+import subprocess
+import sys
+
+import pytest
+
+SRC = os.environ.get("STOKER_SRC") or os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+sys.path.insert(0, os.path.join(SRC, "kvmbox"))
+import emulator  # noqa: E402
+
+STORE = bytes.fromhex("89b354efffff")       # mov %esi,-0x10ac(%rbx)
+AROUND = (bytes.fromhex("410fb6f44489ab80330000"),
+          bytes.fromhex("c7838433000000000000" "48c78388330000ffffffff" "f605ba45b600020f856c010000"
+                        "ba010000004889dfe8a74f0500"))
+
+
+def program(folder, code):
+    os.makedirs(folder / "bin")
+    path = folder / "bin" / "qemu"
+    path.write_bytes(code)
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_defect_is_taken_out_of_a_copy(tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    before = b"\x7fELF" + bytes(500) + AROUND[0] + STORE + AROUND[1] + bytes(500)
+    original = program(tmp_path / "usr", before)
+    copy, note = emulator.repaired(original, str(cache))
+    assert note is None and copy != original and os.access(copy, os.X_OK)
+    with open(copy, "rb") as f:
+        after = f.read()
+    assert after == before.replace(STORE, emulator.NO_OP)
+    with open(original, "rb") as f:
+        assert f.read() == before
+    # modules and firmware are found from where the copy is
+    assert os.path.realpath(os.path.join(copy, "../../share")) == str(tmp_path / "usr" / "share")
+    assert emulator.repaired(original, str(cache)) == (copy, None)
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_an_unknown_emulator_is_run_as_it_is(tmp_path, times):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    original = program(tmp_path / "usr", b"\x7fELF" + (AROUND[0] + STORE + AROUND[1]) * times)
+    for _ in range(2):
+        path, note = emulator.repaired(original, str(cache))
+        assert path == original and "spurious interrupt" in note
+
+
+def test_the_installed_emulator_is_repaired_and_runs():
+    done = subprocess.run([os.path.join(SRC, "kvmbox/kvmbox"), "--verbose", "--", "sh", "-c", "test -c /dev/kvm && exit 7"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 7, done.stderr
+    if "not one that is known" in done.stderr:
+        pytest.skip("the installed QEMU is not one that kvmbox can repair")
