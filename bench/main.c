@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "bench/compare.h"
 #include "bench/load.h"
@@ -18,6 +19,8 @@
 #include "common/base/err.h"
 #include "common/base/fd.h"
 #include "common/base/str.h"
+
+#define IDLE_WAIT_S 15u
 
 enum { EXIT_OK = 0, EXIT_SYSTEM = 1, EXIT_USAGE = 2, EXIT_FAILED_REQUESTS = 3 };
 
@@ -177,6 +180,26 @@ static int resolve(const char *url, struct sockaddr_in *ret_addr, char *ret_host
 	return 0;
 }
 
+/* The pool may be filling up after the last call: waits until VMs are there and grow no more. */
+static int measure_idle(const char *function, struct memory_figures *ret, struct stk_err *err)
+{
+	double before;
+	int r = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	for (unsigned i = 0; r == 0 && i < IDLE_WAIT_S * 2; i++) {
+		before = ret->vms ? ret->private_all * ret->vms : -1;
+		nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+		r = memory_measure(function, ret, err);
+		if (r == 0 && ret->vms && ret->private_all * ret->vms <= before * 1.01)
+			return 0;
+	}
+	if (r == 0 && ret->vms == 0)
+		return stk_err_set(err, -ENOENT, "no VM of %s was there within %u s: is its pool's floor 0?", function,
+				   IDLE_WAIT_S);
+	return r;
+}
+
 static int run_scenarios(const struct options *o, struct report *r, struct stk_err *err)
 {
 	char path[128], host[200];
@@ -220,7 +243,7 @@ static int run_scenarios(const struct options *o, struct report *r, struct stk_e
 	}
 	if (o->memory) {
 		r->have_memory = true;
-		return memory_measure(o->function, &r->memory, err);
+		return measure_idle(o->function, &r->memory, err);
 	}
 	return 0;
 }

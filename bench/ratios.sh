@@ -18,12 +18,13 @@ port=18080
 	>"$dir/log" 2>&1 &
 host=$!
 trap 'kill $host 2>/dev/null; wait $host 2>/dev/null; rm -rf "$dir"' EXIT
+mkdir "$dir/deployed"
 until curl -fsS -o /dev/null "http://127.0.0.1:$port/healthz" 2>/dev/null; do
 	kill -0 $host || { cat "$dir/log"; exit 1; }
 	sleep 0.1
 done
 for name in hello primes; do
-	"$build/stoker" --host "http://127.0.0.1:$port" deploy "$name" "$examples/$name" >/dev/null
+	"$top/.ci/deploy-folder" "$build/stoker" "http://127.0.0.1:$port" "$dir/deployed" - "$examples/$name" >&2
 done
 sleep 2
 

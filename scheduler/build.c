@@ -411,12 +411,12 @@ static void after_squash(struct build *bd, int status)
 	const struct fn_settings *s = &bd->spec.settings;
 	char tool[PATH_CAP], vmm[PATH_CAP], kernel[PATH_CAP], initrd[PATH_CAP], rootfs[PATH_CAP];
 	char code[PATH_CAP], scratch[PATH_CAP], out[PATH_CAP], env[PATH_CAP];
-	char memory[16], version[16], init_ms[16];
+	char memory[16], version[16], init_ms[16], parent[16];
 	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
 			      "--memory", memory, "--handler", s->handler, "--name", bd->spec.name,
 			      "--version", version, "--init-timeout", init_ms, "--env-file", env, "--die-with-parent",
-			      NULL};
+			      parent, NULL};
 	int rc;
 
 	if (!succeeded(status)) {
@@ -436,6 +436,7 @@ static void after_squash(struct build *bd, int status)
 	snprintf(memory, sizeof(memory), "%u", s->memory_mib);
 	snprintf(version, sizeof(version), "%u", bd->spec.number);
 	snprintf(init_ms, sizeof(init_ms), "%u", o->init_timeout_ms);
+	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	if (rc == 0)
 		rc = run_child(bd, argv, after_snapshot);
 	if (rc) {

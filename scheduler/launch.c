@@ -94,7 +94,7 @@ int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, 
 {
 	const struct options *o = p->d->opt;
 	char vmm[PATHS_MAX], state[PATHS_MAX], memory[PATHS_MAX], code[PATHS_MAX], rootfs[PATHS_MAX];
-	char code_arg[PATHS_MAX], rootfs_arg[PATHS_MAX], vsock_arg[32];
+	char code_arg[PATHS_MAX], rootfs_arg[PATHS_MAX], pages[PATHS_MAX], vsock_arg[32], parent[16];
 	const char *argv[24];
 	unsigned n = 0;
 	struct launch_ends ends = {-1, -1};
@@ -105,6 +105,7 @@ int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, 
 	if (stk_snprintf(vmm, sizeof(vmm), "%s/stoker-vmm", o->bin_dir) ||
 	    stk_snprintf(vsock_arg, sizeof(vsock_arg), "%u:3", GW_PORT))
 		return -ENAMETOOLONG;
+	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	argv[n++] = vmm;
 	if (kind == INV_COLD_BOOT) {
 		rc = boot_config(p, &config_fd);
@@ -115,6 +116,7 @@ int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, 
 	} else {
 		if (daemon_version_path(p->d, p->ver, "snapshot/state", state, sizeof(state)) ||
 		    daemon_version_path(p->d, p->ver, "snapshot/memory", memory, sizeof(memory)) ||
+		    daemon_version_path(p->d, p->ver, "snapshot/working-set", pages, sizeof(pages)) ||
 		    daemon_version_path(p->d, p->ver, "code.img", code, sizeof(code)) ||
 		    stk_snprintf(rootfs, sizeof(rootfs), "%s/%s.img", o->images_dir,
 				 p->ver->settings.runtime) ||
@@ -125,6 +127,8 @@ int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, 
 		argv[n++] = state;
 		argv[n++] = "--restore-memory";
 		argv[n++] = memory;
+		argv[n++] = "--working-set";
+		argv[n++] = pages;
 		argv[n++] = "--drive";
 		argv[n++] = rootfs_arg;
 		argv[n++] = "--drive";
@@ -136,6 +140,7 @@ int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, 
 	argv[n++] = "4";
 	argv[n++] = "--serial-off";
 	argv[n++] = "--die-with-parent";
+	argv[n++] = parent;
 	argv[n++] = "--log-level";
 	argv[n++] = "warn";
 	argv[n] = NULL;

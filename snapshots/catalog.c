@@ -20,12 +20,13 @@
 #include "snapshots/memfile.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
+#include "snapshots/workingset.h"
 
 #define CHECKSUMS_MAX 512u
 
-static const char *const all_files[] = {"manifest.json", "state", "memory", "checksums"};
-static const char *const summed[] = {"manifest.json", "state"};
-static const size_t summed_max[] = {SNAP_MANIFEST_MAX, SNAP_MAX_SIZE};
+static const char *const all_files[] = {"manifest.json", "state", "memory", "working-set", "checksums"};
+static const char *const summed[] = {"manifest.json", "state", "working-set"};
+static const size_t summed_max[] = {SNAP_MANIFEST_MAX, SNAP_MAX_SIZE, SNAP_WORKINGSET_MAX_SIZE};
 
 static int open_regular(const char *dir, const char *name, int *ret_fd, struct stk_err *err)
 {

@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
 #define GMEM_PAGE 4096ULL
 
 static int gmem_map(struct gmem *m, uint64_t size, int flags, int fd, struct stk_err *err)
@@ -33,6 +37,13 @@ int gmem_init_anon(struct gmem *m, uint64_t size, struct stk_err *err)
 int gmem_init_file(struct gmem *m, int fd, uint64_t size, struct stk_err *err)
 {
 	return gmem_map(m, size, 0, fd, err);
+}
+
+int gmem_populate(struct gmem *m, uint64_t offset, uint64_t len)
+{
+	if (offset > m->size || len > m->size - offset)
+		return -ERANGE;
+	return madvise((uint8_t *)m->base + offset, (size_t)len, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
 }
 
 void gmem_fini(struct gmem *m)

@@ -33,6 +33,9 @@ int gmem_init_anon(struct gmem *m, uint64_t size, struct stk_err *err);
 /* Private mapping of the first `size` bytes of a snapshot's memory file: nothing is copied, the
  * page cache is shared with every other clone. fd stays the caller's. */
 int gmem_init_file(struct gmem *m, int fd, uint64_t size, struct stk_err *err);
+/* Gives this part (offset and length in bytes from `base`, whole pages) private memory at once, with
+ * the file's content. A negative errno when the kernel does not do it; the pages then come one by one. */
+int gmem_populate(struct gmem *m, uint64_t offset, uint64_t len);
 void gmem_fini(struct gmem *m);
 
 /* Host pointer to [addr, addr+len) when all of it is RAM of one side of the hole, else NULL.

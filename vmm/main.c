@@ -94,13 +94,14 @@ static int open_logs(const struct options *o, struct stk_err *err)
 	return 0;
 }
 
-static int die_with_parent(const struct options *o, pid_t parent, struct stk_err *err)
+static int die_with_parent(const struct options *o, struct stk_err *err)
 {
-	if (!o->die_with_parent)
+	if (o->parent == 0)
 		return 0;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return stk_err_sys(err, -errno, "--die-with-parent");
-	if (getppid() != parent)
+	/* It may have ended before that; the pid is given because getppid() cannot tell any more. */
+	if (getppid() != o->parent)
 		return stk_err_set(err, -ESRCH, "--die-with-parent: the parent is gone already");
 	return 0;
 }
@@ -171,6 +172,7 @@ static int start_vm(struct program *p, struct stk_err *err)
 		struct vm_load_opts load = {
 			.state_path = o->restore_state,
 			.memory_path = o->restore_memory,
+			.working_set_path = o->working_set,
 			.drive_count = o->drive_count,
 			.uds_path = "", /* clones cannot all listen where the snapshot's VM did */
 			.resume = true,
@@ -236,7 +238,6 @@ static void report_running(const struct program *p)
 int main(int argc, char **argv)
 {
 	static struct program p; /* the loop must not move */
-	pid_t parent = getppid();
 	struct stk_err err = {0};
 	int r;
 
@@ -255,7 +256,7 @@ int main(int argc, char **argv)
 		return printf("stoker-vmm %s\n", PACKAGE_VERSION) < 0;
 	if (p.opts.preflight)
 		return preflight();
-	if (open_logs(&p.opts, &err) < 0 || die_with_parent(&p.opts, parent, &err) < 0)
+	if (open_logs(&p.opts, &err) < 0 || die_with_parent(&p.opts, &err) < 0)
 		return fail(&p, OPTIONS_EXIT_ERROR, &err);
 
 	/* build, then boot or restore: every thread is confined before it meets the guest */

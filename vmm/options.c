@@ -13,6 +13,7 @@ enum kind {
 	KIND_TEXT,  /* const char * */
 	KIND_LEVEL,
 	KIND_FD,
+	KIND_PID,   /* pid_t */
 	KIND_DRIVE,
 	KIND_PORT_FD,
 };
@@ -28,7 +29,7 @@ struct option_row {
 static const struct option_row rows[] = {
 	ROW("--api-sock", KIND_TEXT, api_sock),
 	ROW("--config-file", KIND_TEXT, config_file),
-	ROW("--die-with-parent", KIND_FLAG, die_with_parent),
+	ROW("--die-with-parent", KIND_PID, parent),
 	ROW("--drive", KIND_DRIVE, drive),
 	ROW("--help", KIND_FLAG, help),
 	ROW("--id", KIND_TEXT, id),
@@ -43,6 +44,7 @@ static const struct option_row rows[] = {
 	ROW("--serial-path", KIND_TEXT, serial_path),
 	ROW("--version", KIND_FLAG, version),
 	ROW("--vsock-fd", KIND_PORT_FD, port_fd),
+	ROW("--working-set", KIND_TEXT, working_set),
 };
 
 const char *options_help(void)
@@ -53,6 +55,7 @@ const char *options_help(void)
 	       "  --restore-state FILE   restore a snapshot and run it; needs --restore-memory; vsock\n"
 	       "                         then has the streams of --vsock-fd only\n"
 	       "  --restore-memory FILE\n"
+	       "  --working-set FILE     make the pages listed there private before the guest runs; a hint\n"
 	       "  --drive ID=PATH        file of a drive of the snapshot, when not where it was\n"
 	       "  --vsock-fd PORT:FD     the guest's connection to host port PORT is this open socket\n"
 	       "  --ready-fd FD          write \"running NS\" or \"error TEXT\" there\n"
@@ -61,7 +64,7 @@ const char *options_help(void)
 	       "  --id ID                name in log lines\n"
 	       "  --log-level LEVEL      error, warn, info or debug\n"
 	       "  --log-path FILE        log there (default: standard error)\n"
-	       "  --die-with-parent      end when the process that started this one ends\n"
+	       "  --die-with-parent PID  end when process PID, which started this one, ends\n"
 	       "  --no-seccomp           do not confine the process (debugging)\n"
 	       "  --preflight            check that KVM works here, and end\n"
 	       "  --version, --help\n";
@@ -137,6 +140,14 @@ static int apply(struct options *o, const struct option_row *row, char *value, s
 		if (parse_fd(value, member) < 0)
 			return stk_err_set(err, -EINVAL, "%s: \"%s\" is not an open descriptor", row->name, value);
 		return 0;
+	case KIND_PID: {
+		uint64_t pid;
+
+		if (stk_parse_u64(value, 1, INT32_MAX, &pid) < 0)
+			return stk_err_set(err, -EINVAL, "%s: \"%s\" is not a process id", row->name, value);
+		*(pid_t *)member = (pid_t)pid;
+		return 0;
+	}
 	case KIND_DRIVE:
 		return add_drive(o, value, err);
 	case KIND_PORT_FD:
@@ -155,6 +166,8 @@ static int check(const struct options *o, struct stk_err *err)
 		return stk_err_set(err, -EINVAL, "--restore-state and --config-file exclude each other");
 	if (o->drive_count > 0 && !o->restore_state)
 		return stk_err_set(err, -EINVAL, "--drive is for --restore-state");
+	if (o->working_set && !o->restore_state)
+		return stk_err_set(err, -EINVAL, "--working-set is for --restore-state");
 	if (o->serial_off && o->serial_path)
 		return stk_err_set(err, -EINVAL, "--serial-off and --serial-path exclude each other");
 	if (!o->api_sock && !o->config_file && !o->restore_state)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/base/err.h"
 #include "common/base/log.h"
@@ -20,13 +21,14 @@ enum options_exit {
 
 struct options {
 	bool help, version, preflight;
-	bool die_with_parent, no_seccomp, serial_off;
+	bool no_seccomp, serial_off;
+	pid_t parent; /* whose end is ours; 0: nobody's */
 	const char *api_sock;    /* strings are argv's */
 	const char *config_file;
 	const char *id;
 	const char *log_path;
 	enum stk_log_level log_level;
-	const char *restore_state, *restore_memory;
+	const char *restore_state, *restore_memory, *working_set;
 	struct { const char *drive_id, *path; } drive[VMCONFIG_MAX_DRIVES];
 	unsigned drive_count;
 	struct { uint32_t port; int fd; } port_fd[DEVICE_MAX_PORT_FDS];

@@ -15,6 +15,7 @@
 #include "snapshots/memfile.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
+#include "snapshots/workingset.h"
 #include "vmm/stages.h"
 #include "vmm/vm_internal.h"
 #include "vmm/x86/cpuid.h"
@@ -402,6 +403,26 @@ static int open_memory(struct vm *vm, const char *path, const struct snap_memory
 	return gmem_init_file(&vm->mem, vm->mem_fd, m->region[0].length, err);
 }
 
+/* A hint: whatever is wrong with it costs time, not the clone. */
+static void bring_in_working_set(struct vm *vm, const char *path)
+{
+	struct snap_workingset ws;
+	struct stk_err err;
+	int r = snap_workingset_read(path, vm->mem.size / SNAP_PAGE, &ws, &err);
+
+	if (r < 0) {
+		if (r != -ENOENT)
+			stk_warn("%s", err.text);
+		return;
+	}
+	for (unsigned i = 0; r == 0 && i < ws.count; i++)
+		r = gmem_populate(&vm->mem, (uint64_t)ws.range[i].first * SNAP_PAGE,
+				  (uint64_t)ws.range[i].count * SNAP_PAGE);
+	if (r < 0)
+		stk_debug("working set: %s", strerror(-r));
+	snap_workingset_fini(&ws);
+}
+
 /* ---- the whole ---- */
 
 int vm_snapshot_create(struct vm *vm, const char *state_path, const char *memory_path, bool keep_vsock_streams,
@@ -474,6 +495,10 @@ static int load(struct vm *vm, const struct snap_file *f, const struct vm_load_o
 	if (r == 0)
 		r = open_memory(vm, opts->memory_path, &memory, err);
 	stages_mark("map memory");
+	if (r == 0 && opts->working_set_path) {
+		bring_in_working_set(vm, opts->working_set_path);
+		stages_mark("working set");
+	}
 	if (r == 0)
 		r = vm_create_machine(vm, err);
 	if (r == 0)

@@ -28,6 +28,7 @@
 #include "snapshots/tool/monitor.h"
 #include "snapshots/tool/options.h"
 #include "snapshots/tool/session.h"
+#include "snapshots/tool/trial.h"
 #include "snapshots/tool/tool.h"
 
 #define INIT_SLACK_MS 5000u  /* the agent keeps the init limit itself; this is for one that does not */
@@ -319,10 +320,8 @@ static int publish(struct create *c, struct stk_err *err)
 	stk_autofree char *text = NULL;
 	char path[PATH_MAX];
 	size_t len = 0;
-	int r = measure(c, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	c->man.created_ms = stk_wall_ns() / STK_NS_PER_MS;
 	r = snap_manifest_encode(&c->man, &text, &len, err);
 	if (r < 0)
@@ -370,6 +369,11 @@ static int work(struct create *c, struct stk_err *err)
 		monitor_show_tail(&c->m);
 	}
 	monitor_end(&c->m);
+	if (r == 0)
+		r = measure(c, err);
+	progress_step("trying a clone");
+	if (r == 0)
+		r = trial_run(c->vmm, c->tmp, c->man.mem_size_mib, c->m.deadline_ns, err);
 	progress_step("publishing");
 	if (r == 0)
 		r = publish(c, err);
@@ -413,8 +417,8 @@ int cmd_create(int argc, char **argv)
 		return r == -EINVAL ? tool_usage(create_usage, err.text) : tool_fail(TOOL_SYSTEM, &err);
 	}
 	/* TERM, not KILL: the unfinished folder is to be removed. */
-	if (c->o.die_with_parent && prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
-		stk_err_sys(&err, -errno, "--die-with-parent");
+	if (c->o.parent && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != (pid_t)c->o.parent)) {
+		stk_err_set(&err, -ESRCH, "--die-with-parent: process %u is gone already", c->o.parent);
 		create_options_fini(&c->o);
 		return tool_fail(TOOL_SYSTEM, &err);
 	}

@@ -42,11 +42,11 @@ static unsigned left_ms(const struct monitor *m)
 }
 
 /* In the child: only async-signal-safe calls. */
-static void __attribute__((noreturn)) exec_child(const char *program, int dir_fd, int stream, int console,
-						 int report)
+static void __attribute__((noreturn)) exec_child(const char *program, char *parent, int dir_fd, int stream,
+						 int console, int report)
 {
 	char *argv[] = {(char *)(uintptr_t)program, "--api-sock", SOCKET_NAME, "--vsock-fd", "1024:3",
-			"--die-with-parent", "--log-level", "warn", NULL};
+			"--die-with-parent", parent, "--log-level", "warn", NULL};
 	int null = open("/dev/null", O_RDWR), e;
 	sigset_t none;
 
@@ -74,6 +74,7 @@ static void __attribute__((noreturn)) exec_child(const char *program, int dir_fd
 static int spawn(struct monitor *m, const char *program, struct stk_err *err)
 {
 	int sv[2], con[2], rep[2], e = 0, r;
+	char parent[16];
 	ssize_t n;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
@@ -96,13 +97,14 @@ static int spawn(struct monitor *m, const char *program, struct stk_err *err)
 		r = stk_set_nonblock(m->console);
 	if (r < 0)
 		return stk_err_sys(err, r, "fcntl");
+	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	m->pid = fork();
 	if (m->pid < 0) {
 		m->pid = 0;
 		return stk_err_sys(err, -errno, "fork");
 	}
 	if (m->pid == 0)
-		exec_child(program, m->dir_fd, child_stream, child_console, child_report);
+		exec_child(program, parent, m->dir_fd, child_stream, child_console, child_report);
 	signals_watch(m->pid);
 	close(stk_take_fd(&child_report));
 	do

@@ -12,8 +12,6 @@
 #include "common/base/str.h"
 #include "snapshots/funcenv.h"
 
-#define DIE_WITH_PARENT "--die-with-parent"
-
 const char create_usage[] =
 	"usage: stoker-snapshot create --out DIR --kernel FILE --initrd FILE --rootfs IMG\n"
 	"                              --code IMG --scratch IMG [options]\n"
@@ -30,7 +28,7 @@ const char create_usage[] =
 	"  --boot-timeout MS  limit of the guest's start (default 60000)\n"
 	"  --time-limit MS    limit of everything (default 300000)\n"
 	"  --boot-args TEXT   kernel command line\n"
-	"  --die-with-parent  clean up and end when the process that started this one ends\n";
+	"  --die-with-parent PID  clean up and end when process PID, which started this one, ends\n";
 
 enum kind { TEXT, NUMBER };
 
@@ -57,6 +55,7 @@ static const struct {
 	T("--boot-args", boot_args, false),
 	T("--env-file", env_file, false),
 	N("--memory", memory_mib, 128, 10240),
+	N("--die-with-parent", parent, 1, INT32_MAX),
 	N("--init-timeout", init_timeout_ms, 1, 900000),
 	N("--boot-timeout", boot_timeout_ms, 1, 900000),
 	N("--time-limit", time_limit_ms, 1, 3600000),
@@ -109,10 +108,6 @@ static int parse_args(struct create_options *o, int argc, char **argv, struct st
 			o->help = 1;
 			return 0;
 		}
-		if (strcmp(argv[i], DIE_WITH_PARENT) == 0) {
-			o->die_with_parent = 1;
-			continue;
-		}
 		while (row < STK_ARRAY_LEN(rows) && strcmp(rows[row].name, argv[i]) != 0)
 			row++;
 		if (row == STK_ARRAY_LEN(rows) && strcmp(argv[i], "--env") != 0)
@@ -150,12 +145,9 @@ static int read_env(struct create_options *o, int argc, char **argv, struct stk_
 			return stk_err_sys(err, r == -EINVAL ? -EIO : r, "--env-file %s", o->env_file);
 		r = add_env(o, data, len, err);
 	}
-	for (int i = 1; r == 0 && i + 1 < argc; i++) {
-		if (strcmp(argv[i], DIE_WITH_PARENT) == 0)
-			continue; /* the only one without a value */
+	for (int i = 1; r == 0 && i + 1 < argc; i += 2) { /* each option has a value */
 		if (strcmp(argv[i], "--env") == 0)
 			r = add_env(o, argv[i + 1], strlen(argv[i + 1]), err);
-		i++;
 	}
 	return r;
 }

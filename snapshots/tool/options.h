@@ -16,7 +16,7 @@ struct create_options {
 	unsigned init_timeout_ms;
 	unsigned boot_timeout_ms;
 	unsigned time_limit_ms; /* of the whole command */
-	int die_with_parent;
+	unsigned parent; /* pid whose end is ours; 0: nobody's */
 	int help;
 };
 

@@ -208,8 +208,8 @@ int session_wait(struct session *s, enum gw_type want, unsigned timeout_ms, uint
 		}
 		if (s->hdr.type == GW_ERROR && gw_error_decode(s->payload, s->hdr.length, ret_error) == 0)
 			return 1;
-		if (s->hdr.type == want && s->hdr.stream == 0 &&
-		    gw_u64_decode(s->payload, s->hdr.length, ret_value) == 0)
+		if (s->hdr.type == want && s->hdr.stream == 0 && (ret_value ?
+		    gw_u64_decode(s->payload, s->hdr.length, ret_value) == 0 : s->hdr.length == 0))
 			return 0;
 		return violation(s, err);
 	}

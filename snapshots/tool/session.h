@@ -25,7 +25,8 @@ void session_fini(struct session *s);
 int session_hello(struct session *s, unsigned timeout_ms, char *ret_agent, size_t cap, struct stk_err *err);
 /* Sends a whole frame. */
 int session_send(struct session *s, const uint8_t *frame, size_t len, unsigned timeout_ms, struct stk_err *err);
-/* Waits for a frame of type `want`, whose payload is one u64; LOG frames go to stderr meanwhile.
+/* Waits for a frame of type `want`, whose payload is one u64, or nothing when ret_value is NULL; LOG frames
+ * go to stderr meanwhile.
  * 1: an ERROR came instead and is in *ret_error (points into s). -ETIMEDOUT when timeout_ms is over. */
 int session_wait(struct session *s, enum gw_type want, unsigned timeout_ms, uint64_t *ret_value,
 		 struct gw_error *ret_error, struct stk_err *err);

@@ -243,3 +243,16 @@ def test_config_file(tmp_path):
 def test_exit_codes(arguments, status):
     done = subprocess.run([h.program("stoker-vmm"), *arguments], timeout=h.DEADLINE, capture_output=True)
     assert done.returncode in (status if isinstance(status, tuple) else (status,)), done.stderr
+
+
+@pytest.mark.parametrize("program", [("stoker-vmm",), ("stoker-snapshot", "create")])
+def test_a_parent_that_has_ended_before_is_noticed(program, tmp_path):
+    """Killed while its child was on the way to its first instruction: nobody would ever end that child."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    arguments = {"stoker-vmm": ["--api-sock", str(tmp_path / "api")],
+                 "stoker-snapshot": [word for name in ("out", "kernel", "initrd", "rootfs", "code", "scratch")
+                                     for word in ("--" + name, str(tmp_path / name))]}[program[0]]
+    done = subprocess.run([h.program(program[0]), *program[1:], *arguments, "--die-with-parent", str(gone.pid)],
+                          timeout=h.DEADLINE, capture_output=True, text=True)
+    assert done.returncode == 1 and "gone already" in done.stderr, done

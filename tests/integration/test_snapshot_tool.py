@@ -41,8 +41,12 @@ def test_create_info_verify(code, tmp_path):
     out = tmp_path / "snapshot"
     done = create(out, code("def handler(e, c):\n    return 1\n"), "--env", "SECRET=not in the manifest")
     assert done.returncode == 0, done.stderr
-    assert {"manifest.json", "state", "memory", "checksums"} <= set(os.listdir(out))
+    assert {"manifest.json", "state", "memory", "working-set", "checksums"} <= set(os.listdir(out))
     assert os.stat(out / "memory").st_blocks * 512 < 60 << 20
+    pages = (out / "working-set").read_bytes()
+    count = int.from_bytes(pages[8:12], "little")
+    written = sum(int.from_bytes(pages[16 + 8 * i:20 + 8 * i], "little") for i in range(count))
+    assert 50 < written < 4000, written         # of 38,912
     info = tool("info", str(out), "--json")
     assert info.returncode == 0
     assert json.loads(info.stdout)

@@ -15,6 +15,7 @@
 #include "snapshots/memfile.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
+#include "snapshots/workingset.h"
 
 #define RAM (64u * SNAP_PAGE)
 
@@ -62,6 +63,7 @@ static void make_unpublished(void)
 {
 	struct snap_manifest m = {.function = "f", .version = "1", .handler = "h", .vcpu_count = 1,
 				  .mem_size_mib = 128, .boot_args = "quiet", .created_ms = 1};
+	struct snap_workingset ws = {0};
 	stk_autofree char *text = NULL;
 	char path[256];
 	size_t len;
@@ -72,6 +74,10 @@ static void make_unpublished(void)
 	assert_int_equal(snap_manifest_encode(&m, &text, &len, &err), 0);
 	path_of(path, tmp, "manifest.json");
 	assert_int_equal(stk_write_file_atomic(path, text, len, 0644), 0);
+	assert_int_equal(snap_workingset_add(&ws, 2), 0);
+	path_of(path, tmp, "working-set");
+	assert_int_equal(snap_workingset_write(path, &ws, &err), 0);
+	snap_workingset_fini(&ws);
 	if (snap_catalog_write_checksums(tmp, &err) < 0)
 		fail_msg("%s", err.text);
 }
@@ -187,6 +193,7 @@ static void test_flipped_bytes(void **state)
 	every_flip_is_found("manifest.json", 1, "manifest.json");
 	every_flip_is_found("checksums", 1, "checksums");
 	every_flip_is_found("state", 1, "state");
+	every_flip_is_found("working-set", 1, "working-set");
 	every_flip_is_found("memory", 509, "memory file: damaged"); /* data and holes */
 }
 
@@ -208,7 +215,7 @@ static void test_place_is_named(void **state)
 
 static void test_sizes(void **state)
 {
-	static const char *const names[] = {"manifest.json", "state", "memory", "checksums"};
+	static const char *const names[] = {"manifest.json", "state", "memory", "working-set", "checksums"};
 
 	publish();
 	for (unsigned i = 0; i < STK_ARRAY_LEN(names); i++) {
@@ -239,7 +246,7 @@ static void test_sizes(void **state)
 
 static void test_missing_files(void **state)
 {
-	static const char *const names[] = {"manifest.json", "state", "memory", "checksums"};
+	static const char *const names[] = {"manifest.json", "state", "memory", "working-set", "checksums"};
 
 	verify_is(-ENOENT, dir);
 	publish();

@@ -39,7 +39,7 @@ static void test_restore(void **state)
 
 	assert_int_equal(parse(&o,
 			       "--restore-state s --restore-memory=m --drive code=/a=b --drive scratch=/c "
-			       "--vsock-fd 1024:0 --ready-fd 1 --serial-off --die-with-parent",
+			       "--vsock-fd 1024:0 --ready-fd 1 --serial-off --die-with-parent 77",
 			       NULL),
 			 0);
 	assert_string_equal(o.restore_state, "s");
@@ -51,7 +51,7 @@ static void test_restore(void **state)
 	assert_int_equal(o.port_fd[0].port, 1024);
 	assert_int_equal(o.port_fd[0].fd, 0);
 	assert_int_equal(o.ready_fd, 1);
-	assert_true(o.serial_off && o.die_with_parent && !o.no_seccomp);
+	assert_true(o.serial_off && o.parent == 77 && !o.no_seccomp);
 	assert_null(o.api_sock);
 }
 
