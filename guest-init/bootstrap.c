@@ -32,7 +32,7 @@ const struct bootstrap_conf bootstrap_guest = {
 
 /* A START frame holds at most 64 KiB: so do its strings, with '=' and NUL in place of lengths. */
 static char env_text[65536];
-static char *env_list[GW_MAX_KV + 1];
+static char *env_list[GW_MAX_ENV + 1];
 
 static void build_env(const struct gw_start *start)
 {

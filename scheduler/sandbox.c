@@ -587,7 +587,7 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 	snprintf(arn, sizeof(arn), "arn:aws:lambda:us-east-1:000000000000:function:%s", ver->fn->name);
 	n = ids_random(msg.entropy, sizeof(msg.entropy));
 	if (n == 0)
-		n = gw_kv_add(msg.kv, &msg.kv_count, "lambda-runtime-invoked-function-arn", arn);
+		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-invoked-function-arn", arn);
 	if (n == 0)
 		n = gw_invoke_encode(sb->head, sizeof(sb->head), &msg);
 	memset(msg.entropy, 0, sizeof(msg.entropy));

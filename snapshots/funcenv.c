@@ -60,9 +60,9 @@ static int put(struct gw_kv *kv, unsigned *n, const struct gw_kv *pair, unsigned
 		kv[i].value_len = pair->value_len;
 		return 0;
 	}
-	if (*n == GW_MAX_KV)
+	if (*n == GW_MAX_ENV)
 		return stk_err_set(err, -E2BIG, "environment: more than %u variables with the host's own",
-				   GW_MAX_KV);
+				   GW_MAX_ENV);
 	kv[(*n)++] = *pair;
 	return 0;
 }
@@ -150,7 +150,7 @@ int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_func
 	};
 
 	for (size_t i = 0; i < STK_ARRAY_LEN(host); i++) {
-		if (host[i].value && gw_kv_add(kv, &n, host[i].key, host[i].value) < 0)
+		if (host[i].value && gw_kv_add(kv, GW_MAX_ENV, &n, host[i].key, host[i].value) < 0)
 			return stk_err_set(err, -E2BIG, "environment: too many variables");
 	}
 	a = add_own(kv, &n, spec, err);

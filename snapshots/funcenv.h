@@ -35,7 +35,7 @@ struct snap_funcenv_spec {
 /* Whether a function may not set this name (it is the host's, or the agent's). */
 bool snap_funcenv_reserved(const char *name, size_t len);
 
-/* Fills kv (GW_MAX_KV entries) and *count. The pairs point into the spec's strings and into buf
+/* Fills kv (GW_MAX_ENV entries) and *count. The pairs point into the spec's strings and into buf
  * (cap >= SNAP_FUNCENV_BUF), which must live as long as kv is used. The function's own pairs replace
  * the host's where they may. -EINVAL, -E2BIG with text that names the variable, never its value. */
 int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_funcenv_spec *spec, char *buf,

@@ -60,12 +60,12 @@ void gw_header_encode(uint8_t *buf, const struct gw_header *hdr)
 	stk_wr_u32(&w, hdr->length);
 }
 
-static void kv_decode(struct stk_rd *r, struct gw_kv *kv, unsigned *count)
+static void kv_decode(struct stk_rd *r, struct gw_kv *kv, unsigned max, unsigned *count)
 {
 	unsigned n = stk_rd_u16(r);
 
 	*count = 0;
-	if (n > GW_MAX_KV) {
+	if (n > max) {
 		r->bad = true;
 		return;
 	}
@@ -87,9 +87,9 @@ static void kv_decode(struct stk_rd *r, struct gw_kv *kv, unsigned *count)
 	*count = n;
 }
 
-static void kv_encode(struct stk_wr *w, const struct gw_kv *kv, unsigned count)
+static void kv_encode(struct stk_wr *w, const struct gw_kv *kv, unsigned max, unsigned count)
 {
-	if (count > GW_MAX_KV) {
+	if (count > max) {
 		w->bad = true;
 		return;
 	}
@@ -102,11 +102,11 @@ static void kv_encode(struct stk_wr *w, const struct gw_kv *kv, unsigned count)
 	}
 }
 
-int gw_kv_add(struct gw_kv *kv, unsigned *count, const char *key, const char *value)
+int gw_kv_add(struct gw_kv *kv, unsigned max, unsigned *count, const char *key, const char *value)
 {
 	size_t klen = strlen(key), vlen = strlen(value);
 
-	if (*count >= GW_MAX_KV || klen > UINT16_MAX || vlen > UINT32_MAX)
+	if (*count >= max || klen > UINT16_MAX || vlen > UINT32_MAX)
 		return -ENOBUFS;
 	kv[(*count)++] = (struct gw_kv){.key = key,
 					.key_len = (uint16_t)klen,
@@ -128,7 +128,7 @@ int gw_start_decode(const uint8_t *buf, size_t len, struct gw_start *ret_start)
 	ret_start->wall_ns = stk_rd_u64(&r);
 	ret_start->init_timeout_ms = stk_rd_u32(&r);
 	stk_rd_copy(&r, ret_start->entropy, GW_ENTROPY_LEN);
-	kv_decode(&r, ret_start->kv, &ret_start->kv_count);
+	kv_decode(&r, ret_start->kv, GW_MAX_ENV, &ret_start->kv_count);
 	return rd_end(&r);
 }
 
@@ -166,7 +166,7 @@ int gw_invoke_decode(const uint8_t *buf, size_t len, struct gw_invoke *ret_invok
 		if (c <= ' ' || c >= 0x7f || c == '/' || c == '?' || c == '#' || c == '%')
 			return -EPROTO;
 	}
-	kv_decode(&r, ret_invoke->kv, &ret_invoke->kv_count);
+	kv_decode(&r, ret_invoke->kv, GW_MAX_KV, &ret_invoke->kv_count);
 	ret_invoke->event_len = stk_rd_u32(&r);
 	if (ret_invoke->event_len > GW_MAX_EVENT)
 		return -EPROTO;
@@ -237,7 +237,7 @@ int gw_start_encode(uint8_t *buf, size_t cap, const struct gw_start *start)
 	stk_wr_u64(&w, start->wall_ns);
 	stk_wr_u32(&w, start->init_timeout_ms);
 	stk_wr_bytes(&w, start->entropy, GW_ENTROPY_LEN);
-	kv_encode(&w, start->kv, start->kv_count);
+	kv_encode(&w, start->kv, GW_MAX_ENV, start->kv_count);
 	return frame_end(buf, &w, GW_START, 0, 0);
 }
 
@@ -264,7 +264,7 @@ int gw_invoke_encode(uint8_t *buf, size_t cap, const struct gw_invoke *inv)
 	stk_wr_bytes(&w, inv->entropy, GW_ENTROPY_LEN);
 	stk_wr_u16(&w, inv->request_id_len);
 	stk_wr_bytes(&w, inv->request_id, inv->request_id_len);
-	kv_encode(&w, inv->kv, inv->kv_count);
+	kv_encode(&w, inv->kv, GW_MAX_KV, inv->kv_count);
 	stk_wr_u32(&w, inv->event_len);
 	return frame_end(buf, &w, GW_INVOKE, 1, inv->event_len);
 }

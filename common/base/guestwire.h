@@ -34,7 +34,9 @@
 #define GW_MAX_CHUNK     65536u                   /* largest RESPONSE or LOG payload */
 #define GW_MAX_ERROR     65536u                   /* largest ERROR payload */
 #define GW_ENTROPY_LEN   32u
-#define GW_MAX_KV        64u                      /* pairs in one list */
+#define GW_MAX_KV        16u                      /* pairs that go with an event */
+/* Pairs in START: Lambda's 4 KiB of variables, "AB=" and a NUL at least, and those of the host. */
+#define GW_MAX_ENV       1100u
 
 enum gw_type {
 	GW_HELLO = 1,     /* agent: u8 state (0 booted, 1 ready), u16 length + text: agent version */
@@ -87,7 +89,7 @@ struct gw_start {
 	uint64_t wall_ns;
 	uint32_t init_timeout_ms;
 	uint8_t entropy[GW_ENTROPY_LEN];
-	struct gw_kv kv[GW_MAX_KV];
+	struct gw_kv kv[GW_MAX_ENV];
 	unsigned kv_count;
 };
 
@@ -146,6 +148,6 @@ int gw_hello_encode(uint8_t *buf, size_t cap, uint8_t state, const char *version
 int gw_empty_encode(uint8_t *buf, size_t cap, enum gw_type type);
 
 /* Adds a pair by reference; -ENOBUFS when the list is full. */
-int gw_kv_add(struct gw_kv *kv, unsigned *count, const char *key, const char *value);
+int gw_kv_add(struct gw_kv *kv, unsigned max, unsigned *count, const char *key, const char *value);
 
 #endif

@@ -162,10 +162,12 @@ def test_update_and_delete(own_host):
                      handler="app.handler")
     assert first.status == 201, first
     assert host.invoke("f", {}).json() == "old"
-    second = host.put("f", h.zip_bytes({"app.py": b"import os\ndef handler(e, c):\n    return os.environ['KEY']\n"}),
-                      runtime="python3", handler="app.handler", env=["KEY=new=value", "L2=2"], timeout=5)
+    variables = {"KEY": "new=value", "L2": "2", **{f"V{i}": f"x{i}" for i in range(200)}}
+    second = host.put("f", h.zip_bytes({"app.py": b"import os\ndef handler(e, c):\n    return dict(os.environ)\n"}),
+                      runtime="python3", handler="app.handler", env=list(map("=".join, variables.items())), timeout=5)
     assert second.status == 200, second
-    assert host.invoke("f", {}).json() == "new=value"
+    got = host.invoke("f", {}).json()
+    assert {name: got.get(name) for name in variables} == variables
     assert host.request("DELETE", "/v1/functions/f").status in (200, 204)
     assert host.invoke("f", {}).status == 404
     h.wait_for(lambda: not host.vmms(), "the deleted function's VMs to end")

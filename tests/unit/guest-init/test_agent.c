@@ -171,13 +171,13 @@ static void send_start(const char *handler, uint32_t timeout_ms)
 		 src[0] == '/' ? "" : "/", src);
 	snprintf(task, sizeof(task), "%s/tests/functions/probe", root);
 	snprintf(api, sizeof(api), "127.0.0.1:%u", s.port);
-	gw_kv_add(start.kv, &start.kv_count, "STOKER_SRC", root);
-	gw_kv_add(start.kv, &start.kv_count, "LAMBDA_TASK_ROOT", task);
-	gw_kv_add(start.kv, &start.kv_count, "AWS_LAMBDA_RUNTIME_API", api);
-	gw_kv_add(start.kv, &start.kv_count, "AWS_LAMBDA_FUNCTION_NAME", "probe");
-	gw_kv_add(start.kv, &start.kv_count, "_HANDLER", handler);
-	gw_kv_add(start.kv, &start.kv_count, "PATH", "/usr/bin:/bin");
-	gw_kv_add(start.kv, &start.kv_count, ".hostname", "must-not-be-in-env");
+	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "STOKER_SRC", root);
+	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "LAMBDA_TASK_ROOT", task);
+	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "AWS_LAMBDA_RUNTIME_API", api);
+	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "AWS_LAMBDA_FUNCTION_NAME", "probe");
+	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "_HANDLER", handler);
+	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "PATH", "/usr/bin:/bin");
+	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".hostname", "must-not-be-in-env");
 	transmit(buf, gw_start_encode(buf, sizeof(buf), &start));
 }
 
@@ -191,7 +191,7 @@ static void send_event(const char *event, size_t len)
 				.event = (const uint8_t *)event,
 				.event_len = (uint32_t)len};
 
-	gw_kv_add(inv.kv, &inv.kv_count, "lambda-runtime-invoked-function-arn", "arn:probe");
+	gw_kv_add(inv.kv, GW_MAX_KV, &inv.kv_count, "lambda-runtime-invoked-function-arn", "arn:probe");
 	transmit(buf, gw_invoke_encode(buf, sizeof(buf), &inv));
 	assert_int_equal(stk_write_full(s.fd, event, len), 0);
 }

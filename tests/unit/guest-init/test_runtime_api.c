@@ -193,7 +193,7 @@ static void invoke(const char *event)
 				.request_id_len = sizeof(ID) - 1, .event = (const uint8_t *)event,
 				.event_len = (uint32_t)strlen(event)};
 
-	assert_int_equal(gw_kv_add(inv.kv, &inv.kv_count, "lambda-runtime-invoked-function-arn", "arn:x"), 0);
+	assert_int_equal(gw_kv_add(inv.kv, GW_MAX_KV, &inv.kv_count, "lambda-runtime-invoked-function-arn", "arn:x"), 0);
 	assert_int_equal(runtime_api_invoke(&api, &inv), 0);
 }
 
@@ -586,10 +586,10 @@ static void test_invoke_needs_ready_and_clean_headers(void **state)
 
 	assert_int_equal(runtime_api_invoke(&api, &inv), -EALREADY);
 	fd = ask_next();
-	assert_int_equal(gw_kv_add(inv.kv, &inv.kv_count, "x", "a\r\nInjected: 1"), 0);
+	assert_int_equal(gw_kv_add(inv.kv, GW_MAX_KV, &inv.kv_count, "x", "a\r\nInjected: 1"), 0);
 	assert_int_equal(runtime_api_invoke(&api, &inv), -EPROTO);
 	inv.kv_count = 0;
-	assert_int_equal(gw_kv_add(inv.kv, &inv.kv_count, "x: y", "a"), 0);
+	assert_int_equal(gw_kv_add(inv.kv, GW_MAX_KV, &inv.kv_count, "x: y", "a"), 0);
 	assert_int_equal(runtime_api_invoke(&api, &inv), -EPROTO);
 	assert_true(nothing_comes(fd));
 	close(fd);

@@ -73,8 +73,8 @@ static void test_start(void **state)
 	int n;
 
 	memset(s.entropy, 7, sizeof(s.entropy));
-	assert_int_equal(gw_kv_add(s.kv, &s.kv_count, "_HANDLER", "app.handler"), 0);
-	assert_int_equal(gw_kv_add(s.kv, &s.kv_count, "EMPTY", ""), 0);
+	assert_int_equal(gw_kv_add(s.kv, GW_MAX_ENV, &s.kv_count, "_HANDLER", "app.handler"), 0);
+	assert_int_equal(gw_kv_add(s.kv, GW_MAX_ENV, &s.kv_count, "EMPTY", ""), 0);
 	n = gw_start_encode(buf, sizeof(buf), &s);
 	h = header(n);
 	assert_int_equal(h.type, GW_START);
@@ -113,8 +113,8 @@ static void test_bad_kv(void **state)
 	encode_bad_kv("a\0b", 3, "v", 1);
 	encode_bad_kv("k", 1, "a\0b", 3);
 	for (unsigned i = 0; i < GW_MAX_KV; i++)
-		assert_int_equal(gw_kv_add(kv, &count, "k", "v"), 0);
-	assert_int_equal(gw_kv_add(kv, &count, "k", "v"), -ENOBUFS);
+		assert_int_equal(gw_kv_add(kv, GW_MAX_KV, &count, "k", "v"), 0);
+	assert_int_equal(gw_kv_add(kv, GW_MAX_KV, &count, "k", "v"), -ENOBUFS);
 	assert_int_equal(count, GW_MAX_KV);
 }
 
@@ -125,16 +125,17 @@ static void test_too_many_kv(void **state)
 	struct gw_start got;
 	int n;
 
-	for (unsigned i = 0; i < GW_MAX_KV; i++)
+	for (unsigned i = 0; i < GW_MAX_ENV; i++)
 		s->kv[i] = (struct gw_kv){"k", 1, "v", 1};
-	s->kv_count = GW_MAX_KV;
+	s->kv_count = GW_MAX_ENV;
 	n = gw_start_encode(buf, sizeof(buf), s);
 	assert_int_equal(gw_start_decode(payload(), header(n).length, &got), 0);
-	assert_int_equal(got.kv_count, GW_MAX_KV);
+	assert_int_equal(got.kv_count, GW_MAX_ENV);
 	/* One more on the wire than the limit allows. */
-	buf[GW_HEADER_LEN + 8 + 4 + GW_ENTROPY_LEN] = GW_MAX_KV + 1;
+	buf[GW_HEADER_LEN + 8 + 4 + GW_ENTROPY_LEN] = (GW_MAX_ENV + 1) & 0xff;
+	buf[GW_HEADER_LEN + 8 + 4 + GW_ENTROPY_LEN + 1] = (GW_MAX_ENV + 1) >> 8;
 	assert_int_equal(gw_start_decode(payload(), header(n).length, &got), -EPROTO);
-	s->kv_count = GW_MAX_KV + 1;
+	s->kv_count = GW_MAX_ENV + 1;
 	assert_int_equal(gw_start_encode(buf, sizeof(buf), s), -ENOBUFS);
 	free(s);
 }
@@ -167,7 +168,7 @@ static int invoke_frame(const char *id, const char *event)
 				.event = (const uint8_t *)event, .event_len = (uint32_t)strlen(event)};
 	int n;
 
-	assert_int_equal(gw_kv_add(inv.kv, &inv.kv_count, "a", "b"), 0);
+	assert_int_equal(gw_kv_add(inv.kv, GW_MAX_KV, &inv.kv_count, "a", "b"), 0);
 	n = gw_invoke_encode(buf, sizeof(buf), &inv);
 	assert_true(n > 0);
 	memcpy(buf + n, event, strlen(event)); /* what the caller sends behind it */
