@@ -394,14 +394,15 @@ static void on_stream(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 	if (n == 0 || sb->closing)
 		return;
-	if (n < 0 && sandbox_starting(sb)) {
+	if (n < 0 && (sandbox_starting(sb) || sb->state == SB_BUSY)) {
 		/* The exit, with its reason, follows at once; if it does not, that is a failure too. */
+		sb->hung_up = true;
 		uv_read_stop(stream);
 		uv_timer_start(&sb->timer, on_timer, EXIT_LIMIT_MS, 0);
 		return;
 	}
 	if (n < 0) {
-		die(sb, INV_VM_DIED, "the microVM ended unexpectedly");
+		die(sb, INV_VM_DIED, NULL); /* idle: nobody is told but the pool */
 		return;
 	}
 	rc = agent_feed(&sb->agent, (const uint8_t *)buf->base, (size_t)n);
@@ -429,7 +430,9 @@ static void on_timer(uv_timer_t *t)
 {
 	struct sandbox *sb = t->data;
 
-	if (sb->state == SB_BUSY)
+	if (sb->hung_up)
+		die(sb, INV_VM_DIED, "the guest closed its connection to the host");
+	else if (sb->state == SB_BUSY)
 		die(sb, INV_TIMEOUT, "timed out");
 	else
 		die(sb, INV_START_FAILED, "the VM did not become ready in time");

@@ -37,6 +37,7 @@ struct sandbox {
 	uv_timer_t timer;
 	unsigned handles; /* open uv handles */
 	bool closing;
+	bool hung_up;     /* the stream has ended, the process not yet */
 	bool for_one;     /* started for one request: counted in pool->reserved */
 	bool counted_starting;
 	unsigned charged_mib;

@@ -106,6 +106,7 @@ def test_vm_killed_in_mid_invocation(own_host):
     call.join(h.DEADLINE)
     assert answers[0].status == 502, answers
     assert answers[0].json()["errorType"] == "Sandbox.Died"
+    assert "killed by signal 9" in answers[0].json()["errorMessage"], answers
     host.wait_warm("probe")
     works(host)
 
