@@ -21,6 +21,7 @@
 #include "scheduler/invocation.h"
 #include "scheduler/pool.h"
 #include "snapshots/catalog.h"
+#include "snapshots/manifest.h"
 
 #define RETRY_NS (30 * STK_NS_PER_S)
 #define PATH_CAP 768
@@ -156,6 +157,27 @@ static void copied(uv_work_t *w, int status)
 	}
 }
 
+/* The guest has parts of its root image in memory and reads the rest when it needs it: with another
+ * image in that place it would see a mixture. */
+static int check_image(struct check *c, const char *snapshot)
+{
+	struct snap_manifest *m = calloc(1, sizeof(*m));
+	const struct snap_manifest_file *then = m ? &m->input[SNAP_INPUT_ROOTFS] : NULL;
+	struct snap_manifest_file now;
+	char path[PATH_CAP + 64];
+	int rc = m ? snap_manifest_read(snapshot, m, &c->err) : stk_err_sys(&c->err, -ENOMEM, "manifest");
+
+	if (rc == 0 && stk_snprintf(path, sizeof(path), "%s/%s.img", c->v->d->opt->images_dir,
+				    c->ver->settings.runtime))
+		rc = stk_err_set(&c->err, -ENAMETOOLONG, "path too long");
+	/* A missing image is told by the start that needs it. */
+	if (rc == 0 && snap_manifest_file_stat(path, &now, NULL) == 0 &&
+	    (now.size != then->size || strcmp(now.key, then->key) != 0))
+		rc = stk_err_set(&c->err, -ESTALE, "the snapshot was made with another %s", path);
+	free(m);
+	return rc;
+}
+
 static int check_files(struct check *c)
 {
 	char path[PATH_CAP + 16];
@@ -171,7 +193,8 @@ static int check_files(struct check *c)
 		return stk_err_set(&c->err, -EIO, "code image: wrong checksum");
 	if (stk_snprintf(path, sizeof(path), "%s/snapshot", c->dir))
 		return stk_err_set(&c->err, -ENAMETOOLONG, "path too long");
-	return snap_catalog_verify(path, &c->err);
+	rc = snap_catalog_verify(path, &c->err);
+	return rc ? rc : check_image(c, path);
 }
 
 static void work_check(uv_work_t *w)

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -28,6 +29,28 @@ def test_stokerd_killed(own_host):
     assert host.invoke("hello", {}).json() == {"greeting": "Hello, world!"}
     assert time.monotonic() - start < 20 * h.SLOW
     assert host.invoke("primes", {"n": 10}).json() == {"n": 10, "primes": 4}
+
+
+def test_another_runtime_image(own_host):
+    """A snapshot is not restored over an image that it was not made with: it is made again."""
+    images = tempfile.mkdtemp(prefix="images.", dir=h.STATE)
+    try:
+        for name in os.listdir(h.IMAGES):
+            os.symlink(os.path.realpath(os.path.join(h.IMAGES, name)), os.path.join(images, name))
+        os.unlink(os.path.join(images, "python3.img"))
+        shutil.copy(os.path.join(h.IMAGES, "python3.img"), images)      # with another time
+        host = own_host("hello", "primes", pool_floor=0, images=images)
+        assert host.invoke("hello", {}).json() == {"greeting": "Hello, world!"}
+        assert "hello version 1: the snapshot was made with another" in host.log()
+        assert host.invoke("primes", {"n": 10}).json() == {"n": 10, "primes": 4}
+        assert "primes version 1:" not in host.log()
+        host.stop()
+        before = len(host.log())
+        host.start()
+        assert host.invoke("hello", {}).json() == {"greeting": "Hello, world!"}
+        assert "made with another" not in host.log()[before:]
+    finally:
+        shutil.rmtree(images)
 
 
 def test_killed_while_deploying(own_host):
