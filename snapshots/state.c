@@ -139,15 +139,7 @@ void snap_device_encode(const struct snap_device *d, struct stk_wr *w)
 	stk_wr_u32(w, d->version);
 }
 
-#undef S_U8
-#undef S_U16
-#undef S_U32
-#undef S_U64
-#undef S_BOOL
-#undef S_STR
-#undef S_BYTES
-#undef S_BLOB
-#undef S_SEG
+#include "snapshots/schema/end.def"
 
 /* ---- decoders ---- */
 
@@ -259,15 +251,7 @@ int snap_device_decode(struct stk_rd *r, struct snap_device *d, struct stk_err *
 	return 0;
 }
 
-#undef S_U8
-#undef S_U16
-#undef S_U32
-#undef S_U64
-#undef S_BOOL
-#undef S_STR
-#undef S_BYTES
-#undef S_BLOB
-#undef S_SEG
+#include "snapshots/schema/end.def"
 
 /* ---- for people ---- */
 

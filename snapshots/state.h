@@ -85,15 +85,7 @@ struct snap_device {
 	uint32_t version;
 };
 
-#undef S_U8
-#undef S_U16
-#undef S_U32
-#undef S_U64
-#undef S_BOOL
-#undef S_STR
-#undef S_BYTES
-#undef S_BLOB
-#undef S_SEG
+#include "snapshots/schema/end.def"
 
 void snap_config_encode(const struct snap_config *c, struct stk_wr *w);
 void snap_vm_encode(const struct snap_vm *v, struct stk_wr *w);
