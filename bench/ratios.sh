@@ -14,7 +14,7 @@ base=${STOKER_STATE:-/var/tmp}
 [ ! -d /var/lib/stoker-box ] || base=/var/lib/stoker-box
 dir=$(mktemp -d "$base/ratios.XXXXXX")
 port=18080
-"$build/stokerd" --listen 127.0.0.1:$port --state "$dir/state" --images "$images" --bin "$build" \
+"$build/stokerd" --listen 127.0.0.1:$port --state "$dir/state" --images "$images" --bin "$build" --pool-floor 2 \
 	>"$dir/log" 2>&1 &
 host=$!
 trap 'kill $host 2>/dev/null; wait $host 2>/dev/null; rm -rf "$dir"' EXIT

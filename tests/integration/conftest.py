@@ -82,6 +82,8 @@ def own_host(deployed):
         state = h.new_state("own")
         if names:
             h.copy_state(deployed(*names), state)
+        if h.SLOW > 1:
+            options.setdefault("queue_timeout", int(30000 * h.SLOW))    # a rebuild is slower, too
         one = h.Host(state, **options).start()
         made.append(one)
         return one
