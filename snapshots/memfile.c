@@ -14,6 +14,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/crc64.h"
 #include "common/base/fd.h"
+#include "snapshots/pagemap.h"
 
 #define CHUNK (256u * 1024)
 
@@ -52,9 +53,6 @@ static int runs_add(struct snap_runs *runs, const struct snap_run *run)
 }
 
 /* ---- which pages hold data ---- */
-
-#define PM_PRESENT_OR_SWAPPED (3ULL << 62)
-#define PM_BATCH              512u
 
 /* Tells pages that need not be read: nothing was ever put there, and nothing lies behind. */
 struct page_view {

@@ -147,7 +147,7 @@ int gw_u64_encode(uint8_t *buf, size_t cap, enum gw_type type, uint64_t value);
 int gw_hello_encode(uint8_t *buf, size_t cap, uint8_t state, const char *version);
 int gw_empty_encode(uint8_t *buf, size_t cap, enum gw_type type);
 
-/* Adds a pair by reference; -ENOBUFS when the list is full. */
+/* Adds a pair by reference to a list of at most `max`; -ENOBUFS when it is full. */
 int gw_kv_add(struct gw_kv *kv, unsigned max, unsigned *count, const char *key, const char *value);
 
 #endif

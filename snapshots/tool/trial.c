@@ -13,9 +13,11 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/fd.h"
 #include "common/base/guestwire.h"
 #include "common/base/str.h"
 #include "snapshots/memfile.h"
+#include "snapshots/pagemap.h"
 #include "snapshots/tool/monitor.h"
 #include "snapshots/tool/session.h"
 #include "snapshots/tool/tool.h"
@@ -23,11 +25,6 @@
 
 #define RESUME_MS 60000u
 #define SEND_MS   10000u
-
-/* Bits of an entry of /proc/PID/pagemap (Linux, Documentation/admin-guide/mm/pagemap.rst). */
-#define PM_PRESENT (1ULL << 63)
-#define PM_SWAPPED (1ULL << 62)
-#define PM_FILE    (1ULL << 61) /* of a file or shared: not written by this process */
 
 static int resume(struct session *s, struct stk_err *err)
 {
@@ -73,7 +70,7 @@ static uint64_t ram_address(pid_t pid, const char *memory)
 
 static int written_pages(pid_t pid, uint64_t address, uint64_t pages, struct snap_workingset *ws, struct stk_err *err)
 {
-	uint64_t entry[512];
+	uint64_t entry[PM_BATCH];
 	char name[64];
 	stk_autofd fd = -1;
 	int r = 0;
@@ -83,13 +80,13 @@ static int written_pages(pid_t pid, uint64_t address, uint64_t pages, struct sna
 	if (fd < 0)
 		return stk_err_sys(err, -errno, "%s", name);
 	for (uint64_t at = 0; r == 0 && at < pages;) {
-		uint64_t want = pages - at < STK_ARRAY_LEN(entry) ? pages - at : STK_ARRAY_LEN(entry);
-		ssize_t n = pread(fd, entry, (size_t)want * 8, (off_t)((address / SNAP_PAGE + at) * 8));
+		uint64_t n = pages - at < PM_BATCH ? pages - at : PM_BATCH;
 
-		if (n <= 0 || n % 8)
-			return stk_err_sys(err, n < 0 ? -errno : -EIO, "%s", name);
-		for (ssize_t i = 0; r == 0 && i < n / 8; i++, at++)
-			if ((entry[i] & (PM_PRESENT | PM_SWAPPED)) && !(entry[i] & PM_FILE))
+		r = stk_pread_full(fd, entry, (size_t)n * 8, (off_t)((address / SNAP_PAGE + at) * 8));
+		if (r < 0)
+			return stk_err_sys(err, r, "%s", name);
+		for (uint64_t i = 0; r == 0 && i < n; i++, at++)
+			if ((entry[i] & PM_PRESENT_OR_SWAPPED) && !(entry[i] & PM_FILE))
 				r = snap_workingset_add(ws, (uint32_t)at);
 	}
 	return r == 0 || r == -ENOSPC ? 0 : stk_err_sys(err, r, "working set");
