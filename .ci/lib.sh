@@ -11,12 +11,13 @@ die() {
 }
 
 # step LABEL COMMAND...: runs it with its output in a log file. Says what goes on when that takes
-# longer than 2 s, then gives a sign of life; prints the log's end when the command fails.
+# longer than 2 s, then gives a sign of life; prints the log's end when the command fails. With
+# $step_name set the log has a name of its own: steps may then run side by side.
 step() {
 	local label=$1 pid start now shown=0 status=0 interval=15
 	shift
 	mkdir -p "$build"
-	local log=$build/step.log
+	local log=$build/step${step_name:-}.log
 	[ -t 2 ] && interval=1
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
