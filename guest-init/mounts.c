@@ -39,7 +39,7 @@ static void need(const char *source, const char *target, const char *type, unsig
 /* Image of either kind; which, is found by trying. 0 or negative errno. */
 static int mount_image(const char *device, const char *target, unsigned long flags)
 {
-	static const char *const types[] = {"squashfs", "erofs", "ext4"};
+	static const char *const types[] = {"erofs", "squashfs", "ext4"};
 	int rc = -ENODEV;
 
 	for (unsigned i = 0; i < STK_ARRAY_LEN(types); i++) {

@@ -12,9 +12,11 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/log.h"
+#include "guest-init/filecache.h"
 #include "guest-init/mounts.h"
 
 #define CHUNK  (4u << 20)
+#define FILES_MAX (16u << 20)
 #define MARGIN (1u << 20)   /* left to the kernel while the rest is taken */
 #define MIN_FREE_KB "128"   /* the kernel's own reserve, lowered meanwhile */
 
@@ -25,11 +27,9 @@ static uint64_t free_bytes(void)
 	return sysinfo(&si) < 0 ? 0 : (uint64_t)si.freeram * si.mem_unit;
 }
 
-/* The kernel zeroes the pages it hands out; they go back as they are when the process ends. Done
- * in a child that is the first to be killed, should memory run out after all. */
-static void child_take_all(void)
+/* The kernel zeroes the pages it hands out; they go back as they are when the process ends. */
+static void take_all(void)
 {
-	mounts_write("/proc/self/oom_score_adj", "1000");
 	for (;;) {
 		uint64_t left = free_bytes();
 		size_t want = CHUNK;
@@ -42,17 +42,25 @@ static void child_take_all(void)
 				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) == MAP_FAILED)
 			break;
 	}
-	_exit(0);
 }
 
-static void zero_free_pages(void)
+static void load_mapped_files(void)
+{
+	filecache_fill("/proc", free_bytes() / 4 < FILES_MAX ? free_bytes() / 4 : FILES_MAX);
+}
+
+/* In a child: its memory is gone afterwards, and it is the first to be killed should none be left. */
+static void in_child(void (*work)(void))
 {
 	pid_t pid = fork();
 
-	if (pid == 0)
-		child_take_all();
+	if (pid == 0) {
+		mounts_write("/proc/self/oom_score_adj", "1000");
+		work();
+		_exit(0);
+	}
 	if (pid < 0) {
-		stk_warn("free memory not zeroed: %s", strerror(errno));
+		stk_warn("memory not prepared for the snapshot: %s", strerror(errno));
 		return;
 	}
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -69,11 +77,12 @@ uint64_t trim_memory(void)
 	if (fd >= 0 && read(fd, saved, sizeof(saved) - 1) < 0)
 		saved[0] = '\0';
 	sync();
-	/* File caches stay: clones share these pages, and would otherwise each read and decompress
-	 * again what their first call touches. */
+	/* File caches stay and get more: clones share these pages, and would otherwise each read again
+	 * what their first call touches. */
+	in_child(load_mapped_files);
 	mounts_write("/proc/sys/vm/compact_memory", "1");
 	mounts_write(min_free, MIN_FREE_KB);
-	zero_free_pages();
+	in_child(take_all);
 	if (saved[0])
 		mounts_write(min_free, saved);
 	if (sysinfo(&si) < 0)

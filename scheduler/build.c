@@ -405,7 +405,7 @@ static void after_snapshot(struct build *bd, int status)
 	queue_work(bd, work_publish, work_finish);
 }
 
-static void after_squash(struct build *bd, int status)
+static void after_image(struct build *bd, int status)
 {
 	const struct options *o = bd->b->d->opt;
 	const struct fn_settings *s = &bd->spec.settings;
@@ -420,7 +420,7 @@ static void after_squash(struct build *bd, int status)
 	int rc;
 
 	if (!succeeded(status)) {
-		status_text(bd, "mksquashfs", status);
+		status_text(bd, "mkfs.erofs", status);
 		fail_with_log(bd, BUILD_HOST);
 		return;
 	}
@@ -497,10 +497,10 @@ static void work_unpack(uv_work_t *w)
 		fault(bd, rc == -EINVAL ? BUILD_BAD_CODE : BUILD_HOST);
 }
 
-static const char *mksquashfs_path(void)
+static const char *mkfs_path(void)
 {
-	static const char *const where[] = {"/usr/bin/mksquashfs", "/usr/sbin/mksquashfs", "/sbin/mksquashfs",
-					    "/usr/local/bin/mksquashfs"};
+	static const char *const where[] = {"/usr/bin/mkfs.erofs", "/usr/sbin/mkfs.erofs", "/sbin/mkfs.erofs",
+					    "/usr/local/bin/mkfs.erofs"};
 
 	for (size_t i = 0; i < STK_ARRAY_LEN(where); i++) {
 		if (access(where[i], X_OK) == 0)
@@ -509,12 +509,13 @@ static const char *mksquashfs_path(void)
 	return where[0];
 }
 
+/* Not compressed: a clone that reads a file would pay for unpacking it. */
 static void unpacked(uv_work_t *w, int status)
 {
 	struct build *bd = w->data;
 	char code[PATH_CAP], img[PATH_CAP];
-	const char *argv[] = {mksquashfs_path(), code, img, "-comp", "lz4", "-all-root", "-no-xattrs",
-			      "-noappend", "-quiet", "-no-progress", "-no-exports", "-processors", "1", NULL};
+	const char *argv[] = {mkfs_path(), "--quiet", "--all-root", "-x-1", "-T0", "-U",
+			      "00000000-0000-0000-0000-000000000000", img, code, NULL};
 	int rc;
 
 	if (status || bd->b->stopped) {
@@ -527,9 +528,9 @@ static void unpacked(uv_work_t *w, int status)
 	}
 	rc = path_of(bd, "code", code, sizeof(code));
 	rc = rc ? rc : path_of(bd, "code.img", img, sizeof(img));
-	rc = rc ? rc : run_child(bd, argv, after_squash);
+	rc = rc ? rc : run_child(bd, argv, after_image);
 	if (rc) {
-		stk_err_sys(&bd->result.err, rc, "start mksquashfs");
+		stk_err_sys(&bd->result.err, rc, "start mkfs.erofs");
 		fault(bd, BUILD_HOST);
 		finish(bd);
 	}

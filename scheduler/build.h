@@ -1,7 +1,7 @@
 /* From a zip to something that serves: unpack, code image, snapshot, publish. Builds run one after
  * the other (BUILD_PARALLEL at a time); each works in its own folder under STATE/tmp.
  *
- *   UNPACK (thread) ─► SQUASH (mksquashfs) ─► SNAPSHOT (stoker-snapshot) ─► PUBLISH (thread) ─► done
+ *   UNPACK (thread) ─► IMAGE (mkfs.erofs) ─► SNAPSHOT (stoker-snapshot) ─► PUBLISH (thread) ─► done
  *
  * A failure at any step leaves everything published as it was. */
 #ifndef SCHEDULER_BUILD_H

@@ -31,7 +31,7 @@ def code(tmp_path_factory):
         (folder / "root/app.py").chmod(0o644)
         (folder / "root").chmod(0o755)
         image = folder / "code.img"
-        subprocess.run(["mksquashfs", folder / "root", image, "-quiet", "-no-progress", "-all-root"], check=True,
+        subprocess.run(["mkfs.erofs", "--quiet", "--all-root", "-x-1", image, folder / "root"], check=True,
                        stdout=subprocess.DEVNULL)
         return image
     return make

@@ -1,0 +1,80 @@
+/* Mapped files into the page cache: see filecache.h. */
+#include "guest-init/filecache.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+
+#define CHUNK 65536u
+
+static uint64_t read_range(const char *path, uint64_t offset, uint64_t len)
+{
+	static char buf[CHUNK];
+	/* O_NONBLOCK: what is called like a mapped file may be something else by now */
+	stk_autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	uint64_t done = 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	while (done < len) {
+		size_t want = len - done < CHUNK ? (size_t)(len - done) : CHUNK;
+		ssize_t n = pread(fd, buf, want, (off_t)(offset + done));
+
+		if (n <= 0)
+			break;
+		done += (uint64_t)n;
+	}
+	return done;
+}
+
+/* proc_pid_maps(5) */
+static uint64_t fill_for(const char *maps, uint64_t limit)
+{
+	char line[PATH_MAX + 128], path[PATH_MAX];
+	uint64_t start, end, offset, done = 0;
+	FILE *f = fopen(maps, "re");
+
+	if (!f)
+		return 0;
+	while (done < limit && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %*s %*u %4095[^\n]", &start, &end, &offset,
+			   path) == 4 &&
+		    path[0] == '/' && end > start)
+			done += read_range(path, offset, end - start < limit - done ? end - start : limit - done);
+	}
+	fclose(f);
+	return done;
+}
+
+uint64_t filecache_fill(const char *proc, uint64_t limit)
+{
+	char maps[300];
+	uint64_t done = 0;
+	struct dirent *e;
+	DIR *d = opendir(proc);
+
+	if (!d)
+		return 0;
+	while (done < limit && (e = readdir(d))) {
+		char *end;
+		unsigned long pid = strtoul(e->d_name, &end, 10);
+
+		if (*end || !isdigit((unsigned char)e->d_name[0]) || pid == (unsigned long)getpid() ||
+		    snprintf(maps, sizeof(maps), "%s/%lu/maps", proc, pid) >= (int)sizeof(maps))
+			continue;
+		done += fill_for(maps, limit - done);
+	}
+	closedir(d);
+	return done;
+}
