@@ -332,6 +332,23 @@ static int on_trim(struct agent *a, const uint8_t *p, size_t len)
 	return 0;
 }
 
+static int on_prefault(struct agent *a, const uint8_t *p, size_t len)
+{
+	uint64_t left = AGENT_PREFAULT_MAX;
+	unsigned count;
+
+	if (gw_prefault_decode(p, len, &count) < 0)
+		return -EPROTO;
+	for (unsigned i = 0; a->conf.guest && i < count; i++) {
+		struct gw_page_range range = gw_prefault_range(p, i);
+		uint64_t n = range.count < left ? range.count : left;
+
+		resume_touch(&a->resume, range.first, n);
+		left -= n;
+	}
+	return 0;
+}
+
 static int on_resume(struct agent *a, const uint8_t *p, size_t len)
 {
 	struct gw_resume resume;
@@ -377,6 +394,7 @@ static const struct {
 } frames[] = {
 	{GW_START, 1u << AGENT_BOOTED, on_start},
 	{GW_TRIM, 1u << AGENT_READY, on_trim},
+	{GW_PREFAULT, 1u << AGENT_READY, on_prefault},
 	{GW_RESUME, 1u << AGENT_READY, on_resume},
 	{GW_INVOKE, 1u << AGENT_READY, on_invoke},
 	{GW_BYE, ~0u, on_bye},

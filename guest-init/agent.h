@@ -23,6 +23,7 @@
 /* Queue to the host. Producers stop at half of it, so that the output drained at the end of an
  * invocation (two pipes), the last piece of an answer and an error always fit. */
 #define AGENT_QUEUE (512u * 1024)
+#define AGENT_PREFAULT_MAX 65536u /* pages of one PREFAULT */
 #define AGENT_RX    (GW_HEADER_LEN + GW_MAX_FRAME + 4096u)
 
 enum agent_state { AGENT_BOOTED, AGENT_INIT, AGENT_READY, AGENT_RUNNING, AGENT_DONE, AGENT_FAILED };

@@ -16,11 +16,15 @@
 #include "common/base/log.h"
 #include "guest-init/kernel_abi.h"
 
+#define PAGE_SHIFT  12
 #define BOOT_ID_LEN 37 /* as the kernel prints it: UUID and line feed */
 
 int resume_prepare(struct resume *r)
 {
 	r->boot_id_fd = -1;
+	r->memory_fd = open("/dev/mem", O_RDONLY | O_CLOEXEC);
+	if (r->memory_fd < 0)
+		stk_warn("/dev/mem: %s: clones will not touch memory ahead", strerror(errno));
 	r->random_fd = open("/dev/random", O_RDWR | O_CLOEXEC);
 	if (r->random_fd < 0)
 		return -errno;
@@ -74,6 +78,15 @@ int resume_boot_id(struct resume *r)
 		 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
 		 b[15]);
 	return stk_pwrite_full(r->boot_id_fd, text, BOOT_ID_LEN, 0);
+}
+
+void resume_touch(const struct resume *r, uint64_t first, uint64_t count)
+{
+	char byte;
+
+	for (uint64_t i = 0; r->memory_fd >= 0 && i < count; i++)
+		if (pread(r->memory_fd, &byte, 1, (off_t)((first + i) << PAGE_SHIFT)) != 1)
+			return;
 }
 
 int resume_hostname(const char *name, size_t len)

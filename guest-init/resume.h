@@ -13,10 +13,11 @@
 
 struct resume {
 	int random_fd;  /* /dev/random, kept open; -1: none */
+	int memory_fd;  /* /dev/mem; -1: none */
 	int boot_id_fd; /* the file bound over /proc/sys/kernel/random/boot_id; -1: none */
 };
 
-/* Opens both and binds the boot id file over the kernel's. Needs /proc, /dev, /run. What fails is
+/* Opens all and binds the boot id file over the kernel's. Needs /proc, /dev, /run. What fails is
  * logged; entropy without /dev/random is the one failure (negative errno). */
 int resume_prepare(struct resume *r);
 
@@ -28,6 +29,9 @@ int resume_entropy(struct resume *r, const uint8_t entropy[GW_ENTROPY_LEN]);
 
 /* A fresh random boot id; call after resume_entropy. 0 or negative errno. */
 int resume_boot_id(struct resume *r);
+
+/* Reads a byte of each of these page frames, so that the host maps them. Frames that are not memory end it. */
+void resume_touch(const struct resume *r, uint64_t first, uint64_t count);
 
 /* name is not NUL-terminated; an empty one changes nothing. 0 or negative errno. */
 int resume_hostname(const char *name, size_t len);

@@ -77,14 +77,14 @@ uint64_t trim_memory(void)
 	if (fd >= 0 && read(fd, saved, sizeof(saved) - 1) < 0)
 		saved[0] = '\0';
 	sync();
-	/* File caches stay and get more: clones share these pages, and would otherwise each read again
-	 * what their first call touches. */
-	in_child(load_mapped_files);
 	mounts_write("/proc/sys/vm/compact_memory", "1");
 	mounts_write(min_free, MIN_FREE_KB);
 	in_child(take_all);
 	if (saved[0])
 		mounts_write(min_free, saved);
+	/* File caches stay and get more: clones share these pages, and would otherwise each read again
+	 * what their first call touches. Last, as taking all memory makes the kernel drop some. */
+	in_child(load_mapped_files);
 	if (sysinfo(&si) < 0)
 		return 0;
 	return ((uint64_t)si.totalram - si.freeram) * si.mem_unit;

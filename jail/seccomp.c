@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
-#include "jail/seccomp_filters.h" /* made by mkpolicy: filter_vmm_main, filter_vmm_vcpu */
+#include "jail/seccomp_filters.h" /* made by mkpolicy: filter_vmm_main and the others */
 
 int jail_seccomp_install(enum jail_role role, struct stk_err *err)
 {
@@ -20,6 +20,10 @@ int jail_seccomp_install(enum jail_role role, struct stk_err *err)
 	case JAIL_VMM_MAIN:
 		prog.len = STK_ARRAY_LEN(filter_vmm_main);
 		prog.filter = (struct sock_filter *)(uintptr_t)filter_vmm_main;
+		break;
+	case JAIL_VMM_RECORDER:
+		prog.len = STK_ARRAY_LEN(filter_vmm_recorder);
+		prog.filter = (struct sock_filter *)(uintptr_t)filter_vmm_recorder;
 		break;
 	case JAIL_VMM_VCPU:
 		prog.len = STK_ARRAY_LEN(filter_vmm_vcpu);

@@ -88,14 +88,14 @@ static int make_ends(int child_fd[2], struct launch_ends *ret)
 	return 0;
 }
 
-int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, int err),
+int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_start)(void *ctx, int err),
 	       void (*on_exit)(void *ctx, int status), void *ctx, struct launch_ends *ret_ends,
 	       struct child **ret_child)
 {
 	const struct options *o = p->d->opt;
 	char vmm[PATHS_MAX], state[PATHS_MAX], memory[PATHS_MAX], code[PATHS_MAX], rootfs[PATHS_MAX];
 	char code_arg[PATHS_MAX], rootfs_arg[PATHS_MAX], pages[PATHS_MAX], vsock_arg[32], parent[16];
-	const char *argv[24];
+	const char *argv[28];
 	unsigned n = 0;
 	struct launch_ends ends = {-1, -1};
 	int child_fd[2] = {-1, -1}, rc;
@@ -116,7 +116,8 @@ int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, 
 	} else {
 		if (daemon_version_path(p->d, p->ver, "snapshot/state", state, sizeof(state)) ||
 		    daemon_version_path(p->d, p->ver, "snapshot/memory", memory, sizeof(memory)) ||
-		    daemon_version_path(p->d, p->ver, "snapshot/working-set", pages, sizeof(pages)) ||
+		    daemon_version_path(p->d, p->ver,
+				p->learn.have_set ? "snapshot/learned-set" : "snapshot/working-set", pages, sizeof(pages)) ||
 		    daemon_version_path(p->d, p->ver, "code.img", code, sizeof(code)) ||
 		    stk_snprintf(rootfs, sizeof(rootfs), "%s/%s.img", o->images_dir,
 				 p->ver->settings.runtime) ||
@@ -131,6 +132,10 @@ int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, 
 		argv[n++] = pages;
 		argv[n++] = "--drive";
 		argv[n++] = rootfs_arg;
+		if (record_fd >= 0) {
+			argv[n++] = "--record-fd";
+			argv[n++] = "5";
+		}
 		argv[n++] = "--drive";
 		argv[n++] = code_arg;
 	}
@@ -151,8 +156,8 @@ int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, 
 	spec.fds[1].fd = child_fd[1], spec.fds[1].target = 4;
 	spec.fds[2].fd = 2, spec.fds[2].target = 2; /* what goes wrong in it is in our own log */
 	spec.fd_count = 3;
-	if (config_fd >= 0) {
-		spec.fds[3].fd = config_fd, spec.fds[3].target = 5;
+	if (config_fd >= 0 || record_fd >= 0) {
+		spec.fds[3].fd = config_fd >= 0 ? config_fd : record_fd, spec.fds[3].target = 5;
 		spec.fd_count = 4;
 	}
 	rc = child_spawn(&p->d->loop, &spec, on_start, on_exit, ctx, ret_child);

@@ -14,8 +14,8 @@ struct launch_ends {
 	int ready_fd;  /* our end of the ready pipe, non-blocking */
 };
 
-/* kind: INV_COLD_RESTORE or INV_COLD_BOOT. Callbacks as child_spawn's. The caller closes the ends. */
-int launch_vmm(struct pool *p, enum inv_start kind, void (*on_start)(void *ctx, int err),
+/* kind: INV_COLD_RESTORE or INV_COLD_BOOT. record_fd: where a clone records (learn.h), or -1. Callbacks as child_spawn's. The caller closes the ends. */
+int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_start)(void *ctx, int err),
 	       void (*on_exit)(void *ctx, int status), void *ctx, struct launch_ends *ret_ends,
 	       struct child **ret_child);
 

@@ -43,6 +43,7 @@ void pool_free(struct pool *p)
 	assert(stk_list_empty(&p->warm) && stk_list_empty(&p->others));
 	assert(stk_list_empty(&p->queue) && stk_list_empty(&p->forced));
 	stk_list_del(&p->all_node);
+	learn_fini(&p->learn);
 	free(p);
 }
 
@@ -64,6 +65,8 @@ void pool_close(struct pool *p, struct fn_version *heir)
 
 struct sandbox *pool_take(struct pool *p)
 {
+	if (p->recording)
+		return p->recording;
 	return stk_list_empty(&p->warm) ? NULL : STK_CONTAINER_OF(p->warm.prev, struct sandbox, node);
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "common/base/list.h"
+#include "scheduler/learn.h"
 #include "scheduler/pool_policy.h"
 
 struct daemon;
@@ -37,6 +38,8 @@ struct pool {
 	bool measured;
 	bool measuring;
 	uint64_t measured_ns;
+	struct learn learn;
+	struct sandbox *recording; /* of the warm ones, or NULL */
 	bool closed; /* version retired: no more VMs */
 };
 
@@ -52,7 +55,7 @@ void pool_free(struct pool *p);
 /* No more starts; warm VMs end, busy ones run to their end. Waiting requests go over to the pool of
  * `heir` (the version that replaces this one), or fail when there is none. */
 void pool_close(struct pool *p, struct fn_version *heir);
-/* Newest warm VM off the pool, or NULL. O(1). */
+/* The warm VM to use next, or NULL: the one that records, else the newest. O(1). */
 struct sandbox *pool_take(struct pool *p);
 /* Ends warm VMs over the target, oldest first. */
 void pool_shrink(struct pool *p);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,6 +90,10 @@ static void move_to(struct sandbox *sb, enum sandbox_state state)
 	sb->state = state;
 	count(sb, state, 1);
 	stk_list_del(&sb->node);
+	if (p->recording == sb)
+		p->recording = NULL;
+	if (state == SB_WARM && sb->record_fd >= 0)
+		p->recording = sb;
 	if (state == SB_WARM)
 		stk_list_add_tail(&p->warm, &sb->node);
 	else if (state != SB_DEAD)
@@ -113,6 +118,8 @@ static void maybe_free(struct sandbox *sb)
 	if (sb->state != SB_DEAD)
 		move_to(sb, SB_DEAD);
 	charge(sb, 0);
+	if (sb->record_fd >= 0)
+		learn_end(sb->pool, sb->record_fd, sb->use);
 	stk_list_del(&sb->doomed_node);
 	d->dispatch.vms--;
 	agent_fini(&sb->agent);
@@ -336,6 +343,22 @@ static struct invocation *detach(struct sandbox *sb)
 	return inv;
 }
 
+static void on_timer(uv_timer_t *t);
+
+/* Answered. A VM that records ends by itself, in order: what it has written is told then. */
+static void retire(struct sandbox *sb)
+{
+	sb->use = LEARN_ANSWERED;
+	if (sb->record_fd < 0) {
+		sandbox_doom(sb);
+		return;
+	}
+	agent_close(&sb->agent);
+	sb->hung_up = true;
+	child_kill(sb->child, SIGTERM);
+	uv_timer_start(&sb->timer, on_timer, EXIT_LIMIT_MS, 0);
+}
+
 static int agent_response(void *ctx, const uint8_t *data, size_t len, bool fin)
 {
 	struct sandbox *sb = ctx;
@@ -352,7 +375,7 @@ static int agent_response(void *ctx, const uint8_t *data, size_t len, bool fin)
 	if (fin) {
 		detach(sb);
 		invocation_finish(inv, INV_OK, NULL);
-		sandbox_doom(sb);
+		retire(sb);
 	}
 	return 0;
 }
@@ -379,8 +402,6 @@ static const struct agent_ops ops = {
 	.on_response = agent_response,
 	.on_error = agent_error,
 };
-
-static void on_timer(uv_timer_t *t);
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret_buf)
 {
@@ -442,9 +463,12 @@ static void on_timer(uv_timer_t *t)
 
 static int send_resume(int fd, const struct pool *p, bool warm_up)
 {
-	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .warm_up = warm_up};
+	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .warm_up = warm_up && !p->learn.prefault};
 	uint8_t frame[512];
 	char name[64], tag[4];
+	struct iovec parts[2];
+	unsigned count = 0;
+	ssize_t total = 0;
 	int n = ids_random(resume.entropy, sizeof(resume.entropy));
 
 	if (n == 0)
@@ -462,7 +486,12 @@ static int send_resume(int fd, const struct pool *p, bool warm_up)
 	if (n < 0)
 		return n;
 	/* A process that has ended already: its exit, with the reason, is on its way. */
-	return write(fd, frame, (size_t)n) == n || errno == EPIPE ? 0 : -EIO;
+	if (warm_up && p->learn.prefault)
+		parts[count++] = (struct iovec){p->learn.prefault, p->learn.prefault_len};
+	parts[count++] = (struct iovec){frame, (size_t)n};
+	for (unsigned i = 0; i < count; i++)
+		total += (ssize_t)parts[i].iov_len;
+	return writev(fd, parts, (int)count) == total || errno == EPIPE ? 0 : -EIO;
 }
 
 static void init_handle(struct sandbox *sb, uv_handle_t *h)
@@ -488,8 +517,11 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 	stk_list_init(&sb->node);
 	stk_list_init(&sb->doomed_node);
 	agent_init(&sb->agent, boot ? AGENT_WANT_HELLO : AGENT_WANT_RESUMED, &ops, sb);
-	rc = launch_vmm(p, kind, on_child_start, on_child_exit, sb, &ends, &sb->child);
+	sb->record_fd = boot ? -1 : learn_begin(p);
+	rc = launch_vmm(p, kind, sb->record_fd, on_child_start, on_child_exit, sb, &ends, &sb->child);
 	if (rc) {
+		if (sb->record_fd >= 0)
+			learn_end(p, sb->record_fd, LEARN_UNUSED);
 		free(sb);
 		return rc;
 	}
@@ -512,7 +544,8 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 	uv_timer_init(&d->loop, &sb->timer);
 	init_handle(sb, (uv_handle_t *)&sb->timer);
 	/* A clone finds its RESUME waiting: one round trip less. INVOKE sets the clock again. */
-	rc = boot ? 0 : send_resume(ends.stream_fd, p, !inv && !p->queued);
+	if (!boot)
+		rc = send_resume(ends.stream_fd, p, !inv && !p->queued && sb->record_fd < 0);
 	if (rc == 0)
 		rc = uv_pipe_open(&sb->stream, ends.stream_fd);
 	if (rc == 0) {
@@ -582,6 +615,7 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 
 	sb->inv = inv;
 	inv->sb = sb;
+	sb->use = LEARN_FAILED; /* until it answers */
 	move_to(sb, SB_BUSY);
 	charge(sb, pool_busy_mib(sb->pool));
 	msg.deadline_ms = msg.wall_ns / STK_NS_PER_MS + ver->settings.timeout_s * 1000ull;

@@ -16,6 +16,7 @@
 #include "common/base/list.h"
 #include "scheduler/agent_client.h"
 #include "scheduler/invocation.h"
+#include "scheduler/learn.h"
 #include "scheduler/logs.h"
 
 struct child;
@@ -40,6 +41,8 @@ struct sandbox {
 	bool hung_up;     /* the stream has ended, the process not yet */
 	bool for_one;     /* started for one request: counted in pool->reserved */
 	bool counted_starting;
+	int record_fd;    /* where it records what it touches (learn.h), or -1 */
+	enum learn_use use;
 	unsigned charged_mib;
 	uint64_t started_ns, running_ns, ready_ns;
 	char ready_line[256]; /* what stoker-vmm wrote so far */

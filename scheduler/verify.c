@@ -33,6 +33,7 @@ struct check {
 	uv_work_t work;
 	char dir[PATH_CAP];  /* the version's */
 	char work_dir[PATH_CAP];
+	struct learn learned;
 	struct stk_err err;
 	int rc;
 };
@@ -68,6 +69,7 @@ static void check_free(struct check *c)
 	struct daemon *d = c->v->d;
 
 	fn_version_put(&d->registry, c->ver);
+	learn_fini(&c->learned);
 	free(c);
 	daemon_job_done(d);
 }
@@ -75,6 +77,8 @@ static void check_free(struct check *c)
 static void good(struct check *c)
 {
 	c->ver->check = FN_GOOD;
+	if (c->ver->pool && c->learned.have_set)
+		learn_adopt(c->ver->pool, &c->learned);
 	dispatch_pump(&c->v->d->dispatch);
 	check_free(c);
 }
@@ -202,6 +206,8 @@ static void work_check(uv_work_t *w)
 	struct check *c = w->data;
 
 	c->rc = check_files(c);
+	if (c->rc == 0)
+		learn_read(c->dir, c->ver->settings.memory_mib, &c->learned);
 }
 
 static void checked(uv_work_t *w, int status)

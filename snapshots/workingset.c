@@ -10,51 +10,60 @@
 #include "common/base/cursor.h"
 #include "common/base/fd.h"
 
-#define MAGIC     "STKWSET1"
+#define MAGIC     "STKWSET2"
 #define MAGIC_LEN 8u
-#define HEAD      (MAGIC_LEN + 4u)
+#define HEAD      (MAGIC_LEN + 8u)
 #define TAIL      8u
 
 void snap_workingset_fini(struct snap_workingset *ws)
 {
-	free(ws->range);
+	free(ws->written.range);
+	free(ws->read.range);
 	memset(ws, 0, sizeof(*ws));
 }
 
-static int reserve(struct snap_workingset *ws, unsigned cap)
+static int reserve(struct snap_page_list *list, unsigned cap)
 {
-	struct snap_page_range *p = realloc(ws->range, cap * sizeof(*p));
+	struct snap_page_range *p = realloc(list->range, cap * sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
-	ws->range = p;
-	ws->cap = cap;
+	list->range = p;
+	list->cap = cap;
 	return 0;
 }
 
-int snap_workingset_add(struct snap_workingset *ws, uint32_t page)
+int snap_page_list_add(struct snap_page_list *list, uint32_t page)
 {
-	struct snap_page_range *last = ws->count ? &ws->range[ws->count - 1] : NULL;
+	struct snap_page_range *last = list->count ? &list->range[list->count - 1] : NULL;
 
 	if (last && last->first + last->count == page) {
 		last->count++;
 		return 0;
 	}
-	if (ws->count == SNAP_WORKINGSET_MAX_RANGES)
+	if (list->count == SNAP_WORKINGSET_MAX_RANGES / 2)
 		return -ENOSPC;
-	if (ws->count == ws->cap) {
-		int r = reserve(ws, ws->cap ? ws->cap * 2 : 64);
+	if (list->count == list->cap) {
+		int r = reserve(list, list->cap ? list->cap * 2 : 64);
 
 		if (r < 0)
 			return r;
 	}
-	ws->range[ws->count++] = (struct snap_page_range){page, 1};
+	list->range[list->count++] = (struct snap_page_range){page, 1};
 	return 0;
+}
+
+static void encode_list(struct stk_wr *w, const struct snap_page_list *list)
+{
+	for (unsigned i = 0; i < list->count; i++) {
+		stk_wr_u32(w, list->range[i].first);
+		stk_wr_u32(w, list->range[i].count);
+	}
 }
 
 int snap_workingset_encode(const struct snap_workingset *ws, uint8_t **ret_data, size_t *ret_len)
 {
-	size_t len = HEAD + ws->count * 8u + TAIL;
+	size_t len = HEAD + (ws->written.count + ws->read.count) * 8u + TAIL;
 	uint8_t *data = malloc(len);
 	struct stk_wr w;
 
@@ -62,11 +71,10 @@ int snap_workingset_encode(const struct snap_workingset *ws, uint8_t **ret_data,
 		return -ENOMEM;
 	w = stk_wr_init(data, len);
 	stk_wr_bytes(&w, MAGIC, MAGIC_LEN);
-	stk_wr_u32(&w, ws->count);
-	for (unsigned i = 0; i < ws->count; i++) {
-		stk_wr_u32(&w, ws->range[i].first);
-		stk_wr_u32(&w, ws->range[i].count);
-	}
+	stk_wr_u32(&w, ws->written.count);
+	stk_wr_u32(&w, ws->read.count);
+	encode_list(&w, &ws->written);
+	encode_list(&w, &ws->read);
 	stk_wr_u64(&w, stk_crc64(0, data, len - TAIL));
 	*ret_data = data;
 	*ret_len = len;
@@ -78,12 +86,15 @@ static int damaged(struct stk_err *err, const char *what)
 	return stk_err_set(err, -EBADMSG, "working set: %s", what);
 }
 
-static int decode_ranges(struct stk_rd *r, uint64_t pages, struct snap_workingset *ws, struct stk_err *err)
+static int decode_list(struct stk_rd *r, unsigned count, uint64_t pages, struct snap_page_list *list,
+		       struct stk_err *err)
 {
 	uint64_t end = 0; /* of the range before */
 
-	for (unsigned i = 0; i < ws->count; i++) {
-		struct snap_page_range *p = &ws->range[i];
+	if (count > 0 && reserve(list, count) < 0)
+		return stk_err_sys(err, -ENOMEM, "working set");
+	for (unsigned i = 0; i < count; i++) {
+		struct snap_page_range *p = &list->range[i];
 
 		p->first = stk_rd_u32(r);
 		p->count = stk_rd_u32(r);
@@ -93,6 +104,7 @@ static int decode_ranges(struct stk_rd *r, uint64_t pages, struct snap_workingse
 		if (end > pages)
 			return damaged(err, "a range beyond the end of RAM");
 	}
+	list->count = count;
 	return 0;
 }
 
@@ -102,7 +114,7 @@ int snap_workingset_decode(const void *data, size_t len, uint64_t pages, struct 
 	struct snap_workingset ws = {0};
 	struct stk_rd r = stk_rd_init(data, len), tail;
 	const uint8_t *magic;
-	unsigned count;
+	uint32_t written, read;
 	int rc;
 
 	if (len < HEAD + TAIL || len > SNAP_WORKINGSET_MAX_SIZE)
@@ -113,13 +125,14 @@ int snap_workingset_decode(const void *data, size_t len, uint64_t pages, struct 
 	magic = stk_rd_bytes(&r, MAGIC_LEN);
 	if (!magic || memcmp(magic, MAGIC, MAGIC_LEN) != 0)
 		return damaged(err, "not one, or of another version");
-	count = stk_rd_u32(&r);
-	if (count > SNAP_WORKINGSET_MAX_RANGES || len != HEAD + count * 8u + TAIL)
+	written = stk_rd_u32(&r);
+	read = stk_rd_u32(&r);
+	if (written > SNAP_WORKINGSET_MAX_RANGES / 2 || read > SNAP_WORKINGSET_MAX_RANGES / 2 ||
+	    len != HEAD + (written + read) * 8u + TAIL)
 		return damaged(err, "number of ranges and length do not agree");
-	if (count > 0 && reserve(&ws, count) < 0)
-		return stk_err_sys(err, -ENOMEM, "working set");
-	ws.count = count;
-	rc = decode_ranges(&r, pages, &ws, err);
+	rc = decode_list(&r, written, pages, &ws.written, err);
+	if (rc == 0)
+		rc = decode_list(&r, read, pages, &ws.read, err);
 	if (rc < 0) {
 		snap_workingset_fini(&ws);
 		return rc;

@@ -1,6 +1,6 @@
-/* The file working-set of a snapshot: pages of RAM that a clone writes on its way to its first
- * invocation. The monitor makes them private in bulk before the guest runs, which costs less than a
- * fault for each. It is a hint: with none of it a clone behaves the same, later. */
+/* Which pages of RAM a clone uses: file working-set of a snapshot (on its way to its first invocation) and file
+ * learned-set (in real invocations). The monitor makes the written ones private in bulk before the guest runs, which
+ * costs less than a fault for each. It is a hint: with none of it a clone behaves the same, later. */
 #ifndef SNAPSHOTS_WORKINGSET_H
 #define SNAPSHOTS_WORKINGSET_H
 
@@ -9,7 +9,7 @@
 
 #include "common/base/err.h"
 
-#define SNAP_WORKINGSET_MAX_RANGES 16384u
+#define SNAP_WORKINGSET_MAX_RANGES 16384u /* in both lists together */
 #define SNAP_WORKINGSET_MAX_SIZE   (32u + SNAP_WORKINGSET_MAX_RANGES * 8u) /* bytes of the file */
 
 /* Pages of SNAP_PAGE bytes, counted from the start of the memory file. */
@@ -18,15 +18,20 @@ struct snap_page_range {
 	uint32_t count; /* at least 1 */
 };
 
-struct snap_workingset {
+struct snap_page_list {
 	struct snap_page_range *range; /* heap; ascending, apart from each other */
 	unsigned count;
 	unsigned cap;
 };
 
+struct snap_workingset {
+	struct snap_page_list written;
+	struct snap_page_list read; /* and not written */
+};
+
 void snap_workingset_fini(struct snap_workingset *ws);
-/* Adds a page behind all others. -ENOMEM; -ENOSPC: no further range. */
-int snap_workingset_add(struct snap_workingset *ws, uint32_t page);
+/* Adds a page behind all others of the list. -ENOMEM; -ENOSPC: no further range. */
+int snap_page_list_add(struct snap_page_list *list, uint32_t page);
 
 /* The file's bytes, heap. */
 int snap_workingset_encode(const struct snap_workingset *ws, uint8_t **ret_data, size_t *ret_len);

@@ -173,6 +173,7 @@ static int start_vm(struct program *p, struct stk_err *err)
 			.state_path = o->restore_state,
 			.memory_path = o->restore_memory,
 			.working_set_path = o->working_set,
+			.record_fd = o->record_fd,
 			.drive_count = o->drive_count,
 			.uds_path = "", /* clones cannot all listen where the snapshot's VM did */
 			.resume = true,
@@ -246,6 +247,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, 1);
 	p.opts.ready_fd = -1;
+	p.opts.record_fd = -1;
 
 	/* options and log */
 	if (options_parse(&p.opts, argc, argv, &err) < 0)

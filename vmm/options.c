@@ -38,6 +38,7 @@ static const struct option_row rows[] = {
 	ROW("--no-seccomp", KIND_FLAG, no_seccomp),
 	ROW("--preflight", KIND_FLAG, preflight),
 	ROW("--ready-fd", KIND_FD, ready_fd),
+	ROW("--record-fd", KIND_FD, record_fd),
 	ROW("--restore-memory", KIND_TEXT, restore_memory),
 	ROW("--restore-state", KIND_TEXT, restore_state),
 	ROW("--serial-off", KIND_FLAG, serial_off),
@@ -56,6 +57,7 @@ const char *options_help(void)
 	       "                         then has the streams of --vsock-fd only\n"
 	       "  --restore-memory FILE\n"
 	       "  --working-set FILE     make the pages listed there private before the guest runs; a hint\n"
+	       "  --record-fd FD         record there, a byte per page, which pages the clone touches\n"
 	       "  --drive ID=PATH        file of a drive of the snapshot, when not where it was\n"
 	       "  --vsock-fd PORT:FD     the guest's connection to host port PORT is this open socket\n"
 	       "  --ready-fd FD          write \"running NS\" or \"error TEXT\" there\n"
@@ -168,6 +170,8 @@ static int check(const struct options *o, struct stk_err *err)
 		return stk_err_set(err, -EINVAL, "--drive is for --restore-state");
 	if (o->working_set && !o->restore_state)
 		return stk_err_set(err, -EINVAL, "--working-set is for --restore-state");
+	if (o->record_fd >= 0 && !o->restore_state)
+		return stk_err_set(err, -EINVAL, "--record-fd is for --restore-state");
 	if (o->serial_off && o->serial_path)
 		return stk_err_set(err, -EINVAL, "--serial-off and --serial-path exclude each other");
 	if (!o->api_sock && !o->config_file && !o->restore_state)
@@ -186,7 +190,7 @@ static const struct option_row *find_row(const char *arg, size_t len)
 
 int options_parse(struct options *opts, int argc, char **argv, struct stk_err *err)
 {
-	struct options o = {.log_level = STK_LOG_INFO, .ready_fd = -1};
+	struct options o = {.log_level = STK_LOG_INFO, .ready_fd = -1, .record_fd = -1};
 
 	for (int i = 1; i < argc; i++) {
 		char *arg = argv[i];

@@ -34,6 +34,7 @@ struct options {
 	struct { uint32_t port; int fd; } port_fd[DEVICE_MAX_PORT_FDS];
 	unsigned port_fd_count;
 	int ready_fd; /* -1: none */
+	int record_fd; /* -1: none */
 	const char *serial_path;
 };
 

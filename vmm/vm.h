@@ -28,6 +28,7 @@ struct vm_load_opts {
 	const char *state_path;
 	const char *memory_path;
 	const char *working_set_path; /* NULL: none; a file that is missing or damaged is passed over */
+	int record_fd; /* recorder.h; -1: none */
 	struct { const char *drive_id, *path; } drive[VMCONFIG_MAX_DRIVES];
 	unsigned drive_count;
 	const char *uds_path; /* NULL: as saved; "": none, only the streams of --vsock-fd */

@@ -5,6 +5,7 @@
 #include "snapshots/state.h"
 #include "vmm/gmem.h"
 #include "vmm/kvm.h"
+#include "vmm/recorder.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
@@ -20,6 +21,7 @@ struct vm {
 	struct kvm kvm;
 	struct gmem mem;
 	int mem_fd; /* the memory file that mem is private to, or -1 */
+	struct recorder *recorder; /* or NULL */
 	struct vcpu_set vcpus;
 	struct bus pio, mmio;
 

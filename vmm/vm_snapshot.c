@@ -376,10 +376,26 @@ static int save_memory(struct vm *vm, const char *path, struct snap_writer *w, s
 	return r;
 }
 
+static int map_memory(struct vm *vm, uint64_t size, int record_fd, struct stk_err *err)
+{
+	int r = -EPERM;
+
+	if (record_fd >= 0)
+		r = recorder_start(&vm->mem, size, vm->mem_fd, record_fd, vm->opts.seccomp, &vm->recorder, err);
+	if (r == -EPERM) { /* nobody asked, or not allowed to: the clone is as good */
+		if (record_fd >= 0)
+			stk_info("no record: %s", err->text);
+		r = gmem_init_file(&vm->mem, vm->mem_fd, size, err);
+	}
+	return r;
+}
+
 /* Regions of the state file against the configuration and the memory file itself: a mapping that
  * is longer than its file would end in SIGBUS. */
-static int open_memory(struct vm *vm, const char *path, const struct snap_memory *m, struct stk_err *err)
+static int open_memory(struct vm *vm, const struct vm_load_opts *opts, const struct snap_memory *m,
+		       struct stk_err *err)
 {
+	const char *path = opts->memory_path;
 	struct stat st;
 
 	if (m->region[0].length != (uint64_t)vm->cfg.mem_size_mib << 20)
@@ -400,7 +416,7 @@ static int open_memory(struct vm *vm, const char *path, const struct snap_memory
 	vm->host.restore_mem_fd = vm->mem_fd;
 	vm->host.restore_region = vm->region;
 	vm->host.restore_region_count = m->count - 1;
-	return gmem_init_file(&vm->mem, vm->mem_fd, m->region[0].length, err);
+	return map_memory(vm, m->region[0].length, opts->record_fd, err);
 }
 
 /* A hint: whatever is wrong with it costs time, not the clone. */
@@ -415,9 +431,9 @@ static void bring_in_working_set(struct vm *vm, const char *path)
 			stk_warn("%s", err.text);
 		return;
 	}
-	for (unsigned i = 0; r == 0 && i < ws.count; i++)
-		r = gmem_populate(&vm->mem, (uint64_t)ws.range[i].first * SNAP_PAGE,
-				  (uint64_t)ws.range[i].count * SNAP_PAGE);
+	for (unsigned i = 0; r == 0 && i < ws.written.count; i++)
+		r = gmem_populate(&vm->mem, (uint64_t)ws.written.range[i].first * SNAP_PAGE,
+				  (uint64_t)ws.written.range[i].count * SNAP_PAGE);
 	if (r < 0)
 		stk_debug("working set: %s", strerror(-r));
 	snap_workingset_fini(&ws);
@@ -493,9 +509,9 @@ static int load(struct vm *vm, const struct snap_file *f, const struct vm_load_o
 
 	stages_mark("check state");
 	if (r == 0)
-		r = open_memory(vm, opts->memory_path, &memory, err);
+		r = open_memory(vm, opts, &memory, err);
 	stages_mark("map memory");
-	if (r == 0 && opts->working_set_path) {
+	if (r == 0 && opts->working_set_path && !vm->recorder) {
 		bring_in_working_set(vm, opts->working_set_path);
 		stages_mark("working set");
 	}

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
+#define GW_RANGE_LEN 8u
+
 static uint32_t max_length(uint16_t type)
 {
 	switch (type) {
 	case GW_START:
+	case GW_PREFAULT:
 		return 65536;
 	case GW_INVOKE:
 		return GW_MAX_FRAME;
@@ -187,6 +190,22 @@ int gw_error_decode(const uint8_t *buf, size_t len, struct gw_error *ret_error)
 	return rd_end(&r);
 }
 
+int gw_prefault_decode(const uint8_t *buf, size_t len, unsigned *ret_count)
+{
+	*ret_count = (unsigned)(len / GW_RANGE_LEN);
+	return len % GW_RANGE_LEN || *ret_count > GW_MAX_RANGES ? -EPROTO : 0;
+}
+
+struct gw_page_range gw_prefault_range(const uint8_t *buf, unsigned i)
+{
+	struct stk_rd r = stk_rd_init(buf + i * GW_RANGE_LEN, GW_RANGE_LEN);
+	struct gw_page_range range;
+
+	range.first = stk_rd_u32(&r);
+	range.count = stk_rd_u32(&r);
+	return range;
+}
+
 int gw_u64_decode(const uint8_t *buf, size_t len, uint64_t *ret_value)
 {
 	struct stk_rd r = stk_rd_init(buf, len);
@@ -267,6 +286,17 @@ int gw_invoke_encode(uint8_t *buf, size_t cap, const struct gw_invoke *inv)
 	kv_encode(&w, inv->kv, GW_MAX_KV, inv->kv_count);
 	stk_wr_u32(&w, inv->event_len);
 	return frame_end(buf, &w, GW_INVOKE, 1, inv->event_len);
+}
+
+int gw_prefault_encode(uint8_t *buf, size_t cap, const struct gw_page_range *range, unsigned count)
+{
+	struct stk_wr w = frame_begin(buf, cap);
+
+	for (unsigned i = 0; i < count; i++) {
+		stk_wr_u32(&w, range[i].first);
+		stk_wr_u32(&w, range[i].count);
+	}
+	return frame_end(buf, &w, GW_PREFAULT, 0, 0);
 }
 
 int gw_error_encode(uint8_t *buf, size_t cap, const struct gw_error *error)

@@ -8,7 +8,7 @@
  *   boot:     agent connects to CID 2, port GW_PORT    HELLO(booted) ->   <- START
  *             LOG* ->   READY -> (init phase over)  or  ERROR(init) ->
  *   snapshot:                                          <- TRIM   TRIMMED ->   (paused here, stream kept)
- *   clone:                                             <- RESUME   RESUMED ->
+ *   clone:                                             <- PREFAULT (or none)   <- RESUME   RESUMED ->
  *   call:                                              <- INVOKE   LOG* -> RESPONSE*(last: FIN) | ERROR ->
  *   end:                                               <- BYE (or SIGKILL from outside)
  *
@@ -35,6 +35,7 @@
 #define GW_MAX_ERROR     65536u                   /* largest ERROR payload */
 #define GW_ENTROPY_LEN   32u
 #define GW_MAX_KV        16u                      /* pairs that go with an event */
+#define GW_MAX_RANGES    8192u                    /* of pages in PREFAULT */
 /* Pairs in START: Lambda's 4 KiB of variables, "AB=" and a NUL at least, and those of the host. */
 #define GW_MAX_ENV       1100u
 
@@ -51,7 +52,8 @@ enum gw_type {
 	GW_ERROR = 10,    /* agent: struct gw_error; ends the invocation (or the init phase) */
 	GW_LOG = 11,      /* agent: u8 descriptor (1 or 2), bytes */
 	GW_BYE = 12,      /* host: power off now */
-	GW_TYPE_MAX = GW_BYE,
+	GW_PREFAULT = 13, /* host: u32 first page frame, u32 count of pages; again and again */
+	GW_TYPE_MAX = GW_PREFAULT,
 };
 
 #define GW_F_FIN 1u
@@ -117,6 +119,13 @@ struct gw_invoke {
 	uint32_t event_len;
 };
 
+/* PREFAULT: memory (page frames of 4 KiB, guest physical) that the clone is going to use. The agent reads a byte of
+ * each page, so that the host has mapped it before the invocation comes. Answered by nothing. */
+struct gw_page_range {
+	uint32_t first;
+	uint32_t count;
+};
+
 struct gw_error {
 	uint16_t kind; /* enum gw_error_kind */
 	int32_t detail;
@@ -133,6 +142,9 @@ int gw_start_decode(const uint8_t *buf, size_t len, struct gw_start *ret_start);
 int gw_resume_decode(const uint8_t *buf, size_t len, struct gw_resume *ret_resume);
 int gw_invoke_decode(const uint8_t *buf, size_t len, struct gw_invoke *ret_invoke);
 int gw_error_decode(const uint8_t *buf, size_t len, struct gw_error *ret_error);
+/* How many ranges a PREFAULT payload holds, and range i of them. */
+int gw_prefault_decode(const uint8_t *buf, size_t len, unsigned *ret_count);
+struct gw_page_range gw_prefault_range(const uint8_t *buf, unsigned i);
 int gw_u64_decode(const uint8_t *buf, size_t len, uint64_t *ret_value); /* READY, TRIMMED */
 int gw_hello_decode(const uint8_t *buf, size_t len, uint8_t *ret_state);
 
@@ -142,6 +154,7 @@ int gw_hello_decode(const uint8_t *buf, size_t len, uint8_t *ret_state);
 int gw_start_encode(uint8_t *buf, size_t cap, const struct gw_start *start);
 int gw_resume_encode(uint8_t *buf, size_t cap, const struct gw_resume *resume);
 int gw_invoke_encode(uint8_t *buf, size_t cap, const struct gw_invoke *inv);
+int gw_prefault_encode(uint8_t *buf, size_t cap, const struct gw_page_range *range, unsigned count);
 int gw_error_encode(uint8_t *buf, size_t cap, const struct gw_error *error);
 int gw_u64_encode(uint8_t *buf, size_t cap, enum gw_type type, uint64_t value);
 int gw_hello_encode(uint8_t *buf, size_t cap, uint8_t state, const char *version);

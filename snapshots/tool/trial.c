@@ -87,7 +87,7 @@ static int written_pages(pid_t pid, uint64_t address, uint64_t pages, struct sna
 			return stk_err_sys(err, r, "%s", name);
 		for (uint64_t i = 0; r == 0 && i < n; i++, at++)
 			if ((entry[i] & PM_PRESENT_OR_SWAPPED) && !(entry[i] & PM_FILE))
-				r = snap_workingset_add(ws, (uint32_t)at);
+				r = snap_page_list_add(&ws->written, (uint32_t)at);
 	}
 	return r == 0 || r == -ENOSPC ? 0 : stk_err_sys(err, r, "working set");
 }

@@ -42,9 +42,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct gw_start start;
 	static struct gw_invoke invoke;
+	static struct gw_page_range range[GW_MAX_RANGES];
 	struct gw_resume resume;
 	struct gw_error error;
 	struct gw_header h;
+	unsigned count;
 	uint64_t v;
 	uint8_t state, hdr[GW_HEADER_LEN];
 	int n;
@@ -76,6 +78,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (gw_error_decode(data, size, &error) == 0) {
 		touch(error.body, error.body_len);
 		same(gw_error_encode(out, sizeof(out), &error), data, size);
+	}
+	if (gw_prefault_decode(data, size, &count) == 0) {
+		for (unsigned i = 0; i < count; i++)
+			range[i] = gw_prefault_range(data, i);
+		same(gw_prefault_encode(out, sizeof(out), range, count), data, size);
 	}
 	if (gw_u64_decode(data, size, &v) == 0)
 		same(gw_u64_encode(out, sizeof(out), GW_READY, v), data, size);

@@ -11,22 +11,29 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_list(const struct snap_page_list *list)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < list->count; i++) {
+		if (list->range[i].first < end || list->range[i].count == 0)
+			abort();
+		end = (uint64_t)list->range[i].first + list->range[i].count;
+	}
+	if (end > PAGES)
+		abort();
+}
+
 static void take(const uint8_t *data, size_t size)
 {
 	struct snap_workingset ws;
 	uint8_t *again;
-	uint64_t end = 0;
 	size_t len;
 
 	if (snap_workingset_decode(data, size, PAGES, &ws, NULL) < 0)
 		return;
-	for (unsigned i = 0; i < ws.count; i++) {
-		if (ws.range[i].first < end || ws.range[i].count == 0)
-			abort();
-		end = (uint64_t)ws.range[i].first + ws.range[i].count;
-	}
-	if (end > PAGES)
-		abort();
+	check_list(&ws.written);
+	check_list(&ws.read);
 	if (snap_workingset_encode(&ws, &again, &len) == 0) {
 		if (len != size || memcmp(again, data, len) != 0)
 			abort();

@@ -148,7 +148,7 @@ int api_snapshot_load_parse(json_t *body, struct api_snapshot_load *ret, struct 
 
 int api_snapshot_load(struct api_server *s, struct api_call *c, json_t **ret_body, struct stk_err *err)
 {
-	struct vm_load_opts opts = {0};
+	struct vm_load_opts opts = {.record_fd = -1};
 	struct api_snapshot_load q;
 	int r = api_snapshot_load_parse(c->body, &q, err);
 

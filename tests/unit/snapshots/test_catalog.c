@@ -74,7 +74,7 @@ static void make_unpublished(void)
 	assert_int_equal(snap_manifest_encode(&m, &text, &len, &err), 0);
 	path_of(path, tmp, "manifest.json");
 	assert_int_equal(stk_write_file_atomic(path, text, len, 0644), 0);
-	assert_int_equal(snap_workingset_add(&ws, 2), 0);
+	assert_int_equal(snap_page_list_add(&ws.written, 2), 0);
 	path_of(path, tmp, "working-set");
 	assert_int_equal(snap_workingset_write(path, &ws, &err), 0);
 	snap_workingset_fini(&ws);

@@ -12,7 +12,7 @@
 
 static void encoded(const struct snap_page_range *range, unsigned n, uint8_t **ret, size_t *ret_len)
 {
-	struct snap_workingset ws = {.range = (struct snap_page_range *)(uintptr_t)range, .count = n};
+	struct snap_workingset ws = {.written = {.range = (struct snap_page_range *)(uintptr_t)range, .count = n}};
 
 	assert_int_equal(snap_workingset_encode(&ws, ret, ret_len), 0);
 }
@@ -41,12 +41,15 @@ static void test_round_trip(void **state)
 	size_t len;
 
 	for (unsigned i = 0; i < 7; i++)
-		assert_int_equal(snap_workingset_add(&ws, pages[i]), 0);
-	assert_int_equal(ws.count, 4);
+		assert_int_equal(snap_page_list_add(&ws.written, pages[i]), 0);
+	assert_int_equal(ws.written.count, 4);
+	assert_int_equal(snap_page_list_add(&ws.read, 4), 0);
 	assert_int_equal(snap_workingset_encode(&ws, &data, &len), 0);
 	assert_int_equal(snap_workingset_decode(data, len, PAGES, &back, &err), 0);
-	assert_int_equal(back.count, 4);
-	assert_memory_equal(back.range, want, sizeof(want));
+	assert_int_equal(back.written.count, 4);
+	assert_memory_equal(back.written.range, want, sizeof(want));
+	assert_int_equal(back.read.count, 1);
+	assert_int_equal(back.read.range[0].first, 4);
 	snap_workingset_fini(&ws);
 	snap_workingset_fini(&back);
 	free(data);
@@ -84,10 +87,10 @@ static void test_full(void **state)
 {
 	struct snap_workingset ws = {0};
 
-	for (uint32_t i = 0; i < SNAP_WORKINGSET_MAX_RANGES; i++)
-		assert_int_equal(snap_workingset_add(&ws, i * 2), 0);
-	assert_int_equal(snap_workingset_add(&ws, 1u << 20), -ENOSPC);
-	assert_int_equal(ws.count, SNAP_WORKINGSET_MAX_RANGES);
+	for (uint32_t i = 0; i < SNAP_WORKINGSET_MAX_RANGES / 2; i++)
+		assert_int_equal(snap_page_list_add(&ws.read, i * 2), 0);
+	assert_int_equal(snap_page_list_add(&ws.read, 1u << 20), -ENOSPC);
+	assert_int_equal(ws.read.count, SNAP_WORKINGSET_MAX_RANGES / 2);
 	snap_workingset_fini(&ws);
 }
 

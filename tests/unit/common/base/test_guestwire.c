@@ -161,6 +161,29 @@ static void test_resume(void **state)
 	assert_int_equal(gw_resume_decode(payload(), h.length, &got), -EPROTO);
 }
 
+static void test_prefault(void **state)
+{
+	static const struct gw_page_range range[] = {{1, 2}, {0xffffffff, 0x80000000}};
+	static struct gw_page_range many[GW_MAX_RANGES + 1];
+	struct gw_header h = header(gw_prefault_encode(buf, sizeof(buf), range, 2));
+	unsigned count;
+
+	assert_int_equal(h.type, GW_PREFAULT);
+	assert_int_equal(gw_prefault_decode(payload(), h.length, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(gw_prefault_range(payload(), 0).count, 2);
+	assert_int_equal(gw_prefault_range(payload(), 1).first, 0xffffffff);
+	assert_int_equal(gw_prefault_decode(payload(), h.length - 1, &count), -EPROTO);
+	assert_int_equal(gw_prefault_decode(payload(), (GW_MAX_RANGES + 1) * sizeof(*range), &count), -EPROTO);
+	assert_int_equal(gw_prefault_encode(buf, sizeof(buf), many, GW_MAX_RANGES + 1), -ENOBUFS);
+	h = header(gw_prefault_encode(buf, sizeof(buf), many, GW_MAX_RANGES));
+	assert_int_equal(gw_prefault_decode(payload(), h.length, &count), 0);
+	assert_int_equal(count, GW_MAX_RANGES);
+	h = header(gw_prefault_encode(buf, sizeof(buf), NULL, 0));
+	assert_int_equal(gw_prefault_decode(payload(), h.length, &count), 0);
+	assert_int_equal(count, 0);
+}
+
 static int invoke_frame(const char *id, const char *event)
 {
 	struct gw_invoke inv = {.deadline_ms = 99, .wall_ns = 5, .request_id = id,
@@ -275,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_bad_kv),
 		cmocka_unit_test(test_too_many_kv),
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_prefault),
 		cmocka_unit_test(test_invoke),
 		cmocka_unit_test(test_event_limit),
 		cmocka_unit_test(test_error),

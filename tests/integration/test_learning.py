@@ -1,0 +1,77 @@
+"""The first invocations of a function tell which memory it uses; what is learned stays a hint."""
+import os
+
+import pytest
+
+import host as h
+
+
+def learned_set(host, name):
+    return os.path.join(host.version_dir(name), "snapshot", "learned-set")
+
+
+def invoke_until_learned(host, name, event, answer):
+    def learned():
+        got = host.invoke(name, event)
+        assert got.status == 200 and got.json() == answer, got
+        return os.path.exists(learned_set(host, name))
+    h.wait_for(learned, f"what {name} uses to be learned")
+
+
+@pytest.mark.smoke
+def test_learned_from_the_first_invocations(own_host):
+    host = own_host("hello", "probe", pool_floor=2)
+    greeting = {"greeting": "Hello, world!"}
+    invoke_until_learned(host, "hello", {}, greeting)
+    invoke_until_learned(host, "probe", {"do": "count"}, host.invoke("probe", {"do": "count"}).json())
+    # What has it waits, is taken and is as fresh as any other.
+    for _ in range(3):
+        host.wait_warm("hello", 2)
+        host.wait_warm("probe", 2)
+        assert host.invoke("hello", {}, start="warm").json() == greeting
+        assert host.invoke("probe", {"do": "count"}).json() == host.invoke("probe", {"do": "count"}).json()
+    assert not [line for line in host.log().splitlines() if " warn" in line], host.log()
+
+
+def test_damaged_set_is_learned_again(own_host):
+    host = own_host("primes")
+    event, answer = {"n": 10}, {"n": 10, "primes": 4}
+    invoke_until_learned(host, "primes", event, answer)
+    path = learned_set(host, "primes")
+    host.stop()
+    with open(path, "r+b") as f:
+        f.seek(20)
+        f.write(b"\xff\xff\xff\xff")
+    before = len(host.log())
+    host.start()
+    assert host.invoke("primes", event).json() == answer
+    assert "working set: differs from its checksum; it is learned again" in host.log()[before:]
+    assert "making it again" not in host.log()[before:]         # the snapshot itself is good
+    with open(path, "rb") as f:
+        damaged = f.read()
+
+    def learned():
+        assert host.invoke("primes", event).json() == answer
+        with open(path, "rb") as f:
+            return f.read() != damaged
+    h.wait_for(learned, "it to be learned again")
+
+
+def test_recorded_vm_that_fails(own_host):
+    """A crash in a clone that records, and the death of one that waits: the next one records, nothing is left over."""
+    host = own_host("probe", pool_floor=1)
+    assert host.invoke("probe", {"do": "exit", "value": 3}).status == 502
+    host.wait_warm("probe")
+    dead = host.vmms()
+    for pid in dead:
+        os.kill(pid, 9)
+    h.wait_for(lambda: not set(host.vmms()) & set(dead) and host.warm("probe"), "a fresh VM")
+    answer = host.invoke("probe", {"do": "count"})
+    assert answer.status == 200, answer
+    invoke_until_learned(host, "probe", {"do": "count"}, answer.json())
+    fds = len(os.listdir(f"/proc/{host.pid}/fd"))
+    for _ in range(5):
+        host.wait_warm("probe")
+        host.invoke("probe", {"do": "count"})
+    host.wait_warm("probe")
+    h.wait_for(lambda: len(os.listdir(f"/proc/{host.pid}/fd")) <= fds, "descriptors to be closed")

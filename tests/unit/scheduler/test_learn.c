@@ -1,0 +1,112 @@
+/* What two records make of a function's working set, and how a waiting clone is told. */
+#include "tests/unit/unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "scheduler/learn.h"
+
+#define PAGES  100000u
+#define R      1 /* read */
+#define W      2 /* written */
+#define GIB(n) ((n) << (30 - 12))
+
+static uint8_t a[PAGES], b[PAGES];
+
+static struct snap_workingset merge(void)
+{
+	struct snap_workingset ws;
+
+	assert_int_equal(learn_merge(a, b, PAGES, &ws), 0);
+	memset(a, 0, sizeof(a));
+	memset(b, 0, sizeof(b));
+	return ws;
+}
+
+static unsigned pages_in(const struct snap_page_list *list)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < list->count; i++)
+		n += list->range[i].count;
+	return n;
+}
+
+static void test_both_records_count(void **state)
+{
+	struct snap_workingset ws;
+
+	a[1] = b[1] = W;
+	a[2] = b[2] = W;
+	a[5] = b[5] = R;
+	a[6] = W, b[6] = R; /* read at least, both times */
+	a[8] = W;           /* once: no */
+	b[9] = R;
+	ws = merge();
+	assert_int_equal(ws.written.count, 1);
+	assert_int_equal(ws.written.range[0].first, 1);
+	assert_int_equal(ws.written.range[0].count, 2);
+	assert_int_equal(ws.read.count, 1);
+	assert_int_equal(ws.read.range[0].first, 5);
+	assert_int_equal(ws.read.range[0].count, 2);
+	snap_workingset_fini(&ws);
+}
+
+/* A function that goes over all of its memory does not make each waiting VM that large. */
+static void test_bounds(void **state)
+{
+	struct snap_workingset ws;
+	uint8_t *frame;
+	size_t len;
+
+	memset(a, W, sizeof(a));
+	memset(b, W, sizeof(b));
+	ws = merge();
+	assert_int_equal(pages_in(&ws.written), 4096);
+	assert_int_equal(pages_in(&ws.read), 16384);
+	snap_workingset_fini(&ws);
+	for (unsigned i = 0; i < PAGES; i += 2)
+		a[i] = b[i] = i % 4 ? R : W; /* more ranges than a set and a frame hold */
+	ws = merge();
+	assert_int_equal(learn_frame(&ws, &frame, &len), 0);
+	assert_true(len <= GW_HEADER_LEN + GW_MAX_RANGES * sizeof(struct gw_page_range));
+	free(frame);
+	snap_workingset_fini(&ws);
+}
+
+/* RAM above 3 GiB lies above 4 GiB in the guest. */
+static void test_frame_leaves_the_hole_out(void **state)
+{
+	struct snap_page_range written[] = {{10, 3}, {GIB(3) - 2, 4}}, read[] = {{GIB(5), 7}};
+	static const struct gw_page_range want[] = {{10, 3}, {GIB(3) - 2, 2}, {GIB(4), 2}, {GIB(6), 7}};
+	struct snap_workingset ws = {.written = {.range = written, .count = 2}, .read = {.range = read, .count = 1}};
+	struct gw_header h;
+	unsigned count;
+	uint8_t *frame;
+	size_t len;
+
+	assert_int_equal(learn_frame(&ws, &frame, &len), 0);
+	assert_int_equal(gw_header_decode(frame, &h), 0);
+	assert_int_equal(h.type, GW_PREFAULT);
+	assert_int_equal(h.length, len - GW_HEADER_LEN);
+	assert_int_equal(gw_prefault_decode(frame + GW_HEADER_LEN, h.length, &count), 0);
+	assert_int_equal(count, 4);
+	for (unsigned i = 0; i < count; i++) {
+		struct gw_page_range r = gw_prefault_range(frame + GW_HEADER_LEN, i);
+
+		assert_int_equal(r.first, want[i].first);
+		assert_int_equal(r.count, want[i].count);
+	}
+	free(frame);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_both_records_count),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_frame_leaves_the_hole_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
