@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
-#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -29,7 +28,6 @@ static const struct {
 	N(CLONE_VM), N(CLONE_FS), N(CLONE_FILES), N(CLONE_SIGHAND), N(CLONE_THREAD),
 	N(CLONE_SYSVSEM), N(CLONE_SETTLS), N(CLONE_PARENT_SETTID), N(CLONE_CHILD_CLEARTID),
 	N(MADV_DONTNEED), N(MADV_WILLNEED), N(MADV_FREE),
-	N(UFFDIO_COPY), N(UFFDIO_WRITEPROTECT),
 	N(KVM_RUN), N(KVM_CHECK_EXTENSION),
 	N(KVM_GET_REGS), N(KVM_SET_REGS), N(KVM_GET_SREGS), N(KVM_SET_SREGS),
 	N(KVM_GET_SREGS2), N(KVM_SET_SREGS2), N(KVM_GET_FPU), N(KVM_SET_FPU),

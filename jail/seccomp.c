@@ -21,10 +21,6 @@ int jail_seccomp_install(enum jail_role role, struct stk_err *err)
 		prog.len = STK_ARRAY_LEN(filter_vmm_main);
 		prog.filter = (struct sock_filter *)(uintptr_t)filter_vmm_main;
 		break;
-	case JAIL_VMM_RECORDER:
-		prog.len = STK_ARRAY_LEN(filter_vmm_recorder);
-		prog.filter = (struct sock_filter *)(uintptr_t)filter_vmm_recorder;
-		break;
 	case JAIL_VMM_VCPU:
 		prog.len = STK_ARRAY_LEN(filter_vmm_vcpu);
 		prog.filter = (struct sock_filter *)(uintptr_t)filter_vmm_vcpu;

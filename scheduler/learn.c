@@ -17,7 +17,7 @@
 #include "scheduler/pool.h"
 #include "snapshots/funcenv.h"
 
-#define MAX_TRIES   8u    /* records of clones that then answered nothing, or could not record */
+#define MAX_TRIES   8u    /* clones that answered nothing, or gave no record */
 #define MAX_WRITTEN 4096u /* pages: what each waiting clone has of its own, 16 MiB */
 #define MAX_READ    16384u
 #define PATH_CAP    (OPTIONS_PATH_MAX + 160)
@@ -173,7 +173,7 @@ static int evaluate(struct job *j)
 	for (size_t i = 0; r == 0 && i < j->pages; i++)
 		touched += j->record[i] != UNTOUCHED;
 	if (r < 0 || touched == 0)
-		return r < 0 ? r : -EPERM; /* the monitor may not record here */
+		return r < 0 ? r : -ENODATA; /* the monitor cannot record here, or has not ended in order */
 	if (!j->first)
 		return 1;
 	r = learn_merge(j->first, j->record, j->pages, &ws);
@@ -214,8 +214,6 @@ static void worked(uv_work_t *w, int status)
 	} else if (status == 0 && j->rc == 0) {
 		learn_adopt(p, &j->out);
 		p->learn.state = LEARN_DONE;
-	} else if (j->rc == -EPERM) {
-		p->learn.state = LEARN_DONE;
 	} else {
 		try_again(&p->learn);
 	}
@@ -225,6 +223,12 @@ static void worked(uv_work_t *w, int status)
 	free(j);
 	fn_version_put(&d->registry, ver);
 	daemon_job_done(d);
+}
+
+void learn_invoked(struct learn *l)
+{
+	if (l->state == LEARN_NOT_YET)
+		l->state = LEARN_WANTED;
 }
 
 int learn_begin(struct pool *p)

@@ -1,7 +1,7 @@
-/* Which pages of a function's memory its invocations use, learned from the first ones: these run in clones that record
- * (stoker-vmm --record-fd); pages that two of them have used make up the snapshot's learned-set. From then on clones
- * start with the written ones, and those that wait in the pool touch all of them ahead. Loop thread; files on the pool
- * of threads. */
+/* Which pages of a function's memory its invocations use, learned from the first ones: once it was called, the next
+ * calls run in clones that record (stoker-vmm --record-fd); pages that two of them have used make up the snapshot's
+ * learned-set. From then on clones start with the written ones, and those that wait in the pool touch all of them
+ * ahead. Loop thread; files on the pool of threads. */
 #ifndef SCHEDULER_LEARN_H
 #define SCHEDULER_LEARN_H
 
@@ -16,7 +16,8 @@ struct fn_version;
 struct pool;
 
 struct learn {
-	enum { LEARN_WANTED, LEARN_BUSY, LEARN_DONE } state; /* BUSY: a clone records, or its record is being read */
+	/* NOT_YET: never invoked. BUSY: a clone records, or its record is being read. */
+	enum { LEARN_NOT_YET, LEARN_WANTED, LEARN_BUSY, LEARN_DONE } state;
 	unsigned tries;
 	uint8_t *first; /* record of the first invocation: a byte per page; heap */
 	bool have_set;  /* learned-set is there */
@@ -26,6 +27,8 @@ struct learn {
 
 void learn_fini(struct learn *l);
 
+/* A clone is being invoked. */
+void learn_invoked(struct learn *l);
 /* A clone is about to start: where it records, or -1 when nothing more is to be learned. The descriptor is the
  * caller's, to be handed back by learn_end. */
 int learn_begin(struct pool *p);

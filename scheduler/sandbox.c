@@ -616,6 +616,7 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 	sb->inv = inv;
 	inv->sb = sb;
 	sb->use = LEARN_FAILED; /* until it answers */
+	learn_invoked(&sb->pool->learn);
 	move_to(sb, SB_BUSY);
 	charge(sb, pool_busy_mib(sb->pool));
 	msg.deadline_ms = msg.wall_ns / STK_NS_PER_MS + ver->settings.timeout_s * 1000ull;

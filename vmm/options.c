@@ -57,7 +57,7 @@ const char *options_help(void)
 	       "                         then has the streams of --vsock-fd only\n"
 	       "  --restore-memory FILE\n"
 	       "  --working-set FILE     make the pages listed there private before the guest runs; a hint\n"
-	       "  --record-fd FD         record there, a byte per page, which pages the clone touches\n"
+	       "  --record-fd FD         at the end write there, a byte per page, which pages the clone touched\n"
 	       "  --drive ID=PATH        file of a drive of the snapshot, when not where it was\n"
 	       "  --vsock-fd PORT:FD     the guest's connection to host port PORT is this open socket\n"
 	       "  --ready-fd FD          write \"running NS\" or \"error TEXT\" there\n"

@@ -1,13 +1,12 @@
-/* Records which pages of RAM a clone touches, from its restore on: memory starts out empty, each first access comes
- * here (userfaultfd) and is answered with the page of the snapshot's memory file. A clone that is recorded is slower;
- * what it tells lets others have these pages ahead.
+/* Records which pages of RAM a clone touches, from its restore to its end, at next to no cost while it runs.
  *
- * The record is memory shared with whoever asked for it, one byte per page, so that it is there however the process
- * ends; it is exact about what was written when the process ends in order (SIGTERM). Needs CAP_SYS_PTRACE or vm.unprivileged_userfaultfd. */
+ * Of a file mapping the kernel brings in up to 16 pages for one that is touched (fault-around), so that what is
+ * present tells little. It does not for a mapping that userfaultfd watches for writes. Such a mapping has to be of
+ * shared memory: the clone's RAM is then a private mapping of a copy of the memory file, watched, with nothing in it
+ * ever protected, so that no event occurs; at the end /proc/self/pagemap tells what was touched, and what of that
+ * became the process's own. The price is the copy, before the guest runs. Main thread. */
 #ifndef VMM_RECORDER_H
 #define VMM_RECORDER_H
-
-#include <stdbool.h>
 
 #include "common/base/err.h"
 #include "vmm/gmem.h"
@@ -16,14 +15,13 @@ enum recorder_touch { RECORDER_UNTOUCHED, RECORDER_READ, RECORDER_WRITTEN };
 
 struct recorder; /* recorder.c */
 
-/* Makes `mem` an anonymous mapping of `size` bytes whose pages come from mem_fd, and starts the thread that serves
- * them, confined when `seccomp`. record_fd: a file of at least a byte per page; stays the caller's. Before other
- * threads are confined. -EPERM: not allowed here; any failure leaves mem without memory. */
-int recorder_start(struct gmem *mem, uint64_t size, int mem_fd, int record_fd, bool seccomp, struct recorder **ret,
+/* Makes `mem` memory of `size` bytes with the content of the start of mem_fd. Both descriptors stay the caller's,
+ * record_fd until recorder_finish. -ENOSYS, -EPERM, -EINVAL: the kernel does not do this (Linux 5.19 and
+ * CONFIG_PTE_MARKER_UFFD_WP are needed); any failure leaves mem without memory. Before the thread is confined. */
+int recorder_start(struct gmem *mem, uint64_t size, int mem_fd, int record_fd, struct recorder **ret,
 		   struct stk_err *err);
-/* At the end, with the vCPUs stopped: pages that have another content now count as written. */
-void recorder_settle(struct recorder *r);
-/* Ends the thread: only when nothing touches the memory any more. Accepts NULL. */
-void recorder_stop(struct recorder *r);
+/* At the end, with the vCPUs stopped and the memory still mapped: writes the record, one byte (enum recorder_touch) per
+ * page, to record_fd and frees r. Accepts NULL. Also under the main thread's filter. */
+void recorder_finish(struct recorder *r);
 
 #endif

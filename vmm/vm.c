@@ -111,10 +111,9 @@ void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	vcpu_set_fini(&vm->vcpus);
-	recorder_settle(vm->recorder);
+	recorder_finish(vm->recorder);
 	devtable_destroy(&vm->devices);
 	kvm_fini(&vm->kvm);
-	recorder_stop(vm->recorder);
 	gmem_fini(&vm->mem);
 	if (vm->mem_fd >= 0)
 		close(vm->mem_fd);

@@ -378,16 +378,12 @@ static int save_memory(struct vm *vm, const char *path, struct snap_writer *w, s
 
 static int map_memory(struct vm *vm, uint64_t size, int record_fd, struct stk_err *err)
 {
-	int r = -EPERM;
-
-	if (record_fd >= 0)
-		r = recorder_start(&vm->mem, size, vm->mem_fd, record_fd, vm->opts.seccomp, &vm->recorder, err);
-	if (r == -EPERM) { /* nobody asked, or not allowed to: the clone is as good */
-		if (record_fd >= 0)
-			stk_info("no record: %s", err->text);
-		r = gmem_init_file(&vm->mem, vm->mem_fd, size, err);
+	if (record_fd >= 0) {
+		if (recorder_start(&vm->mem, size, vm->mem_fd, record_fd, &vm->recorder, err) == 0)
+			return 0;
+		stk_info("no record: %s", err->text); /* the clone is as good without */
 	}
-	return r;
+	return gmem_init_file(&vm->mem, vm->mem_fd, size, err);
 }
 
 /* Regions of the state file against the configuration and the memory file itself: a mapping that

@@ -44,8 +44,9 @@ def test_create_info_verify(code, tmp_path):
     assert {"manifest.json", "state", "memory", "working-set", "checksums"} <= set(os.listdir(out))
     assert os.stat(out / "memory").st_blocks * 512 < 60 << 20
     pages = (out / "working-set").read_bytes()
+    assert pages[:8] == b"STKWSET2"
     count = int.from_bytes(pages[8:12], "little")
-    written = sum(int.from_bytes(pages[16 + 8 * i:20 + 8 * i], "little") for i in range(count))
+    written = sum(int.from_bytes(pages[20 + 8 * i:24 + 8 * i], "little") for i in range(count))
     assert 50 < written < 4000, written         # of 38,912
     info = tool("info", str(out), "--json")
     assert info.returncode == 0

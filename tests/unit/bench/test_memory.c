@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "bench/memory.h"
 
 static const char smaps[] =
@@ -41,11 +43,24 @@ static void other_functions_do_not_count(void **state)
 	assert_int_equal(memory_parse_smaps("", NULL, &f), 0);
 }
 
+static void one_that_records_does_not_count(void **state)
+{
+	static const char copy[] = "7f0010000000-7f0018000000 rw-p 00000000 00:01 77 /memfd:memory (deleted)\n"
+				   "Pss:                1000 kB\nPrivate_Dirty:       700 kB\n";
+	char text[sizeof(smaps) + sizeof(copy)];
+	struct memory_figures f = {0};
+
+	snprintf(text, sizeof(text), "%s%s", smaps, copy);
+	assert_int_equal(memory_parse_smaps(text, "hello", &f), 0);
+	assert_int_equal(f.private_all, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(splits_guest_from_monitor),
 		cmocka_unit_test(other_functions_do_not_count),
+		cmocka_unit_test(one_that_records_does_not_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ static const bool widened = false;
 #endif
 
 static const char *const role_name[] = {
-	[JAIL_VMM_MAIN] = "vmm-main", [JAIL_VMM_RECORDER] = "vmm-recorder", [JAIL_VMM_VCPU] = "vmm-vcpu"};
+	[JAIL_VMM_MAIN] = "vmm-main", [JAIL_VMM_VCPU] = "vmm-vcpu"};
 
 static void prepare_child(void)
 {
@@ -158,7 +158,6 @@ static void test_argument_limits(void **state)
 	assert_killed(run(JAIL_VMM_MAIN, do_call, &create_vm));
 	assert_killed(run(JAIL_VMM_MAIN, do_call, &tiocsti));
 	assert_killed(run(JAIL_VMM_MAIN, do_call, &run_vcpu));
-	assert_killed(run(JAIL_VMM_RECORDER, do_call, &run_vcpu));
 	assert_killed(run(JAIL_VMM_VCPU, do_call, &create_vm));
 	assert_ok(run(JAIL_VMM_VCPU, do_call, &run_vcpu));
 	if (!widened) { /* sanitizers map their shadow memory as they like */
@@ -284,7 +283,6 @@ static void every_rule_runs(enum jail_role role)
 static void test_every_rule_runs(void **state)
 {
 	every_rule_runs(JAIL_VMM_MAIN);
-	every_rule_runs(JAIL_VMM_RECORDER);
 	every_rule_runs(JAIL_VMM_VCPU);
 }
 
@@ -321,7 +319,6 @@ static void everything_else_dies(enum jail_role role)
 static void test_everything_else_dies(void **state)
 {
 	everything_else_dies(JAIL_VMM_MAIN);
-	everything_else_dies(JAIL_VMM_RECORDER);
 	everything_else_dies(JAIL_VMM_VCPU);
 }
 
