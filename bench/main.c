@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "bench/compare.h"
+#include "bench/cpu.h"
 #include "bench/load.h"
 #include "bench/memory.h"
 #include "bench/report.h"
@@ -20,7 +21,8 @@
 #include "common/base/fd.h"
 #include "common/base/str.h"
 
-#define IDLE_WAIT_S 15u
+#define IDLE_WAIT_S  15u
+#define SETTLE_MAX_S 20u
 
 enum { EXIT_OK = 0, EXIT_SYSTEM = 1, EXIT_USAGE = 2, EXIT_FAILED_REQUESTS = 3 };
 
@@ -31,7 +33,7 @@ struct options {
 	size_t event_len;
 	uint64_t requests, warmup, connections, think_ms, timeout_ms, duration_s;
 	double rate;
-	bool memory;
+	bool memory, cpu;
 };
 
 static const char usage[] =
@@ -47,6 +49,7 @@ static const char usage[] =
 	"  --think MS           closed loop: pause of each client before a request\n"
 	"  --warmup N           first requests that do not count (default 1)\n"
 	"  --timeout S          for one answer (default 60)\n"
+	"  --cpu                also the CPU time of the whole machine per request\n"
 	"  --memory             also the memory per VM (on the host's own machine)\n"
 	"  --json FILE          results with histograms; - is the standard output\n";
 
@@ -84,7 +87,7 @@ static bool known_scenario(const char *name, size_t len)
 static int parse_options(struct options *o, int argc, char **argv)
 {
 	enum { OPT_URL = 256, OPT_SCENARIO, OPT_EVENT, OPT_DURATION, OPT_RATE, OPT_THINK, OPT_WARMUP,
-	       OPT_TIMEOUT, OPT_MEMORY, OPT_JSON, OPT_COMPARE, OPT_VERSION };
+	       OPT_TIMEOUT, OPT_MEMORY, OPT_CPU, OPT_JSON, OPT_COMPARE, OPT_VERSION };
 	static const struct option longs[] = {
 		{"url", required_argument, NULL, OPT_URL},
 		{"scenario", required_argument, NULL, OPT_SCENARIO},
@@ -97,6 +100,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		{"warmup", required_argument, NULL, OPT_WARMUP},
 		{"timeout", required_argument, NULL, OPT_TIMEOUT},
 		{"memory", no_argument, NULL, OPT_MEMORY},
+		{"cpu", no_argument, NULL, OPT_CPU},
 		{"json", required_argument, NULL, OPT_JSON},
 		{"compare", no_argument, NULL, OPT_COMPARE},
 		{"version", no_argument, NULL, OPT_VERSION},
@@ -124,6 +128,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		case OPT_WARMUP: rc = stk_parse_u64(optarg, 0, 1000000, &o->warmup); break;
 		case OPT_TIMEOUT: rc = stk_parse_u64(optarg, 1, 3600, &seconds); break;
 		case OPT_MEMORY: o->memory = true; break;
+		case OPT_CPU: o->cpu = true; break;
 		case OPT_JSON: o->json_path = optarg; break;
 		case OPT_COMPARE: compare = true; break;
 		case OPT_VERSION: puts("stoker-bench " PACKAGE_VERSION); exit(EXIT_OK);
@@ -200,6 +205,41 @@ static int measure_idle(const char *function, struct memory_figures *ret, struct
 	return r;
 }
 
+/* The machine's own work with this scenario ends a while after the last answer: VMs are taken down, pools filled. */
+static void wait_settled(void)
+{
+	uint64_t last = cpu_machine_busy_ns();
+
+	for (unsigned i = 0; i < SETTLE_MAX_S * 2; i++) {
+		uint64_t now;
+
+		nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+		now = cpu_machine_busy_ns();
+		if (now - last < 25000000)
+			return;
+		last = now;
+	}
+}
+
+static int run_scenario(const struct options *o, struct load_spec *spec, struct report_scenario *s,
+			struct stk_err *err)
+{
+	uint64_t busy;
+	int rc;
+
+	if (o->cpu)
+		wait_settled();
+	busy = cpu_machine_busy_ns();
+	spec->start = strcmp(s->name, "any") == 0 ? NULL : s->name;
+	rc = load_run(spec, &s->result, err);
+	if (o->cpu && rc == 0) {
+		wait_settled();
+		s->cpu_ms = (double)(cpu_machine_busy_ns() - busy) / 1e6 /
+			    (double)(o->warmup + s->result.ok + s->result.failed);
+	}
+	return rc;
+}
+
 static int run_scenarios(const struct options *o, struct report *r, struct stk_err *err)
 {
 	char path[128], host[200];
@@ -234,8 +274,7 @@ static int run_scenarios(const struct options *o, struct report *r, struct stk_e
 		s->name = strndup(p, len);
 		if (!s->name)
 			return stk_err_sys(err, -ENOMEM, "scenario");
-		spec.start = strcmp(s->name, "any") == 0 ? NULL : s->name;
-		int rc = load_run(&spec, &s->result, err);
+		int rc = run_scenario(o, &spec, s, err);
 
 		if (rc < 0)
 			return rc;

@@ -45,6 +45,8 @@ void report_print(FILE *out, const struct report *r)
 			fprintf(out, "  first error: %s\n", res->first_error);
 		if (res->stages.count)
 			print_stages(out, &res->stages);
+		if (r->scenarios[i].cpu_ms > 0)
+			fprintf(out, "  CPU of the whole machine: %.2f ms per request\n", r->scenarios[i].cpu_ms);
 	}
 	for (unsigned i = 0; i + 1 < r->count; i++) {
 		uint64_t slow = hist_percentile(&r->scenarios[i].result.latency, 50);
@@ -86,8 +88,9 @@ static json_t *hist_json(const struct hist *h, bool with_buckets)
 	return o;
 }
 
-static json_t *scenario_json(const struct load_result *res)
+static json_t *scenario_json(const struct report_scenario *s)
 {
+	const struct load_result *res = &s->result;
 	json_t *o = json_object(), *errors = json_object(), *stages = json_object();
 
 	json_object_set_new(o, "ok", json_integer((json_int_t)res->ok));
@@ -99,6 +102,8 @@ static json_t *scenario_json(const struct load_result *res)
 	json_object_set_new(o, "seconds", json_real(res->seconds));
 	json_object_set_new(o, "per_second",
 			    json_real(res->seconds > 0 ? (double)res->ok / res->seconds : 0));
+	if (s->cpu_ms > 0)
+		json_object_set_new(o, "cpu_ms_per_request", json_real(s->cpu_ms));
 	json_object_set_new(o, "latency", hist_json(&res->latency, true));
 	for (unsigned k = 0; k < res->stages.count; k++)
 		json_object_set_new(stages, res->stages.stage[k]->name,
@@ -119,8 +124,7 @@ json_t *report_json(const struct report *r)
 		return NULL;
 	}
 	for (unsigned i = 0; i < r->count; i++)
-		json_object_set_new(scenarios, r->scenarios[i].name,
-				    scenario_json(&r->scenarios[i].result));
+		json_object_set_new(scenarios, r->scenarios[i].name, scenario_json(&r->scenarios[i]));
 	json_object_set_new(o, "scenarios", scenarios);
 	if (r->have_memory)
 		json_object_set_new(o, "memory",

@@ -13,6 +13,7 @@
 
 struct report_scenario {
 	const char *name; /* cold-boot, cold-restore, warm, any */
+	double cpu_ms;    /* of the whole machine, per request; 0: not measured */
 	struct load_result result;
 };
 
