@@ -6,10 +6,6 @@ import pytest
 import host as h
 
 
-def learned_set(host, name):
-    return os.path.join(host.version_dir(name), "snapshot", "learned-set")
-
-
 def recording(host):
     """VMs that record: their memory is a copy of the snapshot's."""
     found = []
@@ -34,20 +30,12 @@ def call_until_recording(host, event, status, other_than=None):
     return h.wait_for(there, "a VM that records")
 
 
-def invoke_until_learned(host, name, event, answer):
-    def learned():
-        got = host.invoke(name, event)
-        assert got.status == 200 and got.json() == answer, got
-        return os.path.exists(learned_set(host, name))
-    h.wait_for(learned, f"what {name} uses to be learned")
-
-
 @pytest.mark.smoke
 def test_learned_from_the_first_invocations(own_host):
     host = own_host("hello", "probe", pool_floor=2)
     greeting = {"greeting": "Hello, world!"}
-    invoke_until_learned(host, "hello", {}, greeting)
-    invoke_until_learned(host, "probe", {"do": "count"}, host.invoke("probe", {"do": "count"}).json())
+    host.invoke_until_learned("hello", {}, greeting)
+    host.invoke_until_learned("probe", {"do": "count"}, host.invoke("probe", {"do": "count"}).json())
     # What has it waits, is taken and is as fresh as any other.
     for _ in range(3):
         host.wait_warm("hello", 2)
@@ -60,8 +48,8 @@ def test_learned_from_the_first_invocations(own_host):
 def test_damaged_set_is_learned_again(own_host):
     host = own_host("primes")
     event, answer = {"n": 10}, {"n": 10, "primes": 4}
-    invoke_until_learned(host, "primes", event, answer)
-    path = learned_set(host, "primes")
+    host.invoke_until_learned("primes", event, answer)
+    path = host.learned_set("primes")
     host.stop()
     with open(path, "r+b") as f:
         f.seek(20)
@@ -95,7 +83,7 @@ def test_recorded_vm_that_fails(own_host):
     call_until_recording(host, crash, 502, second)
     answer = host.invoke("probe", {"do": "count"})
     assert answer.status == 200, answer
-    invoke_until_learned(host, "probe", {"do": "count"}, answer.json())
+    host.invoke_until_learned("probe", {"do": "count"}, answer.json())
     fds = len(os.listdir(f"/proc/{host.pid}/fd"))
     for _ in range(5):
         host.wait_warm("probe")

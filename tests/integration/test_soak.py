@@ -60,8 +60,8 @@ def disconnecting(host, name, body):
 def test_soak(own_host):
     host = own_host("probe-short", "primes", pool_floor=1, pool_ceiling=6, queue=200, queue_timeout=120000)
     names = ("probe-short", "primes")
-    for name in names:
-        assert host.invoke(name, {"do": "echo", "n": 10}).status == 200
+    host.invoke_until_learned("probe-short", {"do": "count"}, {"memory": 1, "disk": 1})
+    host.invoke_until_learned("primes", {"n": 10}, {"n": 10, "primes": 4})
     settle(host, names, 1)
     before = snapshot_of(host)
     rss_before = rss_kib(host.pid)
