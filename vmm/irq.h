@@ -1,4 +1,4 @@
-/* Interrupt lines and doorbells: irqfd towards the guest, ioeventfd from it. */
+/* Interrupt lines and doorbells: KVM_IRQ_LINE towards the guest, ioeventfd from it. */
 #ifndef VMM_IRQ_H
 #define VMM_IRQ_H
 
@@ -7,16 +7,15 @@
 #include "common/base/err.h"
 #include "vmm/gmem.h"
 
-/* One edge-triggered line. Raising is a write(2) to an eventfd: any thread, never blocks. */
+/* One edge-triggered line of the I/O APIC. No irqfd: for such lines KVM hands an eventfd's signal to a worker thread
+ * first, and at the end of the VM each irqfd waits for a grace period (doc/PERFORMANCE.md). */
 struct irq_line {
-	int fd; /* eventfd, -1 when closed */
+	int kvm_vm_fd; /* not ours; -1: raising does nothing (unit tests and fuzzing) */
 	unsigned gsi;
 };
 
-/* kvm_vm_fd < 0: only the eventfd is made (unit tests and fuzzing). */
-int irq_line_init(struct irq_line *line, int kvm_vm_fd, unsigned gsi, struct stk_err *err);
-void irq_line_raise(struct irq_line *line);
-void irq_line_fini(struct irq_line *line);
+/* Any thread; does not wait for the guest. */
+void irq_line_raise(const struct irq_line *line);
 
 /* An eventfd (non-blocking) as a doorbell that nothing rings yet. */
 int irq_doorbell_new(int *ret_fd, struct stk_err *err);

@@ -297,8 +297,6 @@ static void serial_fini(struct device *dev)
 	struct serial *s = (struct serial *)dev;
 
 	flush_line(s);
-	if (s->irq.fd >= 0)
-		irq_line_fini(&s->irq);
 	free(s);
 }
 
@@ -325,14 +323,10 @@ int serial_create(struct device_host *host, struct device **ret_dev, struct stk_
 	s->dll = 1; /* 115200 baud */
 	s->tokens = SERIAL_BURST;
 	s->tokens_ns = stk_now_ns();
-	s->irq.fd = -1;
-	r = irq_line_init(&s->irq, host->kvm_vm_fd, SERIAL_GSI, err);
-	if (r == 0) {
-		r = bus_add(host->pio, SERIAL_BASE, REG_COUNT, &serial_bus, s);
-		if (r != 0)
-			stk_err_sys(err, r, "serial: no place on the bus");
-	}
+	s->irq = (struct irq_line){host->kvm_vm_fd, SERIAL_GSI};
+	r = bus_add(host->pio, SERIAL_BASE, REG_COUNT, &serial_bus, s);
 	if (r != 0) {
+		stk_err_sys(err, r, "serial: no place on the bus");
 		serial_fini(&s->dev);
 		return r;
 	}

@@ -408,7 +408,7 @@ int virtio_mmio_init(struct virtio_mmio *v, const struct virtio_mmio_ops *vops, 
 	v->host = host;
 	v->window = base;
 	v->features |= vops->features | VIRTIO_F_VERSION_1_BIT;
-	v->irq.fd = -1;
+	v->irq = (struct irq_line){host->kvm_vm_fd, DEVICE_FIRST_GSI + index};
 	v->doorbell_fd = -1;
 	v->log.burst = 3;
 	for (unsigned i = 0; i < vops->queue_count; i++)
@@ -416,9 +416,6 @@ int virtio_mmio_init(struct virtio_mmio *v, const struct virtio_mmio_ops *vops, 
 	if (index >= DEVICE_MAX_MMIO)
 		return stk_err_set(err, -ENOSPC, "device %s: more than %u virtio devices", v->dev.id,
 				   DEVICE_MAX_MMIO);
-	r = irq_line_init(&v->irq, host->kvm_vm_fd, DEVICE_FIRST_GSI + index, err);
-	if (r != 0)
-		return r;
 	r = irq_doorbell_new(&v->doorbell_fd, err);
 	if (r != 0)
 		return r;
@@ -439,8 +436,6 @@ static void release(struct virtio_mmio *v)
 {
 	if (v->doorbell_fd >= 0)
 		close(v->doorbell_fd);
-	if (v->irq.fd >= 0)
-		irq_line_fini(&v->irq);
 	v->vops->free(v);
 }
 
