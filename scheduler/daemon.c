@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "scheduler/blocks.h"
 #include "scheduler/build.h"
 #include "scheduler/fnmetrics.h"
 #include "scheduler/front.h"
@@ -415,6 +416,7 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	d->metrics = metrics_new();
 	d->builder = build_new(d);
 	d->verifier = verify_new(d);
+	d->blocks = blocks_new();
 	rc = state_path(d, "logs", logs_dir, err);
 	if (rc)
 		return rc;
@@ -458,6 +460,7 @@ void daemon_fini(struct daemon *d)
 	logs_free(d->logs);
 	verify_free(d->verifier);
 	build_free(d->builder);
+	blocks_free(d->blocks);
 	store_close(d->store);
 	metrics_free(d->metrics);
 	if (d->lock_fd >= 0)

@@ -16,6 +16,7 @@ struct store;
 struct logs;
 struct builder;
 struct verifier;
+struct blocks;
 
 struct daemon {
 	const struct options *opt;
@@ -28,6 +29,7 @@ struct daemon {
 	struct logs *logs;
 	struct builder *builder;
 	struct verifier *verifier;
+	struct blocks *blocks; /* or NULL */
 	uint64_t started_ns;
 	int lock_fd;
 	unsigned jobs; /* background jobs that hold the drain: removals, store writes */

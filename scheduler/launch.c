@@ -17,6 +17,7 @@
 #include "common/base/guestwire.h"
 #include "common/base/str.h"
 #include "common/host/child.h"
+#include "scheduler/blocks.h"
 #include "scheduler/daemon.h"
 #include "scheduler/pool.h"
 #include "snapshots/funcenv.h"
@@ -88,6 +89,15 @@ static int make_ends(int child_fd[2], struct launch_ends *ret)
 	return 0;
 }
 
+static void blocks_option(const struct pool *p, char *buf, size_t cap)
+{
+	size_t used = (size_t)snprintf(buf, cap, "5:");
+
+	for (unsigned i = 0; i < p->learn.block_count; i++)
+		used += (size_t)snprintf(buf + used, cap - used, "%s%u=%u", i ? "," : "", p->learn.block[i].guest,
+					 p->learn.block[i].store);
+}
+
 int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_start)(void *ctx, int err),
 	       void (*on_exit)(void *ctx, int status), void *ctx, struct launch_ends *ret_ends,
 	       struct child **ret_child)
@@ -95,8 +105,10 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_sta
 	const struct options *o = p->d->opt;
 	char vmm[PATHS_MAX], state[PATHS_MAX], memory[PATHS_MAX], code[PATHS_MAX], rootfs[PATHS_MAX];
 	char code_arg[PATHS_MAX], rootfs_arg[PATHS_MAX], pages[PATHS_MAX], vsock_arg[32], parent[16];
+	char blocks[8 + 12 * BLOCKS_EACH];
 	const char *argv[28];
 	unsigned n = 0;
+	int extra_fd = -1; /* 5 in the child */
 	struct launch_ends ends = {-1, -1};
 	int child_fd[2] = {-1, -1}, rc;
 	stk_autofd config_fd = -1;
@@ -111,6 +123,7 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_sta
 		rc = boot_config(p, &config_fd);
 		if (rc)
 			return rc;
+		extra_fd = config_fd;
 		argv[n++] = "--config-file";
 		argv[n++] = "/proc/self/fd/5";
 	} else {
@@ -133,8 +146,14 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_sta
 		argv[n++] = "--drive";
 		argv[n++] = rootfs_arg;
 		if (record_fd >= 0) {
+			extra_fd = record_fd;
 			argv[n++] = "--record-fd";
 			argv[n++] = "5";
+		} else if (p->learn.block_count) {
+			extra_fd = blocks_fd(p->d->blocks);
+			blocks_option(p, blocks, sizeof(blocks));
+			argv[n++] = "--blocks";
+			argv[n++] = blocks;
 		}
 		argv[n++] = "--drive";
 		argv[n++] = code_arg;
@@ -156,8 +175,8 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_sta
 	spec.fds[1].fd = child_fd[1], spec.fds[1].target = 4;
 	spec.fds[2].fd = 2, spec.fds[2].target = 2; /* what goes wrong in it is in our own log */
 	spec.fd_count = 3;
-	if (config_fd >= 0 || record_fd >= 0) {
-		spec.fds[3].fd = config_fd >= 0 ? config_fd : record_fd, spec.fds[3].target = 5;
+	if (extra_fd >= 0) {
+		spec.fds[3].fd = extra_fd, spec.fds[3].target = 5;
 		spec.fd_count = 4;
 	}
 	rc = child_spawn(&p->d->loop, &spec, on_start, on_exit, ctx, ret_child);

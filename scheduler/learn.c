@@ -20,6 +20,7 @@
 #define MAX_TRIES   8u    /* clones that answered nothing, or gave no record */
 #define MAX_WRITTEN 4096u /* pages: what each waiting clone has of its own, 16 MiB */
 #define MAX_READ    16384u
+#define WORTH_SHARING 16u /* pages of a block that are read */
 #define PATH_CAP    (OPTIONS_PATH_MAX + 160)
 /* doc/SNAPSHOT-FORMAT.md: what follows 3 GiB of RAM in the file lies above 4 GiB in the guest */
 #define HOLE_START  (3u << (30 - 12))
@@ -68,6 +69,38 @@ int learn_merge(const uint8_t *a, const uint8_t *b, size_t pages, struct snap_wo
 	return 0;
 }
 
+/* Block numbers fit in 16 bits up to 128 GiB of memory. */
+unsigned learn_blocks(const struct snap_workingset *ws, uint16_t *ret_block, unsigned cap)
+{
+	unsigned n = 0, w = 0;
+	uint64_t block = UINT64_MAX; /* whose pages are being counted */
+	uint32_t pages = 0;
+
+	for (unsigned i = 0; i < ws->read.count && n < cap; i++) {
+		uint64_t at = ws->read.range[i].first, end = at + ws->read.range[i].count;
+
+		for (; at < end && n < cap; at = (at / BLOCKS_UNIT_PAGES + 1) * BLOCKS_UNIT_PAGES) {
+			uint64_t next = (at / BLOCKS_UNIT_PAGES + 1) * BLOCKS_UNIT_PAGES;
+			uint32_t before;
+
+			if (at / BLOCKS_UNIT_PAGES != block) {
+				block = at / BLOCKS_UNIT_PAGES;
+				pages = 0;
+			}
+			before = pages;
+			pages += (uint32_t)((end < next ? end : next) - at);
+			if (before >= WORTH_SHARING || pages < WORTH_SHARING || block > UINT16_MAX)
+				continue;
+			while (w < ws->written.count &&
+			       (uint64_t)ws->written.range[w].first + ws->written.range[w].count <= block * BLOCKS_UNIT_PAGES)
+				w++;
+			if (w == ws->written.count || ws->written.range[w].first >= next)
+				ret_block[n++] = (uint16_t)block;
+		}
+	}
+	return n;
+}
+
 static unsigned add_ranges(struct gw_page_range *out, unsigned n, const struct snap_page_list *list)
 {
 	for (unsigned i = 0; i < list->count && n < GW_MAX_RANGES - 1; i++) {
@@ -108,15 +141,21 @@ int learn_frame(const struct snap_workingset *ws, uint8_t **ret_frame, size_t *r
 
 /* ---- files ---- */
 
-static int adopt_set(struct learn *l, const struct snap_workingset *ws)
+/* dir: the version's folder. Blocking. */
+static int adopt_set(struct learn *l, const struct snap_workingset *ws, const char *dir, struct blocks *blocks)
 {
+	char path[PATH_CAP];
+	uint16_t block[4 * BLOCKS_EACH];
 	int r = learn_frame(ws, &l->prefault, &l->prefault_len);
 
 	l->have_set = r == 0;
+	if (r == 0 && stk_snprintf(path, sizeof(path), "%s/snapshot/memory", dir) == 0)
+		l->block_count = blocks_share(blocks, path, block, learn_blocks(ws, block, STK_ARRAY_LEN(block)),
+					      l->block);
 	return r;
 }
 
-int learn_read(const char *dir, unsigned memory_mib, struct learn *ret)
+int learn_read(const char *dir, unsigned memory_mib, struct blocks *blocks, struct learn *ret)
 {
 	char path[PATH_CAP];
 	struct snap_workingset ws;
@@ -132,7 +171,7 @@ int learn_read(const char *dir, unsigned memory_mib, struct learn *ret)
 			stk_warn("%s; it is learned again", err.text);
 		return r;
 	}
-	r = adopt_set(ret, &ws);
+	r = adopt_set(ret, &ws, dir, blocks);
 	ret->state = LEARN_DONE;
 	snap_workingset_fini(&ws);
 	return r;
@@ -152,7 +191,7 @@ struct job {
 	struct pool *pool;
 	int fd;
 	size_t pages;
-	char path[PATH_CAP];
+	char dir[PATH_CAP]; /* the version's */
 	const uint8_t *first; /* the pool's, untouched while BUSY */
 	uint8_t *record;
 	struct learn out;
@@ -161,11 +200,14 @@ struct job {
 
 static int evaluate(struct job *j)
 {
+	char path[PATH_CAP];
 	struct snap_workingset ws;
 	struct stk_err err;
 	size_t touched = 0;
 	int r;
 
+	if (stk_snprintf(path, sizeof(path), "%s/snapshot/learned-set", j->dir))
+		return -ENAMETOOLONG;
 	j->record = malloc(j->pages);
 	if (!j->record)
 		return -ENOMEM;
@@ -179,11 +221,11 @@ static int evaluate(struct job *j)
 	r = learn_merge(j->first, j->record, j->pages, &ws);
 	if (r < 0)
 		return r;
-	r = snap_workingset_write(j->path, &ws, &err);
+	r = snap_workingset_write(path, &ws, &err);
 	if (r < 0)
 		stk_warn("%s", err.text);
 	else
-		r = adopt_set(&j->out, &ws);
+		r = adopt_set(&j->out, &ws, j->dir, j->pool->d->blocks);
 	snap_workingset_fini(&ws);
 	return r;
 }
@@ -254,7 +296,7 @@ void learn_end(struct pool *p, int fd, enum learn_use use)
 		j->fd = fd;
 		j->pages = pages_of(p->ver->settings.memory_mib);
 		j->first = p->learn.first;
-		if (daemon_version_path(p->d, p->ver, "snapshot/learned-set", j->path, sizeof(j->path)) == 0 &&
+		if (daemon_version_path(p->d, p->ver, NULL, j->dir, sizeof(j->dir)) == 0 &&
 		    uv_queue_work(&p->d->loop, &j->work, work, worked) == 0) {
 			fn_version_get(p->ver);
 			p->d->jobs++;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/base/guestwire.h"
+#include "scheduler/blocks.h"
 #include "snapshots/workingset.h"
 
 struct fn_version;
@@ -23,6 +24,8 @@ struct learn {
 	bool have_set;  /* learned-set is there */
 	uint8_t *prefault; /* frame for waiting clones, heap; NULL: none */
 	size_t prefault_len;
+	struct block_use block[BLOCKS_EACH]; /* what of the memory lies in shared blocks */
+	unsigned block_count;
 };
 
 void learn_fini(struct learn *l);
@@ -36,14 +39,17 @@ enum learn_use { LEARN_UNUSED, LEARN_FAILED, LEARN_ANSWERED };
 /* That clone has ended; what became of its invocation. Takes fd over. */
 void learn_end(struct pool *p, int fd, enum learn_use use);
 
-/* Any thread, blocking: the learned-set of the version in folder `dir`. 0, or negative errno (-ENOENT: none yet). */
-int learn_read(const char *dir, unsigned memory_mib, struct learn *ret);
+/* Any thread, blocking: the learned-set of the version in folder `dir`, and what of its memory `blocks` (or NULL) can
+ * share. 0, or negative errno (-ENOENT: none yet). */
+int learn_read(const char *dir, unsigned memory_mib, struct blocks *blocks, struct learn *ret);
 /* Takes what learn_read gave. */
 void learn_adopt(struct pool *p, struct learn *from);
 
 /* The rule, pure: pages touched in both records (per page 0: untouched, 1: read, 2: written); written means written in
  * both. Both kinds are bounded, the first pages win. 0, -ENOMEM. */
 int learn_merge(const uint8_t *a, const uint8_t *b, size_t pages, struct snap_workingset *ret_ws);
+/* Blocks of memory that are worth sharing: many pages are read, none is written. Ascending; how many, at most cap. */
+unsigned learn_blocks(const struct snap_workingset *ws, uint16_t *ret_block, unsigned cap);
 /* The PREFAULT frame for a set, heap. 0, -ENOMEM. */
 int learn_frame(const struct snap_workingset *ws, uint8_t **ret_frame, size_t *ret_len);
 

@@ -207,7 +207,7 @@ static void work_check(uv_work_t *w)
 
 	c->rc = check_files(c);
 	if (c->rc == 0)
-		learn_read(c->dir, c->ver->settings.memory_mib, &c->learned);
+		learn_read(c->dir, c->ver->settings.memory_mib, c->v->d->blocks, &c->learned);
 }
 
 static void checked(uv_work_t *w, int status)

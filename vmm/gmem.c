@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -11,19 +12,42 @@
 
 #define GMEM_PAGE 4096ULL
 
+/* Address space of `size` bytes on a boundary of GMEM_BLOCK. */
+static uint8_t *reserve(uint64_t size)
+{
+	uint8_t *p = mmap(NULL, size + GMEM_BLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t skip;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	skip = -(uintptr_t)p & (GMEM_BLOCK - 1);
+	if (skip > 0)
+		munmap(p, skip);
+	munmap(p + skip + size, GMEM_BLOCK - skip);
+	return p + skip;
+}
+
 static int gmem_map(struct gmem *m, uint64_t size, int flags, int fd, struct stk_err *err)
 {
-	void *p;
+	uint8_t *at;
+	void *p = MAP_FAILED;
 
 	m->base = NULL;
 	m->size = 0;
 	if (size == 0 || size % GMEM_PAGE != 0 || size > (uint64_t)PTRDIFF_MAX)
 		return stk_err_set(err, -EINVAL, "guest memory of %llu bytes is not a whole number of pages",
 				   (unsigned long long)size);
-	p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | flags, fd, 0);
-	if (p == MAP_FAILED)
-		return stk_err_sys(err, -errno, "cannot map %llu MiB of guest memory",
-				   (unsigned long long)(size >> 20));
+	at = reserve(size);
+	if (at)
+		p = mmap(at, (size_t)size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE | flags, fd, 0);
+	if (p == MAP_FAILED) {
+		int r = stk_err_sys(err, -errno, "cannot map %llu MiB of guest memory",
+				    (unsigned long long)(size >> 20));
+
+		if (at)
+			munmap(at, size);
+		return r;
+	}
 	m->base = p;
 	m->size = size;
 	return 0;
@@ -44,6 +68,22 @@ int gmem_populate(struct gmem *m, uint64_t offset, uint64_t len)
 	if (offset > m->size || len > m->size - offset)
 		return -ERANGE;
 	return madvise((uint8_t *)m->base + offset, (size_t)len, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
+}
+
+int gmem_map_block(struct gmem *m, int fd, struct gmem_block b, struct stk_err *err)
+{
+	uint64_t offset = b.guest * GMEM_BLOCK, from = b.file * GMEM_BLOCK;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return stk_err_sys(err, -errno, "blocks");
+	if (offset + GMEM_BLOCK > m->size || st.st_size < 0 || from + GMEM_BLOCK > (uint64_t)st.st_size)
+		return stk_err_set(err, -ERANGE, "blocks: %u=%u: outside of the %llu MiB of memory or the %lld of the file",
+				   b.guest, b.file, (unsigned long long)(m->size >> 20), (long long)(st.st_size >> 20));
+	if (mmap(m->base + offset, GMEM_BLOCK, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE, fd,
+		 (off_t)from) == MAP_FAILED)
+		return stk_err_sys(err, -errno, "blocks");
+	return 0;
 }
 
 void gmem_fini(struct gmem *m)

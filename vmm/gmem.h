@@ -24,7 +24,7 @@ static inline gpa_t gpa(uint64_t v)
 #define GMEM_HOLE_END   0x100000000ULL
 
 struct gmem {
-	uint8_t *base; /* host mapping of `size` bytes */
+	uint8_t *base; /* host mapping of `size` bytes, on a boundary of 2 MiB (KVM needs that for huge pages) */
 	uint64_t size; /* bytes of RAM, multiple of 4096 */
 };
 
@@ -36,6 +36,13 @@ int gmem_init_file(struct gmem *m, int fd, uint64_t size, struct stk_err *err);
 /* Gives this part (offset and length in bytes from `base`, whole pages) private memory at once, with
  * the file's content. A negative errno when the kernel does not do it; the pages then come one by one. */
 int gmem_populate(struct gmem *m, uint64_t offset, uint64_t len);
+/* A block of 2 MiB of guest memory that comes from another file, which should lie in huge pages: one fault of the guest
+ * brings in all of it. Block `guest` of the memory is then block `file` of fd, private again. fd stays the caller's. */
+#define GMEM_BLOCK (2ULL << 20)
+struct gmem_block {
+	uint16_t guest, file;
+};
+int gmem_map_block(struct gmem *m, int fd, struct gmem_block b, struct stk_err *err);
 void gmem_fini(struct gmem *m);
 
 /* Host pointer to [addr, addr+len) when all of it is RAM of one side of the hole, else NULL.

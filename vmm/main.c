@@ -174,6 +174,9 @@ static int start_vm(struct program *p, struct stk_err *err)
 			.memory_path = o->restore_memory,
 			.working_set_path = o->working_set,
 			.record_fd = o->record_fd,
+			.blocks_fd = o->blocks_fd,
+			.block = o->block,
+			.block_count = o->block_count,
 			.drive_count = o->drive_count,
 			.uds_path = "", /* clones cannot all listen where the snapshot's VM did */
 			.resume = true,
@@ -248,6 +251,7 @@ int main(int argc, char **argv)
 	mallopt(M_ARENA_MAX, 1);
 	p.opts.ready_fd = -1;
 	p.opts.record_fd = -1;
+	p.opts.blocks_fd = -1;
 
 	/* options and log */
 	if (options_parse(&p.opts, argc, argv, &err) < 0)

@@ -16,6 +16,7 @@ enum kind {
 	KIND_PID,   /* pid_t */
 	KIND_DRIVE,
 	KIND_PORT_FD,
+	KIND_BLOCKS,
 };
 
 struct option_row {
@@ -28,6 +29,7 @@ struct option_row {
 
 static const struct option_row rows[] = {
 	ROW("--api-sock", KIND_TEXT, api_sock),
+	ROW("--blocks", KIND_BLOCKS, block),
 	ROW("--config-file", KIND_TEXT, config_file),
 	ROW("--die-with-parent", KIND_PID, parent),
 	ROW("--drive", KIND_DRIVE, drive),
@@ -58,6 +60,9 @@ const char *options_help(void)
 	       "  --restore-memory FILE\n"
 	       "  --working-set FILE     make the pages listed there private before the guest runs; a hint\n"
 	       "  --record-fd FD         at the end write there, a byte per page, which pages the clone touched\n"
+	       "  --blocks FD:GUEST=FILE,...\n"
+	       "                         of the memory, block GUEST (of 2 MiB) has the content of block FILE of this open\n"
+	       "                         file, which lies in huge pages\n"
 	       "  --drive ID=PATH        file of a drive of the snapshot, when not where it was\n"
 	       "  --vsock-fd PORT:FD     the guest's connection to host port PORT is this open socket\n"
 	       "  --ready-fd FD          write \"running NS\" or \"error TEXT\" there\n"
@@ -120,6 +125,30 @@ static int add_port_fd(struct options *o, char *value, struct stk_err *err)
 	return 0;
 }
 
+static int add_blocks(struct options *o, char *value, struct stk_err *err)
+{
+	char *rest = strchr(value, ':');
+	int r = -EINVAL;
+
+	if (rest) {
+		*rest++ = '\0';
+		r = parse_fd(value, &o->blocks_fd);
+	}
+	while (r == 0 && rest && *rest) {
+		char *pair = strsep(&rest, ","), *file = strchr(pair, '=');
+		uint64_t guest = 0, block = 0;
+
+		if (!file || o->block_count == OPTIONS_MAX_BLOCKS)
+			return stk_err_set(err, -EINVAL, "--blocks needs pairs GUEST=FILE, at most %u",
+					   OPTIONS_MAX_BLOCKS);
+		*file++ = '\0';
+		if (stk_parse_u64(pair, 0, UINT16_MAX, &guest) < 0 || stk_parse_u64(file, 0, UINT16_MAX, &block) < 0)
+			r = -EINVAL;
+		o->block[o->block_count++] = (struct gmem_block){(uint16_t)guest, (uint16_t)block};
+	}
+	return r < 0 ? stk_err_set(err, r, "--blocks needs FD:GUEST=FILE,... with an open descriptor FD") : 0;
+}
+
 static int apply(struct options *o, const struct option_row *row, char *value, struct stk_err *err)
 {
 	void *member = (char *)o + row->offset;
@@ -154,6 +183,8 @@ static int apply(struct options *o, const struct option_row *row, char *value, s
 		return add_drive(o, value, err);
 	case KIND_PORT_FD:
 		return add_port_fd(o, value, err);
+	case KIND_BLOCKS:
+		return add_blocks(o, value, err);
 	}
 	return -EINVAL;
 }
@@ -172,6 +203,8 @@ static int check(const struct options *o, struct stk_err *err)
 		return stk_err_set(err, -EINVAL, "--working-set is for --restore-state");
 	if (o->record_fd >= 0 && !o->restore_state)
 		return stk_err_set(err, -EINVAL, "--record-fd is for --restore-state");
+	if (o->blocks_fd >= 0 && !o->restore_state)
+		return stk_err_set(err, -EINVAL, "--blocks is for --restore-state");
 	if (o->serial_off && o->serial_path)
 		return stk_err_set(err, -EINVAL, "--serial-off and --serial-path exclude each other");
 	if (!o->api_sock && !o->config_file && !o->restore_state)
@@ -190,7 +223,7 @@ static const struct option_row *find_row(const char *arg, size_t len)
 
 int options_parse(struct options *opts, int argc, char **argv, struct stk_err *err)
 {
-	struct options o = {.log_level = STK_LOG_INFO, .ready_fd = -1, .record_fd = -1};
+	struct options o = {.log_level = STK_LOG_INFO, .ready_fd = -1, .record_fd = -1, .blocks_fd = -1};
 
 	for (int i = 1; i < argc; i++) {
 		char *arg = argv[i];

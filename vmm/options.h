@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "vmm/devices/device.h"
+#include "vmm/gmem.h"
 #include "vmm/vmconfig.h"
 
 /* Firecracker's exit statuses, where it has one for the case. */
@@ -18,6 +19,8 @@ enum options_exit {
 	OPTIONS_EXIT_BAD_CONFIG = 152,
 	OPTIONS_EXIT_BAD_ARGS = 153,
 };
+
+#define OPTIONS_MAX_BLOCKS 32u
 
 struct options {
 	bool help, version, preflight;
@@ -35,6 +38,9 @@ struct options {
 	unsigned port_fd_count;
 	int ready_fd; /* -1: none */
 	int record_fd; /* -1: none */
+	int blocks_fd; /* -1: none */
+	struct gmem_block block[OPTIONS_MAX_BLOCKS];
+	unsigned block_count;
 	const char *serial_path;
 };
 

@@ -29,6 +29,9 @@ struct vm_load_opts {
 	const char *memory_path;
 	const char *working_set_path; /* NULL: none; a file that is missing or damaged is passed over */
 	int record_fd; /* recorder.h; -1: none */
+	int blocks_fd; /* gmem_map_block for each of these, unless pages are recorded */
+	const struct gmem_block *block;
+	unsigned block_count;
 	struct { const char *drive_id, *path; } drive[VMCONFIG_MAX_DRIVES];
 	unsigned drive_count;
 	const char *uds_path; /* NULL: as saved; "": none, only the streams of --vsock-fd */

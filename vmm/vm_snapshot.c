@@ -376,14 +376,19 @@ static int save_memory(struct vm *vm, const char *path, struct snap_writer *w, s
 	return r;
 }
 
-static int map_memory(struct vm *vm, uint64_t size, int record_fd, struct stk_err *err)
+static int map_memory(struct vm *vm, uint64_t size, const struct vm_load_opts *opts, struct stk_err *err)
 {
-	if (record_fd >= 0) {
-		if (recorder_start(&vm->mem, size, vm->mem_fd, record_fd, &vm->recorder, err) == 0)
+	int r;
+
+	if (opts->record_fd >= 0) {
+		if (recorder_start(&vm->mem, size, vm->mem_fd, opts->record_fd, &vm->recorder, err) == 0)
 			return 0;
 		stk_info("no record: %s", err->text); /* the clone is as good without */
 	}
-	return gmem_init_file(&vm->mem, vm->mem_fd, size, err);
+	r = gmem_init_file(&vm->mem, vm->mem_fd, size, err);
+	for (unsigned i = 0; r == 0 && i < opts->block_count; i++)
+		r = gmem_map_block(&vm->mem, opts->blocks_fd, opts->block[i], err);
+	return r;
 }
 
 /* Regions of the state file against the configuration and the memory file itself: a mapping that
@@ -412,7 +417,7 @@ static int open_memory(struct vm *vm, const struct vm_load_opts *opts, const str
 	vm->host.restore_mem_fd = vm->mem_fd;
 	vm->host.restore_region = vm->region;
 	vm->host.restore_region_count = m->count - 1;
-	return map_memory(vm, m->region[0].length, opts->record_fd, err);
+	return map_memory(vm, m->region[0].length, opts, err);
 }
 
 /* A hint: whatever is wrong with it costs time, not the clone. */

@@ -6,6 +6,12 @@ import pytest
 import host as h
 
 
+def huge_kib(pid):
+    """KiB of shared memory that a process has mapped by huge pages."""
+    with open(f"/proc/{pid}/smaps") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("ShmemPmdMapped:"))
+
+
 def recording(host):
     """VMs that record: their memory is a copy of the snapshot's."""
     found = []
@@ -43,6 +49,13 @@ def test_learned_from_the_first_invocations(own_host):
         assert host.invoke("hello", {}, start="warm").json() == greeting
         assert host.invoke("probe", {"do": "count"}).json() == host.invoke("probe", {"do": "count"}).json()
     assert not [line for line in host.log().splitlines() if " warn" in line], host.log()
+    # The guest kernel's code lies in huge pages that both functions' VMs share.
+    host.wait_warm("hello", 2)
+    host.wait_warm("probe", 2)
+    huge = [huge_kib(pid) for pid in host.vmms()]
+    with open("/proc/meminfo") as f:
+        there = next(int(line.split()[1]) for line in f if line.startswith("ShmemHugePages:"))
+    assert max(huge) >= 2048 and sum(huge) > there, (huge, there)
 
 
 def test_damaged_set_is_learned_again(own_host):

@@ -100,12 +100,36 @@ static void test_frame_leaves_the_hole_out(void **state)
 	free(frame);
 }
 
+/* Blocks of 512 pages of which 16 are read and none is written. */
+static void test_blocks_worth_sharing(void **state)
+{
+	struct snap_page_range written[] = {{511, 1}, {2048, 1}}, read[] = {
+		{480, 31},   /* 0: read, and written */
+		{520, 15},   /* 1: too few */
+		{1024, 8}, {1100, 8},	  /* 2: enough in two ranges */
+		{1530, 6 + 512 + 2}, /* 2, all of 3, too few of 4, which is written as well */
+		{3072 + 500, 24}, /* too few of 6 and of 7 */
+		{4096, 2048}, /* 8 to 11 */
+	};
+	struct snap_workingset ws = {.written = {.range = written, .count = 2},
+				     .read = {.range = read, .count = STK_ARRAY_LEN(read)}};
+	static const uint16_t want[] = {2, 3, 8, 9, 10, 11};
+	uint16_t got[8];
+
+	assert_int_equal(learn_blocks(&ws, got, 8), STK_ARRAY_LEN(want));
+	assert_memory_equal(got, want, sizeof(want));
+	assert_int_equal(learn_blocks(&ws, got, 3), 3);
+	ws.written.range[1].count = 4096;
+	assert_int_equal(learn_blocks(&ws, got, 8), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_records_count),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_frame_leaves_the_hole_out),
+		cmocka_unit_test(test_blocks_worth_sharing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

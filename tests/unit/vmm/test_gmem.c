@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "vmm/gmem.h"
 
@@ -80,6 +81,37 @@ static void test_private_file(void **state)
 	gmem_fini(&b);
 }
 
+static void test_blocks(void **state)
+{
+	struct gmem m;
+	struct stk_err err;
+	char byte = 0;
+	int fd = memfd_create("memory", MFD_CLOEXEC), store = memfd_create("blocks", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, 8 * MIB), 0);
+	assert_int_equal(ftruncate(store, 4 * MIB), 0);
+	assert_int_equal(pwrite(fd, "0", 1, 2 * MIB - 1), 1);
+	assert_int_equal(pwrite(fd, "1", 1, 2 * MIB), 1);
+	assert_int_equal(pwrite(fd, "2", 1, 4 * MIB), 1);
+	assert_int_equal(pwrite(store, "b", 1, 2 * MIB), 1);
+	assert_int_equal(gmem_init_file(&m, fd, 8 * MIB, NULL), 0);
+	assert_int_equal((uintptr_t)m.base % GMEM_BLOCK, 0); /* huge pages need it */
+	assert_int_equal(gmem_map_block(&m, store, (struct gmem_block){1, 1}, &err), 0);
+	assert_int_equal(m.base[2 * MIB], 'b');
+	assert_int_equal(m.base[2 * MIB - 1], '0');
+	assert_int_equal(m.base[4 * MIB], '2');
+	m.base[2 * MIB] = 'w';
+	assert_int_equal(pread(store, &byte, 1, 2 * MIB), 1);
+	assert_int_equal(byte, 'b'); /* clones do not see each other */
+	assert_int_equal(gmem_map_block(&m, store, (struct gmem_block){4, 0}, &err), -ERANGE);
+	assert_int_equal(gmem_map_block(&m, store, (struct gmem_block){0, 2}, &err), -ERANGE);
+	assert_int_equal(gmem_map_block(&m, store, (struct gmem_block){UINT16_MAX, UINT16_MAX}, &err), -ERANGE);
+	assert_int_equal(m.base[6 * MIB], 0);
+	gmem_fini(&m);
+	close(fd);
+	close(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -87,6 +119,7 @@ int main(void)
 		cmocka_unit_test(test_hole),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_private_file),
+		cmocka_unit_test(test_blocks),
 	};
 
 	unit_time_limit(30);

@@ -39,7 +39,8 @@ static void test_restore(void **state)
 
 	assert_int_equal(parse(&o,
 			       "--restore-state s --restore-memory=m --drive code=/a=b --drive scratch=/c "
-			       "--vsock-fd 1024:0 --ready-fd 1 --serial-off --die-with-parent 77",
+			       "--vsock-fd 1024:0 --ready-fd 1 --serial-off --die-with-parent 77 "
+			       "--blocks 2:8=0,12=31",
 			       NULL),
 			 0);
 	assert_string_equal(o.restore_state, "s");
@@ -51,6 +52,12 @@ static void test_restore(void **state)
 	assert_int_equal(o.port_fd[0].port, 1024);
 	assert_int_equal(o.port_fd[0].fd, 0);
 	assert_int_equal(o.ready_fd, 1);
+	assert_int_equal(o.blocks_fd, 2);
+	assert_int_equal(o.block_count, 2);
+	assert_int_equal(o.block[0].guest, 8);
+	assert_int_equal(o.block[0].file, 0);
+	assert_int_equal(o.block[1].guest, 12);
+	assert_int_equal(o.block[1].file, 31);
 	assert_true(o.serial_off && o.parent == 77 && !o.no_seccomp);
 	assert_null(o.api_sock);
 }
@@ -93,6 +100,12 @@ static void test_refused(void **state)
 	refused("--api-sock x --vsock-fd 1:0 --vsock-fd 1:1", "twice");
 	refused("--api-sock x --vsock-fd 1:0 --vsock-fd 2:0 --vsock-fd 3:0 --vsock-fd 4:0 --vsock-fd 5:0", "at most");
 	refused("--api-sock x --serial-off --serial-path y", "exclude");
+	refused("--api-sock x --blocks 2:1=2", "--restore-state");
+	refused("--restore-state s --restore-memory m --blocks 999:1=2", "FD:GUEST=FILE");
+	refused("--restore-state s --restore-memory m --blocks 1=2", "FD:GUEST=FILE");
+	refused("--restore-state s --restore-memory m --blocks 2:65536=2", "FD:GUEST=FILE");
+	refused("--restore-state s --restore-memory m --blocks 2:1=2,,", "GUEST=FILE");
+	refused("--restore-state s --restore-memory m --blocks 2:1=2,3", "GUEST=FILE");
 }
 
 int main(void)
