@@ -26,8 +26,9 @@
 #include "scheduler/store.h"
 #include "scheduler/verify.h"
 
-#define LAG_MS   100
-#define PATH_CAP (OPTIONS_PATH_MAX + 256)
+#define LAG_MS        100
+#define REAP_DELAY_MS 1
+#define PATH_CAP      (OPTIONS_PATH_MAX + 256)
 
 int daemon_version_path(const struct daemon *d, const struct fn_version *v, const char *leaf, char *ret,
 			size_t cap)
@@ -244,6 +245,7 @@ static void close_own(struct daemon *d)
 	uv_close((uv_handle_t *)&d->drain_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&d->lag_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&d->reap_check, on_handle_closed);
+	uv_close((uv_handle_t *)&d->reap_timer, on_handle_closed);
 	dispatch_close(&d->dispatch);
 	logs_close_timer(d->logs);
 }
@@ -343,11 +345,25 @@ static void on_lag(uv_timer_t *t)
 	d->lag_expect_ns = now + LAG_MS * STK_NS_PER_MS;
 }
 
+static void on_reap(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+
+	sandbox_reap_doomed(&d->dispatch.doomed);
+}
+
+/* Taking down a VM and starting the next one costs more than a call: the processor is first left to whoever has just got
+ * an answer, unless somebody waits for that next VM. */
 static void on_check(uv_check_t *c)
 {
 	struct daemon *d = c->data;
 
-	sandbox_reap_doomed(&d->dispatch.doomed);
+	if (stk_list_empty(&d->dispatch.doomed))
+		return;
+	if (d->dispatch.waiting > 0 || d->draining)
+		sandbox_reap_doomed(&d->dispatch.doomed);
+	else if (!uv_is_active((uv_handle_t *)&d->reap_timer))
+		uv_timer_start(&d->reap_timer, on_reap, REAP_DELAY_MS, 0);
 }
 
 static void init_handles(struct daemon *d)
@@ -357,7 +373,9 @@ static void init_handles(struct daemon *d)
 	uv_timer_init(&d->loop, &d->drain_timer);
 	uv_timer_init(&d->loop, &d->lag_timer);
 	uv_check_init(&d->loop, &d->reap_check);
-	d->sigterm.data = d->sigint.data = d->drain_timer.data = d->lag_timer.data = d->reap_check.data = d;
+	uv_timer_init(&d->loop, &d->reap_timer);
+	d->sigterm.data = d->sigint.data = d->drain_timer.data = d->lag_timer.data = d;
+	d->reap_check.data = d->reap_timer.data = d;
 }
 
 static int listen_http(struct daemon *d, struct stk_err *err)

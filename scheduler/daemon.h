@@ -39,7 +39,8 @@ struct daemon {
 	uv_signal_t sigterm, sigint;
 	uv_timer_t drain_timer;
 	uv_timer_t lag_timer;
-	uv_check_t reap_check; /* ends VMs after the answers of this round are out */
+	uv_check_t reap_check; /* ends VMs after the answers of this round are out, */
+	uv_timer_t reap_timer; /* or a little later */
 	uint64_t lag_expect_ns;
 	double lag_max_s;
 	int exit_code;

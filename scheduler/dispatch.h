@@ -26,7 +26,7 @@ struct dispatch {
 	struct daemon *d;
 	struct stk_list pools;
 	struct stk_list deadlines; /* waiting requests, earliest first */
-	struct stk_list doomed;    /* sandboxes to end after this round of the loop */
+	struct stk_list doomed;    /* sandboxes to end soon after this round of the loop */
 	unsigned waiting;          /* requests in all queues */
 	unsigned starting;         /* VMs being started */
 	unsigned vms;              /* processes, dying ones included */

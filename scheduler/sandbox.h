@@ -29,7 +29,7 @@ struct sandbox {
 	enum inv_start kind; /* INV_COLD_RESTORE or INV_COLD_BOOT */
 	struct pool *pool;
 	struct stk_list node;        /* pool's warm or others */
-	struct stk_list doomed_node; /* dispatch's: killed at the end of this loop round */
+	struct stk_list doomed_node; /* dispatch's: killed soon after this loop round */
 	struct invocation *inv;      /* being served, or waited for when starting for it alone */
 	struct child *child;         /* NULL: never started, or reaped */
 	struct agent agent;
@@ -59,7 +59,7 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv);
 void sandbox_invoke(struct sandbox *sb, struct invocation *inv);
 /* Ends the VM; an invocation still attached fails with why. why NULL: nothing to tell. */
 void sandbox_kill(struct sandbox *sb, const char *why);
-/* Ends the VM without hurry, after this round of the loop: its invocation is over. */
+/* Ends the VM without hurry, soon after this round of the loop: its invocation is over. */
 void sandbox_doom(struct sandbox *sb);
 void sandbox_reap_doomed(struct stk_list *doomed);
 bool sandbox_starting(const struct sandbox *sb);
