@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/random.h"
 #include "bench/report.h"
 #include "common/base/cleanup.h"
 #include "common/base/fd.h"
@@ -13,15 +14,6 @@
 
 #define ROUNDS 1000
 #define MAX_FILE (64U << 20)
-
-static uint64_t next_random(uint64_t *state) /* splitmix64 */
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
 
 /* A compact histogram: only buckets in use, as running totals, to draw from quickly. */
 struct sample {
@@ -69,7 +61,7 @@ static double resample(struct sample *s, double p, uint64_t *state)
 
 	memset(s->drawn, 0, s->used * sizeof(uint64_t));
 	for (uint64_t i = 0; i < n; i++) {
-		uint64_t pick = next_random(state) % s->total;
+		uint64_t pick = random_next(state) % s->total;
 		unsigned lo = 0, hi = s->used - 1;
 
 		while (lo < hi) {
