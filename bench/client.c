@@ -9,8 +9,6 @@
 
 #include "common/base/clock.h"
 
-#define BODY_KEEP 1024
-
 enum conn_state { CONN_NONE, CONN_CONNECTING, CONN_UP };
 
 /* A connection is its own object: after an error the old handle closes in its own time while the
@@ -44,7 +42,7 @@ struct client {
 	char *value; /* where the current header's value goes, or NULL */
 	size_t value_cap, value_len;
 	bool keep_alive, complete;
-	char body[BODY_KEEP + 1];
+	char body[CLIENT_BODY_KEEP + 1];
 	struct client_result result;
 };
 
@@ -73,7 +71,7 @@ static void finish(struct client *c, int err)
 	c->busy = false;
 	c->result.err = err;
 	c->result.done_ns = stk_now_ns();
-	size_t kept = c->result.body_len < BODY_KEEP ? c->result.body_len : BODY_KEEP;
+	size_t kept = c->result.body_len < CLIENT_BODY_KEEP ? c->result.body_len : CLIENT_BODY_KEEP;
 	c->body[kept] = '\0';
 	c->result.body = c->body;
 	c->done(c->ctx, c, &c->result);
@@ -135,8 +133,8 @@ static int on_body(llhttp_t *p, const char *at, size_t len)
 {
 	struct client *c = p->data;
 
-	if (c->result.body_len < BODY_KEEP) {
-		size_t n = BODY_KEEP - c->result.body_len;
+	if (c->result.body_len < CLIENT_BODY_KEEP) {
+		size_t n = CLIENT_BODY_KEEP - c->result.body_len;
 
 		memcpy(c->body + c->result.body_len, at, len < n ? len : n);
 	}

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#define CLIENT_BODY_KEEP 4096
+
 struct client;
 
 struct client_result {
@@ -17,7 +19,7 @@ struct client_result {
 	char start[24];          /* X-Stoker-Start */
 	char error_kind[48];     /* X-Stoker-Error */
 	char server_timing[512]; /* Server-Timing */
-	const char *body; /* first bytes of the body, NUL-terminated; valid during the callback */
+	const char *body; /* first CLIENT_BODY_KEEP bytes, NUL-terminated; valid during the callback */
 	size_t body_len;  /* length of the whole body */
 };
 

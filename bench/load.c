@@ -12,6 +12,8 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 
+#define LEAD_NS 1000000u /* the schedule starts when the loop runs */
+
 struct load;
 
 struct worker {
@@ -25,7 +27,7 @@ struct worker {
 
 struct load {
 	const struct load_spec *spec;
-	struct load_result *result;
+	struct result *result;
 	uv_loop_t loop;
 	struct worker *workers;
 	unsigned worker_count; /* opened so far */
@@ -35,69 +37,32 @@ struct load {
 	uint64_t begin_ns;     /* of the measured part */
 	uint64_t last_done_ns;
 	uint64_t issued, answered; /* warm-up included */
-	uint64_t interval_ns;
+	uint64_t next_ns;      /* open loop: when the next request is due, while have_next */
+	bool have_next;
+	bool blocked;          /* it was due and found no connection free */
 	int timer_fd;
 	uv_poll_t ticker;
-	bool stopping;
+	bool ticking, stopping;
 };
 
-static void count_failure(struct load_result *r, const char *name)
-{
-	r->failed++;
-	for (unsigned i = 0; i < r->class_count; i++) {
-		if (strcmp(r->classes[i].name, name) == 0) {
-			r->classes[i].count++;
-			return;
-		}
-	}
-	if (r->class_count == LOAD_MAX_CLASSES - 1)
-		name = "other";
-	if (r->class_count == LOAD_MAX_CLASSES) {
-		r->classes[LOAD_MAX_CLASSES - 1].count++;
-		return;
-	}
-	struct load_class *c = &r->classes[r->class_count++];
-
-	snprintf(c->name, sizeof(c->name), "%s", name);
-	c->count = 1;
-}
-
-static void judge(struct load *l, const struct worker *w, const struct client_result *res)
-{
-	struct load_result *r = l->result;
-	char name[80];
-
-	if (res->err == -ETIMEDOUT) {
-		count_failure(r, "timeout");
-	} else if (res->err) {
-		count_failure(r, uv_strerror(res->err));
-	} else if (res->status != 200) {
-		snprintf(name, sizeof(name), "http %d%s%s", res->status, res->error_kind[0] ? " " : "",
-			 res->error_kind);
-		count_failure(r, name);
-		if (!r->first_error[0])
-			snprintf(r->first_error, sizeof(r->first_error), "%.250s", res->body);
-	} else if (l->spec->start && strcmp(res->start, l->spec->start) != 0) {
-		snprintf(name, sizeof(name), "%s instead of %s", res->start[0] ? res->start : "no start",
-			 l->spec->start);
-		count_failure(r, name);
-	} else {
-		r->ok++;
-		hist_record(&r->latency, res->done_ns - w->started_ns);
-		timing_add(&r->stages, res->server_timing);
-	}
-}
-
-static bool more_to_send(const struct load *l)
+/* A request that would start at start_ns. */
+static bool more_to_send(const struct load *l, uint64_t start_ns)
 {
 	const struct load_spec *s = l->spec;
 
 	if (s->requests && l->issued >= s->warmup + s->requests)
 		return false;
-	if (s->duration_ms && l->issued > s->warmup &&
-	    stk_now_ns() - l->begin_ns >= s->duration_ms * STK_NS_PER_MS)
+	if (s->duration_ms && l->issued > s->warmup && start_ns - l->begin_ns >= s->duration_ms * STK_NS_PER_MS)
 		return false;
 	return true;
+}
+
+/* Whether the next request counts. */
+static bool issue(struct load *l, uint64_t start_ns)
+{
+	if (l->issued == l->spec->warmup)
+		l->begin_ns = start_ns;
+	return l->issued++ >= l->spec->warmup;
 }
 
 static void start_request(struct worker *w, uint64_t start_ns)
@@ -106,10 +71,7 @@ static void start_request(struct worker *w, uint64_t start_ns)
 
 	w->busy = true;
 	w->started_ns = start_ns;
-	w->counted = l->issued >= l->spec->warmup;
-	if (l->issued == l->spec->warmup)
-		l->begin_ns = start_ns;
-	l->issued++;
+	w->counted = issue(l, start_ns);
 	client_send(w->client, l->request, l->request_len, l->spec->timeout_ms);
 }
 
@@ -122,7 +84,7 @@ static void stop(struct load *l)
 		client_free(l->workers[i].client);
 		uv_close((uv_handle_t *)&l->workers[i].think, NULL);
 	}
-	if (l->spec->rate > 0)
+	if (l->ticking)
 		uv_close((uv_handle_t *)&l->ticker, NULL);
 }
 
@@ -132,8 +94,10 @@ static void on_think(uv_timer_t *timer)
 {
 	struct worker *w = timer->data;
 
-	if (more_to_send(w->load))
-		start_request(w, stk_now_ns());
+	uint64_t now = stk_now_ns();
+
+	if (more_to_send(w->load, now))
+		start_request(w, now);
 	else if (w->load->answered == w->load->issued)
 		stop(w->load);
 }
@@ -141,31 +105,43 @@ static void on_think(uv_timer_t *timer)
 static void closed_next(struct worker *w)
 {
 	struct load *l = w->load;
+	uint64_t now = stk_now_ns();
 
-	if (!more_to_send(l)) {
+	if (!more_to_send(l, now)) {
 		if (l->answered == l->issued)
 			stop(l);
 	} else if (l->spec->think_ms) {
 		uv_timer_start(&w->think, on_think, l->spec->think_ms, 0);
 	} else {
-		start_request(w, stk_now_ns());
+		start_request(w, now);
 	}
 }
 
 static void open_dispatch(struct load *l);
 
+static void take_next(struct load *l)
+{
+	uint64_t offset = 0;
+
+	l->have_next = arrivals_next(l->spec->arrivals, &offset);
+	l->next_ns = l->origin_ns + offset;
+}
+
 static void on_done(void *ctx, struct client *c, const struct client_result *res)
 {
 	struct worker *w = ctx;
 	struct load *l = w->load;
+	struct result_check check = {.start = l->spec->start, .fresh = l->spec->fresh};
 
 	(void)c;
 	w->busy = false;
 	l->answered++;
 	l->last_done_ns = res->done_ns;
 	if (w->counted)
-		judge(l, w, res);
-	if (l->spec->rate > 0)
+		result_add(l->result, &check, res, w->started_ns, l->begin_ns);
+	else
+		result_skip(&check, res);
+	if (l->spec->arrivals)
 		open_dispatch(l);
 	else
 		closed_next(w);
@@ -192,22 +168,56 @@ static struct worker *idle_worker(struct load *l)
 	return l->worker_count < l->spec->connections ? add_worker(l) : NULL;
 }
 
-/* Request i is due at origin + i * interval. Those that find no connection wait here, and their
- * waiting counts: started_ns is the intended time. */
+static void arm(struct load *l, uint64_t due_ns)
+{
+	/* a timerfd: libuv's own timers count in milliseconds */
+	struct itimerspec its = {
+		.it_value = {(time_t)(due_ns / STK_NS_PER_S), (long)(due_ns % STK_NS_PER_S)},
+	};
+
+	timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
+}
+
+/* A request that no connection was free for until its time was over. */
+static void give_up(struct load *l, uint64_t due_ns)
+{
+	if (issue(l, due_ns))
+		result_unsent(l->result, due_ns, l->begin_ns);
+	l->answered++;
+	l->blocked = false;
+	take_next(l);
+}
+
+/* Sends what is due. A request that finds no connection waits here until one is free, and its waiting counts:
+ * started_ns is the intended time. */
 static void open_dispatch(struct load *l)
 {
 	uint64_t now = stk_now_ns();
 
-	while (more_to_send(l)) {
-		uint64_t due = l->origin_ns + l->issued * l->interval_ns;
-
-		if (due > now)
+	while (l->have_next && more_to_send(l, l->next_ns)) {
+		if (l->next_ns > now) {
+			arm(l, l->next_ns);
 			return;
+		}
+		uint64_t due = l->next_ns;
+
+		if (now - due > l->spec->timeout_ms * STK_NS_PER_MS) {
+			give_up(l, due);
+			continue;
+		}
 		struct worker *w = idle_worker(l);
 
-		if (!w)
+		if (!w) {
+			l->blocked = true;
 			return;
+		}
 		start_request(w, due);
+		if (w->counted) {
+			hist_record(&l->result->lag, stk_now_ns() - due);
+			l->result->waited += l->blocked;
+		}
+		l->blocked = false;
+		take_next(l);
 	}
 	if (l->answered == l->issued)
 		stop(l);
@@ -227,23 +237,21 @@ static void on_tick(uv_poll_t *poll, int status, int events)
 
 static int open_start(struct load *l, struct stk_err *err)
 {
-	l->interval_ns = (uint64_t)(1e9 / l->spec->rate);
-	if (l->interval_ns == 0)
-		l->interval_ns = 1;
-	/* a timerfd: libuv's own timers count in milliseconds */
-	uint64_t tick = l->interval_ns < 200000 ? 200000 : l->interval_ns;
-	struct itimerspec its = {
-		.it_interval = {(time_t)(tick / STK_NS_PER_S), (long)(tick % STK_NS_PER_S)},
-		.it_value = {0, 1},
-	};
+	int rc;
 
 	l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (l->timer_fd < 0 || timerfd_settime(l->timer_fd, 0, &its, NULL) < 0)
+	if (l->timer_fd < 0)
 		return stk_err_sys(err, -errno, "timerfd");
-	uv_poll_init(&l->loop, &l->ticker, l->timer_fd);
+	rc = uv_poll_init(&l->loop, &l->ticker, l->timer_fd);
+	if (rc < 0)
+		return stk_err_sys(err, rc, "timerfd");
+	l->ticking = true;
 	l->ticker.data = l;
-	l->origin_ns = stk_now_ns();
+	arrivals_rewind(l->spec->arrivals);
+	l->origin_ns = stk_now_ns() + LEAD_NS;
 	l->begin_ns = l->origin_ns;
+	take_next(l);
+	arm(l, l->next_ns);
 	return uv_poll_start(&l->ticker, UV_READABLE, on_tick);
 }
 
@@ -269,7 +277,7 @@ static int build_request(struct load *l)
 	return 0;
 }
 
-int load_run(const struct load_spec *spec, struct load_result *ret_result, struct stk_err *err)
+int load_run(const struct load_spec *spec, struct result *ret_result, struct stk_err *err)
 {
 	struct load l = {.spec = spec, .result = ret_result, .timer_fd = -1};
 	int rc = build_request(&l);
@@ -282,7 +290,7 @@ int load_run(const struct load_spec *spec, struct load_result *ret_result, struc
 		return stk_err_sys(err, -ENOMEM, "%u connections", spec->connections);
 	}
 	uv_loop_init(&l.loop);
-	if (spec->rate > 0) {
+	if (spec->arrivals) {
 		rc = open_start(&l, err);
 	} else {
 		l.begin_ns = stk_now_ns();
@@ -306,9 +314,4 @@ int load_run(const struct load_spec *spec, struct load_result *ret_result, struc
 	free(l.workers);
 	free(l.request);
 	return rc;
-}
-
-void load_result_fini(struct load_result *r)
-{
-	timing_fini(&r->stages);
 }

@@ -1,6 +1,6 @@
 /* Puts a load on one function and measures it. Closed loop: each connection sends its next request
- * when the last was answered. Open loop: requests start at a constant rate whatever the answers do,
- * and latency counts from the intended start, so that a stalled server cannot hide its queue. */
+ * when the last was answered. Open loop: requests start on a schedule whatever the answers do, and
+ * latency counts from the intended start, so that a stalled server cannot hide its queue. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -8,11 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/hist.h"
-#include "bench/timing.h"
+#include "bench/arrivals.h"
+#include "bench/fresh.h"
+#include "bench/result.h"
 #include "common/base/err.h"
-
-#define LOAD_MAX_CLASSES 24
 
 struct load_spec {
 	struct sockaddr_in addr;
@@ -21,32 +20,17 @@ struct load_spec {
 	const void *event;
 	size_t event_len;
 	const char *start;     /* X-Stoker-Start to force and to check; NULL: any */
+	struct fresh *fresh;   /* answers must prove that their VM was never used before; NULL: not checked */
 	unsigned connections;  /* closed loop: how many; open loop: the most */
-	double rate;           /* requests per second; 0: closed loop */
+	struct arrivals *arrivals; /* open loop: when requests are due (rewound first); NULL: closed loop */
 	uint64_t requests;     /* stop after so many measured ones ... */
-	uint64_t duration_ms;  /* ... or after this time; 0: no limit (one of the two must be set) */
+	uint64_t duration_ms;  /* ... or after this time; 0: no limit (one of the two, or the arrivals, must end) */
 	uint64_t warmup;       /* first requests that are not counted */
 	unsigned think_ms;     /* closed loop: pause before each request of a connection */
 	unsigned timeout_ms;   /* each request, by the client */
 };
 
-struct load_class {
-	char name[40]; /* "timeout", "http 429", "warm instead of cold-restore", ... */
-	uint64_t count;
-};
-
-struct load_result {
-	struct hist latency;  /* ns, successful requests only */
-	struct timing stages; /* of the successful ones */
-	uint64_t ok, failed;
-	struct load_class classes[LOAD_MAX_CLASSES];
-	unsigned class_count;
-	double seconds; /* first intended start to last answer */
-	char first_error[256]; /* body of the first answer that was not 200 */
-};
-
-/* Runs its own loop until done. ret_result must be zeroed; finish it with load_result_fini. */
-int load_run(const struct load_spec *spec, struct load_result *ret_result, struct stk_err *err);
-void load_result_fini(struct load_result *r);
+/* Runs its own loop until done. ret_result must be zeroed; finish it with result_fini. */
+int load_run(const struct load_spec *spec, struct result *ret_result, struct stk_err *err);
 
 #endif

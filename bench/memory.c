@@ -101,6 +101,13 @@ static char *read_proc(const char *pid, const char *name)
 	return text;
 }
 
+static bool is_vm(const char *pid)
+{
+	stk_autofree char *comm = isdigit((unsigned char)pid[0]) ? read_proc(pid, "comm") : NULL;
+
+	return comm && strncmp(comm, "stoker-vmm", 10) == 0;
+}
+
 int memory_measure(const char *function, struct memory_figures *ret_figures, struct stk_err *err)
 {
 	struct memory_figures f = {0};
@@ -109,11 +116,7 @@ int memory_measure(const char *function, struct memory_figures *ret_figures, str
 	if (!proc)
 		return stk_err_sys(err, -errno, "/proc");
 	for (struct dirent *e; (e = readdir(proc));) {
-		if (!isdigit((unsigned char)e->d_name[0]))
-			continue;
-		stk_autofree char *comm = read_proc(e->d_name, "comm");
-
-		if (!comm || strncmp(comm, "stoker-vmm", 10) != 0)
+		if (!is_vm(e->d_name))
 			continue;
 		stk_autofree char *smaps = read_proc(e->d_name, "smaps");
 
@@ -132,4 +135,40 @@ int memory_measure(const char *function, struct memory_figures *ret_figures, str
 	}
 	*ret_figures = f;
 	return 0;
+}
+
+uint64_t memory_parse_available(const char *text)
+{
+	const char *line = strstr(text, "MemAvailable:");
+	unsigned long kib;
+
+	return line && sscanf(line, "MemAvailable: %lu", &kib) == 1 ? kib : 0;
+}
+
+int memory_machine_now(struct memory_machine *ret_machine, struct stk_err *err)
+{
+	struct memory_machine m = {0};
+	stk_autofree char *meminfo = read_proc(".", "meminfo");
+	DIR *proc = opendir("/proc");
+
+	if (!proc)
+		return stk_err_sys(err, -errno, "/proc");
+	for (struct dirent *e; (e = readdir(proc));)
+		m.vms += is_vm(e->d_name);
+	closedir(proc);
+	m.available_kib = meminfo ? memory_parse_available(meminfo) : 0;
+	if (!m.available_kib)
+		return stk_err_set(err, -ENODATA, "/proc/meminfo: no MemAvailable");
+	*ret_machine = m;
+	return 0;
+}
+
+bool memory_per_vm(const struct memory_machine *a, const struct memory_machine *b, double *ret_kib)
+{
+	double vms = (double)b->vms - (double)a->vms;
+
+	if (vms > -MEMORY_MIN_VMS && vms < MEMORY_MIN_VMS)
+		return false;
+	*ret_kib = ((double)a->available_kib - (double)b->available_kib) / vms;
+	return true;
 }

@@ -7,6 +7,9 @@ static struct timing_stage *stage_of(struct timing *t, const char *name, size_t 
 {
 	if (len == 0 || len >= sizeof(t->stage[0]->name))
 		return NULL;
+	for (size_t i = 0; i < len; i++)
+		if (name[i] < '!' || name[i] > '~')
+			return NULL;
 	for (unsigned i = 0; i < t->count; i++)
 		if (strncmp(t->stage[i]->name, name, len) == 0 && t->stage[i]->name[len] == '\0')
 			return t->stage[i];

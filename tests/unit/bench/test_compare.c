@@ -72,7 +72,7 @@ static void results_survive_json(void **state)
 	r.function = "hello";
 	r.mode = "closed loop, 1 connection";
 	r.count = 1;
-	r.scenarios[0].name = "warm";
+	strcpy(r.scenarios[0].name, "warm");
 	r.scenarios[0].result.latency = a;
 	r.scenarios[0].result.ok = a.total;
 	json_t *o = report_json(&r);

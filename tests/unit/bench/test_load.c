@@ -116,11 +116,12 @@ static struct load_spec spec_of(enum behaviour what)
 				  .timeout_ms = 2000};
 }
 
-static struct load_result result;
+static struct result result;
+static struct arrivals at_rate;
 
 static int clear(void **state)
 {
-	load_result_fini(&result);
+	result_fini(&result);
 	memset(&result, 0, sizeof(result));
 	return 0;
 }
@@ -158,7 +159,7 @@ static void a_cut_answer_is_one_failure(void **state)
 	assert_int_equal(load_run(&spec, &result, &err), 0);
 	assert_int_equal(result.ok, 49);
 	assert_int_equal(result.failed, 1);
-	assert_int_equal(result.class_count, 1);
+	assert_int_equal(result.failure_count, 1);
 }
 
 static void statuses_and_starts_are_checked(void **state)
@@ -168,14 +169,14 @@ static void statuses_and_starts_are_checked(void **state)
 
 	assert_int_equal(load_run(&spec, &result, &err), 0);
 	assert_int_equal(result.failed, 50);
-	assert_string_equal(result.classes[0].name, "http 429");
+	assert_string_equal(result.failures[0].name, "http 429");
 	assert_string_equal(result.first_error, "hello");
 	clear(NULL);
 
 	spec = spec_of(WRONG_START);
 	assert_int_equal(load_run(&spec, &result, &err), 0);
 	assert_int_equal(result.failed, 50);
-	assert_string_equal(result.classes[0].name, "cold-boot instead of warm");
+	assert_string_equal(result.failures[0].name, "cold-boot instead of warm");
 }
 
 static void client_times_out(void **state)
@@ -189,7 +190,7 @@ static void client_times_out(void **state)
 	assert_int_equal(load_run(&spec, &result, &err), 0);
 	assert_int_equal(result.ok, 1);
 	assert_int_equal(result.failed, 1);
-	assert_string_equal(result.classes[0].name, "timeout");
+	assert_string_equal(result.failures[0].name, "timeout");
 }
 
 /* One connection, the first answer takes 300 ms: the requests due meanwhile waited, and that wait
@@ -199,14 +200,73 @@ static void open_loop_counts_from_the_intended_start(void **state)
 	struct load_spec spec = spec_of(STALL_FIRST);
 	struct stk_err err;
 
+	assert_int_equal(arrivals_parse(&at_rate, "constant", 100, 1, &err), 0);
+	spec.arrivals = &at_rate;
 	spec.connections = 1;
-	spec.rate = 100;
 	spec.requests = 20;
 	assert_int_equal(load_run(&spec, &result, &err), 0);
 	assert_int_equal(result.ok, 20);
 	assert_true(result.latency.max >= 300000000);
 	assert_true(hist_percentile(&result.latency, 50) >= 150000000);
 	assert_true(result.seconds >= 0.3);
+	/* and it is known that they were sent late, and why */
+	assert_int_equal(result.lag.total, 20);
+	assert_true(result.lag.max >= 250000000);
+	assert_true(result.waited >= 18);
+}
+
+/* With a connection for each, a stalled answer delays no other request. */
+static void open_loop_goes_on_beside_a_stalled_answer(void **state)
+{
+	struct load_spec spec = spec_of(STALL_FIRST);
+	struct stk_err err;
+
+	assert_int_equal(arrivals_parse(&at_rate, "burst:10@0.05", 0, 1, &err), 0);
+	spec.arrivals = &at_rate;
+	spec.connections = 20;
+	spec.requests = 20;
+	assert_int_equal(load_run(&spec, &result, &err), 0);
+	assert_int_equal(result.ok, 20);
+	assert_int_equal(result.waited, 0);
+	assert_true(result.latency.max >= 300000000);
+	assert_true(hist_percentile(&result.latency, 90) < 300000000);
+}
+
+static void a_schedule_that_ends_ends_the_run(void **state)
+{
+	static const char trace[] = "0\n0.001\n0.001\n0.02\n";
+	struct load_spec spec = spec_of(ANSWER);
+	struct stk_err err;
+
+	assert_int_equal(arrivals_parse_trace(&at_rate, trace, strlen(trace), "trace", &err), 0);
+	spec.arrivals = &at_rate;
+	spec.requests = 0;
+	spec.warmup = 1;
+	assert_int_equal(load_run(&spec, &result, &err), 0);
+	assert_int_equal(result.ok, 3);
+	assert_int_equal(result.lag.total, 3);
+	assert_int_equal(requests_seen, 4);
+	assert_true(result.seconds >= 0.019); /* from the second arrival to the last */
+	arrivals_fini(&at_rate);
+}
+
+/* The only connection is stalled for longer than a request may take: those that were due long ago are failures. */
+static void open_loop_gives_up_what_it_cannot_send(void **state)
+{
+	struct load_spec spec = spec_of(STALL_FIRST);
+	struct stk_err err;
+
+	assert_int_equal(arrivals_parse(&at_rate, "burst:5@10", 0, 1, &err), 0);
+	spec.arrivals = &at_rate;
+	spec.connections = 1;
+	spec.requests = 5;
+	spec.timeout_ms = 100;
+	assert_int_equal(load_run(&spec, &result, &err), 0);
+	assert_int_equal(result.ok, 0);
+	assert_int_equal(result.failed, 5);
+	assert_int_equal(result.failures[0].count, 1); /* timeout */
+	assert_int_equal(result.failures[1].count, 4);
+	assert_int_equal(requests_seen, 1);
 }
 
 static void nobody_listens(void **state)
@@ -230,6 +290,9 @@ int main(void)
 		cmocka_unit_test_teardown(statuses_and_starts_are_checked, clear),
 		cmocka_unit_test_teardown(client_times_out, clear),
 		cmocka_unit_test_teardown(open_loop_counts_from_the_intended_start, clear),
+		cmocka_unit_test_teardown(open_loop_goes_on_beside_a_stalled_answer, clear),
+		cmocka_unit_test_teardown(a_schedule_that_ends_ends_the_run, clear),
+		cmocka_unit_test_teardown(open_loop_gives_up_what_it_cannot_send, clear),
 		cmocka_unit_test_teardown(nobody_listens, clear),
 	};
 

@@ -55,12 +55,44 @@ static void one_that_records_does_not_count(void **state)
 	assert_int_equal(f.private_all, 0);
 }
 
+static void available_is_read(void **state)
+{
+	assert_int_equal(memory_parse_available("MemTotal:  8000 kB\nMemAvailable:    1234 kB\nBuffers: 5 kB\n"), 1234);
+	assert_int_equal(memory_parse_available("MemTotal:  8000 kB\n"), 0);
+	assert_int_equal(memory_parse_available(""), 0);
+}
+
+static void what_one_more_vm_costs(void **state)
+{
+	struct memory_machine few = {2, 1000000}, many = {102, 800000}, close = {5, 990000};
+	double kib = 0;
+
+	assert_true(memory_per_vm(&few, &many, &kib));
+	assert_true(kib == 2000);
+	assert_true(memory_per_vm(&many, &few, &kib));
+	assert_true(kib == 2000);
+	assert_false(memory_per_vm(&few, &close, &kib));
+	assert_false(memory_per_vm(&few, &few, &kib));
+}
+
+static void this_machine_has_memory(void **state)
+{
+	struct memory_machine m;
+	struct stk_err err;
+
+	assert_int_equal(memory_machine_now(&m, &err), 0);
+	assert_true(m.available_kib > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(splits_guest_from_monitor),
 		cmocka_unit_test(other_functions_do_not_count),
 		cmocka_unit_test(one_that_records_does_not_count),
+		cmocka_unit_test(available_is_read),
+		cmocka_unit_test(what_one_more_vm_costs),
+		cmocka_unit_test(this_machine_has_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
