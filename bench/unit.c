@@ -1,5 +1,5 @@
 /* The unit of doc/PERFORMANCE.md: what fork, exec and wait of the smallest static program cost, from a small static
- * program. usage: unit PROGRAM [N]; prints the median in ns. */
+ * program. usage: unit PROGRAM [N [ARGUMENT...]]; prints the median in ns. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,15 +28,17 @@ int main(int argc, char **argv)
 {
 	static uint64_t ns[MAX];
 	int n = argc > 2 ? atoi(argv[2]) : 100, status;
+	char **args = argc > 2 ? argv + 2 : argv + 1; /* of the program: its name takes the place of N */
 
 	if (argc < 2 || n < 1 || n > MAX)
-		return fprintf(stderr, "usage: unit PROGRAM [N]\n"), 2;
+		return fprintf(stderr, "usage: unit PROGRAM [N [ARGUMENT...]]\n"), 2;
+	args[0] = argv[1];
 	for (int i = 0; i < n; i++) {
 		uint64_t start = now_ns();
 		pid_t pid = fork();
 
 		if (pid == 0) {
-			execl(argv[1], argv[1], NULL);
+			execv(args[0], args);
 			_exit(127);
 		}
 		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
