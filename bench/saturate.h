@@ -1,10 +1,12 @@
 /* Search for a host's capacity with more and more clients of a closed loop. Pure: it is told what each step measured
  * and says with how many clients to go on.
  *
- * A step is sound when at most 1 % of its requests failed and its p99 is at most 10 times that of the first step, with
- * one client. Clients are doubled until a step is not sound, or two sound steps in a row served less than 5 % more
- * than the best before them, or the most clients are reached. Between the last sound step and one that was not, halves
- * are tried. Capacity is what the best sound step served per second. */
+ * A step is sound when at most 1 % of its requests failed and its p99 is at most 10 times the lowest p99 of the sound
+ * steps before it (the first step, with one client, has only failures to fear). Clients are doubled until a step is not
+ * sound, or two sound steps in a row served less than 5 % more than the best before them, or the most clients are
+ * reached. Between the last sound step and one that was not, halves are tried. Capacity is what the best sound step
+ * served per second.
+ */
 #ifndef BENCH_SATURATE_H
 #define BENCH_SATURATE_H
 
@@ -34,6 +36,7 @@ struct saturate {
 	unsigned count;
 	unsigned low, high; /* most clients that were sound, fewest that were not (0: none yet) */
 	unsigned flat;      /* sound steps in a row without gain */
+	uint64_t best_p99_ns;
 	double capacity;    /* per second, so far */
 	unsigned clients;   /* that reached it */
 	enum saturate_end end;

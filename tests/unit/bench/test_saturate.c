@@ -74,6 +74,19 @@ static void a_tail_ten_times_the_first_is_not_sound(void **state)
 	assert_true(s.capacity == 200);
 }
 
+/* A first step with a slow start must not loosen the limit for the others. */
+static void the_lowest_tail_is_the_measure(void **state)
+{
+	struct saturate s;
+
+	saturate_init(&s, 64);
+	saturate_note(&s, 1, 100, 90000000, 100, 0);
+	saturate_note(&s, 2, 200, 1000000, 100, 0);
+	saturate_note(&s, 4, 400, 11000000, 100, 0);
+	assert_true(s.step[1].sound);
+	assert_false(s.step[2].sound);
+}
+
 static void all_clients_is_an_end(void **state)
 {
 	struct saturate s;
@@ -105,6 +118,7 @@ int main(void)
 		cmocka_unit_test(failures_bound_it_from_above),
 		cmocka_unit_test(one_in_a_hundred_may_fail),
 		cmocka_unit_test(a_tail_ten_times_the_first_is_not_sound),
+		cmocka_unit_test(the_lowest_tail_is_the_measure),
 		cmocka_unit_test(all_clients_is_an_end),
 		cmocka_unit_test(a_host_that_fails_has_none),
 	};
