@@ -38,7 +38,7 @@ case $n in '' | *[!0-9]*) usage ;; esac
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 make -C "$build" --no-print-directory noop unit >/dev/null
-mkdir -p "$dir/bundle/rootfs"
+mkdir -p "$dir/bundle/rootfs"/{dev,proc,sys} # where the OCI runtimes mount
 cp "$build/noop" "$dir/bundle/rootfs/noop"
 : >"$dir/results"
 
@@ -77,7 +77,8 @@ if uid:
 json.dump({"ociVersion": "1.0.2", "root": {"path": "rootfs", "readonly": True}, "hostname": "peer",
            "process": {"terminal": False, "user": {"uid": 0, "gid": 0}, "args": ["/noop"], "cwd": "/",
                        "env": ["PATH=/"], "noNewPrivileges": True},
-           "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}], "linux": linux}, open(sys.argv[1], "w"))
+           "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}], "linux": linux},
+          open(sys.argv[1], "w"))
 PYTHON
 }
 
