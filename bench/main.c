@@ -1,10 +1,12 @@
 /* stoker-bench: measures a function on a running host: cold-boot, cold-restore and warm starts, each
  * forced and checked, in a closed or an open loop; finds its capacity; compares two results. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/compare.h"
+#include "bench/html.h"
 #include "bench/options.h"
 #include "bench/report.h"
 #include "bench/run.h"
@@ -30,10 +32,31 @@ static int write_json(const struct report *r, const char *path, struct stk_err *
 	return rc < 0 ? stk_err_sys(err, rc, "%s", path) : 0;
 }
 
+static int write_html(const struct report *r, const char *path, struct stk_err *err)
+{
+	stk_autofree char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	int rc;
+
+	if (f)
+		html_print(f, r);
+	if (!f || fclose(f) != 0)
+		return stk_err_sys(err, -ENOMEM, "HTML");
+	rc = stk_write_file_atomic(path, text, len, 0644);
+	return rc < 0 ? stk_err_sys(err, rc, "%s", path) : 0;
+}
+
 static int write_results(const struct options *o, const struct report *r, struct stk_err *err)
 {
+	int rc = 0;
+
 	report_print(o->json_path && strcmp(o->json_path, "-") == 0 ? stderr : stdout, r);
-	return o->json_path ? write_json(r, o->json_path, err) : 0;
+	if (o->json_path)
+		rc = write_json(r, o->json_path, err);
+	if (rc == 0 && o->html_path)
+		rc = write_html(r, o->html_path, err);
+	return rc;
 }
 
 int main(int argc, char **argv)
