@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,40 +160,100 @@ static int load_file(const char *path, json_t **ret_obj, struct stk_err *err)
 	return 0;
 }
 
-static int compare_scenario(const char *name, const json_t *a, const json_t *b, FILE *out,
-			    struct stk_err *err)
+/* Two objects with a "histogram". Returns 1 when there was something to compare. */
+static int compare_latency(const char *name, const json_t *a, const json_t *b, FILE *out, struct stk_err *err)
 {
 	static const double points[] = {50, 90, 99};
 	stk_autofree struct hist *ha = calloc(1, sizeof(*ha));
 	stk_autofree struct hist *hb = calloc(1, sizeof(*hb));
+	double p_value, effect;
 	int rc;
 
 	if (!ha || !hb)
 		return stk_err_sys(err, -ENOMEM, "histograms");
-	rc = report_read_histogram(json_object_get(json_object_get(a, "latency"), "histogram"), ha, err);
+	rc = report_read_histogram(json_object_get(a, "histogram"), ha, err);
 	if (rc == 0)
-		rc = report_read_histogram(json_object_get(json_object_get(b, "latency"), "histogram"), hb,
-					   err);
-	if (rc < 0)
-		return stk_err_prefix(err, "%s", name);
-	if (ha->total == 0 || hb->total == 0) {
-		fprintf(out, "%-13s no successful request in one of the files\n", name);
-		return 0;
+		rc = report_read_histogram(json_object_get(b, "histogram"), hb, err);
+	if (rc < 0) {
+		stk_err_prefix(err, "%s", name);
+		return rc;
 	}
+	if (ha->total == 0 || hb->total == 0)
+		return 0;
 	for (size_t i = 0; i < STK_ARRAY_LEN(points); i++) {
 		struct compare_ratio r = compare_percentile(ha, hb, points[i], ROUNDS);
 
-		fprintf(out, "%-13s p%-4.0f %10.3f %10.3f ms   B/A %.3f  (95 %%: %.3f to %.3f)\n",
+		fprintf(out, "%-16s p%-4.0f %10.3f %10.3f ms   B/A %.3f  (95 %%: %.3f to %.3f)\n",
 			i ? "" : name, points[i], (double)hist_percentile(ha, points[i]) / 1e6,
 			(double)hist_percentile(hb, points[i]) / 1e6, r.ratio, r.low, r.high);
 	}
-	double p_value;
-	double effect = compare_mann_whitney(ha, hb, &p_value);
-
-	fprintf(out, "%-13s Mann-Whitney: B slower in %.1f %% of pairs, p = %.2g: %s\n", "",
+	effect = compare_mann_whitney(ha, hb, &p_value);
+	fprintf(out, "%-16s Mann-Whitney: B slower in %.1f %% of pairs, p = %.2g: %s\n", "",
 		effect * 100, p_value,
 		p_value >= 0.01 ? "no difference shown" : effect > 0.5 ? "B is slower" : "B is faster");
+	return 1;
+}
+
+/* Scenarios that mix classes: the shares of the classes may differ, so each is compared as well. */
+static int compare_classes(const json_t *a, const json_t *b, FILE *out, struct stk_err *err)
+{
+	if (json_object_size(a) < 2 && json_object_size(b) < 2)
+		return 0;
+	for (int c = 0; c < CLASS_COUNT; c++) {
+		const char *name = classes_name((enum start_class)c);
+		const json_t *ca = json_object_get(a, name), *cb = json_object_get(b, name);
+		char label[40];
+		int rc;
+
+		snprintf(label, sizeof(label), "  %s", name);
+		rc = ca && cb ? compare_latency(label, ca, cb, out, err) : 0;
+		if (rc < 0)
+			return rc;
+	}
 	return 0;
+}
+
+static int compare_scenario(const char *name, const json_t *a, const json_t *b, FILE *out,
+			    struct stk_err *err)
+{
+	int rc = compare_latency(name, json_object_get(a, "latency"), json_object_get(b, "latency"), out, err);
+
+	if (rc == 0)
+		fprintf(out, "%-16s no successful request in one of the files\n", name);
+	if (rc >= 0)
+		rc = compare_classes(json_object_get(a, "classes"), json_object_get(b, "classes"), out, err);
+	if (json_is_true(json_object_get(a, "lag_suspect")) || json_is_true(json_object_get(b, "lag_suspect")))
+		fprintf(out, "%-16s WARNING: the load generator itself was late\n", "");
+	return rc < 0 ? rc : 0;
+}
+
+static void compare_capacity(const json_t *a, const json_t *b, FILE *out)
+{
+	double x = json_number_value(json_object_get(json_object_get(a, "saturation"), "capacity_per_second"));
+	double y = json_number_value(json_object_get(json_object_get(b, "saturation"), "capacity_per_second"));
+
+	if (x > 0 && y > 0)
+		fprintf(out, "capacity         %.1f and %.1f per second   B/A %.3f\n", x, y, y / x);
+}
+
+static void compare_memory(const json_t *a, const json_t *b, FILE *out)
+{
+	struct memory_machine x, y;
+	double kib;
+
+	if (report_read_machine(json_object_get(a, "memory"), &x) && report_read_machine(json_object_get(b, "memory"), &y) &&
+	    memory_per_vm(&x, &y, &kib))
+		fprintf(out, "MemAvailable     %lu KiB with %u VMs, %lu KiB with %u VMs: %.0f KiB for each further VM\n",
+			(unsigned long)x.available_kib, x.vms, (unsigned long)y.available_kib, y.vms, kib);
+}
+
+/* Names come from a file: nothing that a terminal would take as a command. */
+static bool is_plain(const char *name)
+{
+	for (const char *p = name; *p; p++)
+		if (*p < ' ' || *p > '~')
+			return false;
+	return strlen(name) < 64;
 }
 
 int compare_files(const char *path_a, const char *path_b, FILE *out, struct stk_err *err)
@@ -209,13 +270,15 @@ int compare_files(const char *path_a, const char *path_b, FILE *out, struct stk_
 		json_object_foreach(json_object_get(a, "scenarios"), name, scenario) {
 			const json_t *other = json_object_get(json_object_get(b, "scenarios"), name);
 
-			if (!other)
+			if (!other || !is_plain(name))
 				continue;
 			rc = compare_scenario(name, scenario, other, out, err);
 			if (rc < 0)
 				break;
 			compared++;
 		}
+		compare_capacity(a, b, out);
+		compare_memory(a, b, out);
 		if (rc == 0 && compared == 0)
 			rc = stk_err_set(err, -EINVAL, "the two files have no scenario in common");
 	}
