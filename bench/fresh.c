@@ -96,8 +96,10 @@ enum fresh_verdict fresh_check(struct fresh *f, const char *body, size_t len)
 	if (f->used * 2 >= f->slots && !grow(f))
 		return FRESH_NO_MEMORY;
 	s = find(f, &id);
-	if (s->half[0] || s->half[1])
+	if (s->half[0] || s->half[1]) {
+		f->repeated++;
 		return FRESH_SEEN;
+	}
 	*s = id;
 	f->used++;
 	return FRESH_NEW;

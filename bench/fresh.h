@@ -11,6 +11,7 @@ struct fresh {
 		uint64_t half[2];
 	} *slot; /* hash table; all zero: empty; heap */
 	size_t slots, used;
+	uint64_t repeated; /* answers whose boot id had been seen */
 	uint64_t salt; /* nobody can choose ids that collide in the table */
 };
 

@@ -145,7 +145,8 @@ void html_print(FILE *out, const struct report *r)
 	svg_text(out, r->mode);
 	fputs("</p>\n", out);
 	if (r->fresh)
-		fprintf(out, "<p>Boot ids of the guests: %zu different ones.</p>\n", r->fresh->used);
+		fprintf(out, "<p>Boot ids of the guests: %zu different ones, %lu repeated.</p>\n", r->fresh->used,
+			(unsigned long)r->fresh->repeated);
 	if (r->saturate)
 		print_saturation(out, r->saturate);
 	for (unsigned i = 0; i < r->count; i++)

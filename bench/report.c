@@ -125,7 +125,8 @@ void report_print(FILE *out, const struct report *r)
 	if (!r->saturate)
 		print_ratios(out, r);
 	if (r->fresh)
-		fprintf(out, "\nboot ids of the guests: %zu different ones\n", r->fresh->used);
+		fprintf(out, "\nboot ids of the guests: %zu different ones, %lu repeated\n", r->fresh->used,
+			(unsigned long)r->fresh->repeated);
 	if (r->have_memory)
 		print_memory(out, r);
 }

@@ -44,7 +44,7 @@ void report_print(FILE *out, const struct report *r);
 /* {"format":"stoker-bench 1","function","mode","scenarios":{NAME:{"ok","failed","errors":{},
  * "seconds","latency":{"p50_ms",...,"histogram":[[ns,count],...]},"classes":{NAME:{like latency}},
  * "lag":{like latency},"lag_share","lag_suspect","waited_for_connection","stages":{NAME:{...}}}},
- * "saturation":{...},"memory":{...},"fresh_boot_ids"}; the caller decrefs. NULL when out of memory. */
+ * "saturation":{...},"memory":{...},"boot_ids":{...}}; the caller decrefs. NULL when out of memory. */
 json_t *report_json(const struct report *r);
 
 /* The other way, for --compare: fills *h from a "histogram" array. */

@@ -127,7 +127,8 @@ json_t *report_json(const struct report *r)
 	if (r->saturate)
 		json_object_set_new(o, "saturation", saturation_json(r->saturate));
 	if (r->fresh)
-		json_object_set_new(o, "fresh_boot_ids", json_integer((json_int_t)r->fresh->used));
+		json_object_set_new(o, "boot_ids", json_pack("{sI sI}", "different", (json_int_t)r->fresh->used, "repeated",
+							     (json_int_t)r->fresh->repeated));
 	if (r->have_memory)
 		json_object_set_new(o, "memory", memory_json(r));
 	return o;

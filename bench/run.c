@@ -242,6 +242,8 @@ int run_all(struct options *o, struct run *r, struct stk_err *err)
 
 bool run_failures(const struct run *r)
 {
+	if (r->fresh.repeated) /* also in a warm-up or in the search */
+		return true;
 	for (unsigned i = 0; i < r->report.count; i++)
 		if (r->report.scenarios[i].result.failed > 0 || r->report.scenarios[i].result.ok == 0)
 			return true;

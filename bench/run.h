@@ -15,7 +15,7 @@ struct run {
 
 /* Fills a zeroed *r (large: not for the stack); run_fini in any case. */
 int run_all(struct options *o, struct run *r, struct stk_err *err);
-/* Whether some request failed or some scenario had no success. */
+/* Whether some request failed, some scenario had no success or some VM served twice. */
 bool run_failures(const struct run *r);
 void run_fini(struct run *r);
 
