@@ -80,3 +80,25 @@ def test_bench(host, tmp_path):
     assert "B/A 1.000" in done.stdout and "no difference shown" in done.stdout
     assert bench("--compare", str(a), str(b)).returncode != 0  # no scenario in common
     assert bench("-n", "1", "no-such-function").returncode == 3
+
+
+def test_bench_proves_that_no_vm_serves_twice(host, tmp_path):
+    def bench(*arguments):
+        return subprocess.run([h.program("stoker-bench"), "--url", f"http://127.0.0.1:{host.port}", "--prove-fresh",
+                               "--warmup", "0", *arguments], capture_output=True, text=True, timeout=h.DEADLINE * 2)
+    result, page = tmp_path / "result.json", tmp_path / "page.html"
+    done = bench("--arrivals", "burst:3@4", "-n", "6", "--event", '{"do": "unique"}', "--json", str(result), "--html",
+                 str(page), "probe")
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(result.read_text())
+    assert figures["boot_ids"] == {"different": 6, "repeated": 0}
+    scenario = figures["scenarios"]["any"]
+    assert scenario["lag"]["count"] == 6
+    assert sum(c["count"] for c in scenario["classes"].values()) == 6
+    assert set(scenario["classes"]) <= {"warm", "cold-restore"}
+    assert page.read_text().count("<svg") == 3
+    # a function that always answers the same is found out
+    same = '{"do": "echo", "value": {"boot_id": "5a4e1f0c-0000-4b6c-9d6e-2f1f9a3b7c11"}}'
+    done = bench("-n", "2", "--event", same, "probe")
+    assert done.returncode == 3
+    assert "boot_id seen before" in done.stdout and "1 repeated" in done.stdout
