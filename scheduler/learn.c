@@ -101,22 +101,51 @@ unsigned learn_blocks(const struct snap_workingset *ws, uint16_t *ret_block, uns
 	return n;
 }
 
-static unsigned add_ranges(struct gw_page_range *out, unsigned n, const struct snap_page_list *list)
+static bool is_shared(uint64_t page, const struct block_use *shared, unsigned count)
 {
-	for (unsigned i = 0; i < list->count && n < GW_MAX_RANGES - 1; i++) {
-		struct snap_page_range r = list->range[i];
+	for (unsigned i = 0; i < count; i++)
+		if (page / BLOCKS_UNIT_PAGES == shared[i].guest)
+			return true;
+	return false;
+}
 
-		if (r.first < HOLE_START && r.first + r.count > HOLE_START) {
-			out[n++] = (struct gw_page_range){r.first, HOLE_START - r.first};
-			r.count -= HOLE_START - r.first;
-			r.first = HOLE_START;
+/* Block by block, which also cuts at the hole. Pages of shared blocks are left out. */
+static unsigned add_ranges(struct gw_page_range *out, unsigned n, const struct snap_page_list *list,
+			   const struct block_use *shared, unsigned shared_count)
+{
+	for (unsigned i = 0; i < list->count; i++) {
+		uint64_t at = list->range[i].first, end = at + list->range[i].count, next;
+
+		for (; at < end && n < GW_MAX_RANGES; at = next) {
+			uint64_t block_end = (at / BLOCKS_UNIT_PAGES + 1) * BLOCKS_UNIT_PAGES;
+			uint32_t first = (uint32_t)(at < HOLE_START ? at : at + HOLE_PAGES), count;
+
+			next = end < block_end ? end : block_end;
+			count = (uint32_t)(next - at);
+			if (is_shared(at, shared, shared_count))
+				continue;
+			if (n > 0 && out[n - 1].first + out[n - 1].count == first)
+				out[n - 1].count += count;
+			else
+				out[n++] = (struct gw_page_range){first, count};
 		}
-		out[n++] = (struct gw_page_range){r.first < HOLE_START ? r.first : r.first + HOLE_PAGES, r.count};
 	}
 	return n;
 }
 
-int learn_frame(const struct snap_workingset *ws, uint8_t **ret_frame, size_t *ret_len)
+/* One page brings in all of its block. */
+static unsigned add_blocks(struct gw_page_range *out, unsigned n, const struct block_use *shared, unsigned shared_count)
+{
+	for (unsigned i = 0; i < shared_count && n < GW_MAX_RANGES; i++) {
+		uint32_t page = shared[i].guest * BLOCKS_UNIT_PAGES;
+
+		out[n++] = (struct gw_page_range){page < HOLE_START ? page : page + HOLE_PAGES, 1};
+	}
+	return n;
+}
+
+int learn_frame(const struct snap_workingset *ws, const struct block_use *shared, unsigned shared_count,
+		uint8_t **ret_frame, size_t *ret_len)
 {
 	struct gw_page_range *range = calloc(GW_MAX_RANGES, sizeof(*range));
 	size_t cap = GW_HEADER_LEN + GW_MAX_RANGES * sizeof(*range);
@@ -124,8 +153,10 @@ int learn_frame(const struct snap_workingset *ws, uint8_t **ret_frame, size_t *r
 	int n = -ENOMEM;
 
 	if (range && frame) {
-		unsigned count = add_ranges(range, add_ranges(range, 0, &ws->written), &ws->read);
+		unsigned count = add_ranges(range, 0, &ws->written, NULL, 0);
 
+		count = add_ranges(range, count, &ws->read, shared, shared_count);
+		count = add_blocks(range, count, shared, shared_count);
 		n = gw_prefault_encode(frame, cap, range, count);
 	}
 	free(range);
@@ -146,12 +177,13 @@ static int adopt_set(struct learn *l, const struct snap_workingset *ws, const ch
 {
 	char path[PATH_CAP];
 	uint16_t block[4 * BLOCKS_EACH];
-	int r = learn_frame(ws, &l->prefault, &l->prefault_len);
+	int r;
 
+	if (stk_snprintf(path, sizeof(path), "%s/snapshot/memory", dir))
+		return -ENAMETOOLONG;
+	l->block_count = blocks_share(blocks, path, block, learn_blocks(ws, block, STK_ARRAY_LEN(block)), l->block);
+	r = learn_frame(ws, l->block, l->block_count, &l->prefault, &l->prefault_len);
 	l->have_set = r == 0;
-	if (r == 0 && stk_snprintf(path, sizeof(path), "%s/snapshot/memory", dir) == 0)
-		l->block_count = blocks_share(blocks, path, block, learn_blocks(ws, block, STK_ARRAY_LEN(block)),
-					      l->block);
 	return r;
 }
 

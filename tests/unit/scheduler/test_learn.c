@@ -68,7 +68,7 @@ static void test_bounds(void **state)
 	for (unsigned i = 0; i < PAGES; i += 2)
 		a[i] = b[i] = i % 4 ? R : W; /* more ranges than a set and a frame hold */
 	ws = merge();
-	assert_int_equal(learn_frame(&ws, &frame, &len), 0);
+	assert_int_equal(learn_frame(&ws, NULL, 0, &frame, &len), 0);
 	assert_true(len <= GW_HEADER_LEN + GW_MAX_RANGES * sizeof(struct gw_page_range));
 	free(frame);
 	snap_workingset_fini(&ws);
@@ -85,12 +85,34 @@ static void test_frame_leaves_the_hole_out(void **state)
 	uint8_t *frame;
 	size_t len;
 
-	assert_int_equal(learn_frame(&ws, &frame, &len), 0);
+	assert_int_equal(learn_frame(&ws, NULL, 0, &frame, &len), 0);
 	assert_int_equal(gw_header_decode(frame, &h), 0);
 	assert_int_equal(h.type, GW_PREFAULT);
 	assert_int_equal(h.length, len - GW_HEADER_LEN);
 	assert_int_equal(gw_prefault_decode(frame + GW_HEADER_LEN, h.length, &count), 0);
 	assert_int_equal(count, 4);
+	for (unsigned i = 0; i < count; i++) {
+		struct gw_page_range r = gw_prefault_range(frame + GW_HEADER_LEN, i);
+
+		assert_int_equal(r.first, want[i].first);
+		assert_int_equal(r.count, want[i].count);
+	}
+	free(frame);
+}
+
+static void test_frame_has_one_page_of_a_shared_block(void **state)
+{
+	struct snap_page_range written[] = {{10, 3}}, read[] = {{500, 20}, {600, 5}, {1020, 10}, {GIB(4), 600}};
+	static const struct block_use shared[] = {{1, 7}, {2048, 8}};
+	static const struct gw_page_range want[] = {{10, 3}, {500, 12}, {1024, 6}, {GIB(5) + 512, 88}, {512, 1}, {GIB(5), 1}};
+	struct snap_workingset ws = {.written = {.range = written, .count = 1}, .read = {.range = read, .count = 4}};
+	unsigned count;
+	uint8_t *frame;
+	size_t len;
+
+	assert_int_equal(learn_frame(&ws, shared, 2, &frame, &len), 0);
+	assert_int_equal(gw_prefault_decode(frame + GW_HEADER_LEN, len - GW_HEADER_LEN, &count), 0);
+	assert_int_equal(count, STK_ARRAY_LEN(want));
 	for (unsigned i = 0; i < count; i++) {
 		struct gw_page_range r = gw_prefault_range(frame + GW_HEADER_LEN, i);
 
@@ -129,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_both_records_count),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_frame_leaves_the_hole_out),
+		cmocka_unit_test(test_frame_has_one_page_of_a_shared_block),
 		cmocka_unit_test(test_blocks_worth_sharing),
 	};
 
