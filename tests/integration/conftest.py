@@ -16,7 +16,7 @@ def pytest_configure(config):
 
 EXAMPLES = ("hello", "wordcount", "thumbnail", "primes")
 FUNCTIONS = ("probe", "echo")
-SHORT = "probe-short"  # probe with a time limit of one second
+SHORT = "probe-short"  # probe with a time limit of SHORT_S
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +38,10 @@ def deployed():
 
     def deploy_all(one):
         for name in EXAMPLES:
-            one.deploy(name, os.path.join(h.EXAMPLES, name))
+            one.deploy(name, os.path.join(h.EXAMPLES, name), *(("--timeout", "30") if h.SLOW > 1 else ()))
         for name in FUNCTIONS:
             one.deploy(name, os.path.join(h.FUNCTIONS, name), "--timeout", "30")
-        one.deploy(SHORT, os.path.join(h.FUNCTIONS, "probe"), "--timeout", "1")
+        one.deploy(SHORT, os.path.join(h.FUNCTIONS, "probe"), "--timeout", str(h.SHORT_S))
 
     everything = EXAMPLES + FUNCTIONS + (SHORT,)
 

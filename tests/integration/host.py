@@ -17,6 +17,7 @@ FUNCTIONS = os.environ.get("STOKER_FUNCTIONS") or os.path.join(SRC, "build/funct
 EXAMPLES = os.environ.get("STOKER_EXAMPLES") or os.path.join(SRC, "build/examples")
 STATE = os.environ.get("STOKER_STATE") or tempfile.gettempdir()
 SLOW = float(os.environ.get("STOKER_SLOW", "1"))  # how many times slower than usual everything is
+SHORT_S = 1 if SLOW == 1 else 4  # time limit of a function that tests let run into it
 
 # Generous: an emulated machine under load. Every wait ends as soon as its condition holds.
 DEADLINE = 90 * SLOW
@@ -243,7 +244,8 @@ class Host:
         """What is learned adds a file to the version's folder, and makes calls faster."""
         def learned():
             got = self.invoke(name, event)
-            assert got.status == 200 and got.json() == answer, got
+            # A loaded emulated machine may let a call run into a short limit.
+            assert got.status == 504 or got.status == 200 and got.json() == answer, got
             return os.path.exists(self.learned_set(name))
         wait_for(learned, f"what {name} uses to be learned")
 

@@ -17,7 +17,7 @@ def works(host, name="probe"):
 
 @pytest.fixture
 def short():
-    """probe with a time limit of one second."""
+    """probe with a time limit of SHORT_S."""
     return "probe-short"
 
 
@@ -27,8 +27,8 @@ def test_timeout(host, short, action):
     host.wait_warm(short)
     answer = host.invoke(short, {"do": action, "seconds": 30})
     assert answer.status == 504
-    assert "timed out after 1.00 seconds" in answer.json()["errorMessage"]
-    assert 1.0 <= answer.seconds < 1.0 + 1.0 * h.SLOW
+    assert f"timed out after {h.SHORT_S}.00 seconds" in answer.json()["errorMessage"]
+    assert h.SHORT_S <= answer.seconds < h.SHORT_S + 1.0 * h.SLOW
     works(host, short)
 
 
