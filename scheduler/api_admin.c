@@ -16,8 +16,8 @@ void api_admin_health(void *ctx, struct http_req *req, const struct router_match
 	const struct dispatch *ds = &d->dispatch;
 	bool starting = false;
 
-	STK_LIST_FOREACH(it, &ds->pools) {
-		const struct pool *p = STK_CONTAINER_OF(it, struct pool, all_node);
+	STK_LIST_FOREACH(it, &ds->plan.all) {
+		const struct pool *p = STK_CONTAINER_OF(it, struct pool, plan.node);
 
 		if (!p->closed && p->target && !p->warm_count && !p->busy && !p->fail_count &&
 		    p->ver->check != FN_BROKEN)

@@ -259,8 +259,8 @@ void daemon_job_done(struct daemon *d)
 
 static void kill_all_vms(struct daemon *d)
 {
-	STK_LIST_FOREACH(it, &d->dispatch.pools) {
-		struct pool *p = STK_CONTAINER_OF(it, struct pool, all_node);
+	STK_LIST_FOREACH(it, &d->dispatch.plan.all) {
+		struct pool *p = STK_CONTAINER_OF(it, struct pool, plan.node);
 
 		/* Killing moves a sandbox to the end of `others`: dying ones are passed over. */
 		while (!stk_list_empty(&p->warm))

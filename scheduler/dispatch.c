@@ -15,7 +15,7 @@
 
 #define TICK_MS 100
 
-#define POOL_OF(it) STK_CONTAINER_OF(it, struct pool, all_node)
+#define POOL_OF(it) STK_CONTAINER_OF(it, struct pool, plan.node)
 
 static void enqueue(struct dispatch *ds, struct pool *p, struct invocation *inv)
 {
@@ -71,7 +71,7 @@ void dispatch_move_queue(struct dispatch *ds, struct pool *from, struct fn_versi
 		inv->ver = fn_version_get(heir);
 		fn_version_put(&ds->d->registry, old); /* never the last: its pool is being closed */
 	}
-	dispatch_pump(ds);
+	dispatch_changed(heir->pool);
 }
 
 static void run_on(struct sandbox *sb, struct invocation *inv, enum inv_start start)
@@ -95,7 +95,7 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 	struct sandbox *sb;
 
 	inv->submit_ns = now;
-	p->last_used_ns = now;
+	p->review_ns = 0;
 	pool_policy_arrival(&p->policy, now, p->busy + p->reserved + p->queued + p->forced_count + 1);
 	if (inv->force != INV_COLD_RESTORE && inv->force != INV_COLD_BOOT && stk_list_empty(&p->queue)) {
 		sb = pool_take(p);
@@ -116,14 +116,14 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 		invocation_finish(inv, INV_START_FAILED, p->fail_text);
 		return;
 	}
-	if (ds->waiting >= ds->d->opt->queue_limit) {
+	if (!plan_admit(ds->d->opt->queue_limit, ds->waiting, p->queued + p->forced_count)) {
 		invocation_finish(inv, INV_QUEUE_FULL, "too many requests are waiting for a VM");
 		return;
 	}
 	enqueue(ds, p, inv);
 	if (p->ver->check != FN_GOOD)
 		verify_want(ds->d->verifier, p->ver);
-	dispatch_pump(ds);
+	dispatch_changed(p);
 }
 
 void dispatch_ready(struct sandbox *sb)
@@ -141,7 +141,7 @@ void dispatch_ready(struct sandbox *sb)
 		dispatch_unqueue(inv);
 		run_on(sb, inv, inv->force == INV_WARM ? INV_WARM : INV_COLD_RESTORE);
 	}
-	dispatch_pump(&p->d->dispatch);
+	dispatch_changed(p);
 }
 
 void dispatch_start_failed(struct sandbox *sb, const char *text)
@@ -160,44 +160,6 @@ void dispatch_start_failed(struct sandbox *sb, const char *text)
 	}
 	if (sb->kind == INV_COLD_RESTORE)
 		pool_start_failed(p, text, stk_now_ns());
-}
-
-/* The warm VM least likely to be missed; not of a pool where requests wait, nor of `not_this`. */
-static struct sandbox *find_victim(struct dispatch *ds, const struct pool *not_this)
-{
-	struct pool *best = NULL;
-
-	STK_LIST_FOREACH(it, &ds->pools) {
-		struct pool *p = POOL_OF(it);
-
-		if (p == not_this || p->warm_count == 0 || p->queued)
-			continue;
-		if (!best || p->last_used_ns < best->last_used_ns)
-			best = p;
-	}
-	return best ? STK_CONTAINER_OF(best->warm.next, struct sandbox, node) : NULL;
-}
-
-/* Is there memory for one more VM of p? For a waiting request others' warm VMs are given up. */
-static bool memory_for(struct dispatch *ds, struct pool *p, bool urgent)
-{
-	uint64_t budget = ds->d->opt->memory_budget_mib, cost = p->idle_mib;
-
-	if (ds->charged_mib + cost <= budget)
-		return true;
-	if (!urgent)
-		return false;
-	if (ds->vms == 0)
-		return true; /* one function may be larger than the budget; it runs alone */
-	while (ds->charged_mib - ds->dying_mib + cost > budget) {
-		struct sandbox *victim = find_victim(ds, p);
-
-		if (!victim)
-			break;
-		metrics_add(ds->evictions, 1);
-		sandbox_kill(victim, NULL);
-	}
-	return false; /* when those processes have ended, the pump runs again */
 }
 
 static void start_one(struct dispatch *ds, struct pool *p)
@@ -224,35 +186,30 @@ static void start_one(struct dispatch *ds, struct pool *p)
 	}
 }
 
-/* One round over the pools; true when at least one VM was started. */
-static bool start_round(struct dispatch *ds, bool urgent, uint64_t now)
+static void look(const struct plan_flow *flow, uint64_t now, struct plan_view *ret_view)
 {
-	bool started = false;
+	const struct pool *p = STK_CONTAINER_OF(flow, struct pool, plan);
 
-	STK_LIST_FOREACH_SAFE(it, tmp, &ds->pools) {
-		struct pool *p = POOL_OF(it);
-
-		if (ds->starting >= ds->d->opt->max_restores)
-			break;
-		if (!(urgent ? pool_missing_urgent(p) : pool_missing_refill(p)))
-			continue;
-		if (!pool_may_start(p, now) || !memory_for(ds, p, urgent))
-			continue;
-		start_one(ds, p);
-		started = true;
-	}
-	/* The next round begins with another pool. */
-	if (started && ds->pools.next != ds->pools.prev) {
-		struct stk_list *first = ds->pools.next;
-
-		stk_list_del(first);
-		stk_list_add_tail(&ds->pools, first);
-	}
-	return started;
+	ret_view->urgent = pool_missing_urgent(p);
+	ret_view->refill = pool_missing_refill(p);
+	ret_view->spare = p->queued ? 0 : p->warm_count;
+	ret_view->may_start = pool_may_start(p, now);
+	ret_view->mib = p->idle_mib;
+	ret_view->policy = &p->policy;
 }
 
-void dispatch_pump(struct dispatch *ds)
+static bool next_step(struct dispatch *ds, struct plan_step *ret_step)
 {
+	struct plan_host host = {.charged_mib = ds->charged_mib, .dying_mib = ds->dying_mib,
+		.starting = ds->starting, .vms = ds->vms};
+
+	return plan_next(&ds->plan, &host, stk_now_ns(), ret_step);
+}
+
+static void pump(struct dispatch *ds)
+{
+	struct plan_step step;
+
 	if (ds->stopped)
 		return;
 	if (ds->pumping) {
@@ -261,15 +218,28 @@ void dispatch_pump(struct dispatch *ds)
 	}
 	ds->pumping = true;
 	do {
-		uint64_t now = stk_now_ns();
-
 		ds->pump_again = false;
-		while (ds->starting < ds->d->opt->max_restores && start_round(ds, true, now))
-			;
-		while (ds->starting < ds->d->opt->max_restores && start_round(ds, false, now))
-			;
+		while (next_step(ds, &step)) {
+			struct pool *p = STK_CONTAINER_OF(step.flow, struct pool, plan);
+
+			if (step.what == PLAN_START) {
+				start_one(ds, p);
+			} else {
+				metrics_add(ds->evictions, 1);
+				sandbox_kill(STK_CONTAINER_OF(p->warm.next, struct sandbox, node), NULL);
+			}
+		}
 	} while (ds->pump_again);
 	ds->pumping = false;
+}
+
+void dispatch_changed(struct pool *p)
+{
+	struct dispatch *ds = &p->d->dispatch;
+
+	p->review_ns = 0; /* what is busy bounds the target */
+	plan_changed(&ds->plan, &p->plan, stk_now_ns());
+	pump(ds);
 }
 
 static void expire(struct dispatch *ds, uint64_t now)
@@ -292,26 +262,30 @@ static void on_tick(uv_timer_t *t)
 	expire(ds, now);
 	if (ds->stopped)
 		return;
-	STK_LIST_FOREACH_SAFE(it, tmp, &ds->pools) {
+	STK_LIST_FOREACH_SAFE(it, tmp, &ds->plan.all) {
 		struct pool *p = POOL_OF(it);
 
 		if (p->closed)
 			continue;
-		p->target = pool_policy_target(&p->policy, now, p->busy + p->reserved);
-		pool_shrink(p);
+		if (now >= p->review_ns) {
+			p->target = pool_policy_target(&p->policy, now, p->busy + p->reserved);
+			p->review_ns = pool_policy_next(&p->policy, now);
+			pool_shrink(p);
+		}
 		if (p->ver->check == FN_BROKEN && (p->queued || p->forced_count) &&
 		    now >= p->ver->check_retry_ns)
 			verify_want(ds->d->verifier, p->ver);
 		sample_maybe(p, now);
+		plan_changed(&ds->plan, &p->plan, now);
 	}
-	dispatch_pump(ds);
+	pump(ds);
 }
 
 int dispatch_init(struct dispatch *ds, struct daemon *d)
 {
 	memset(ds, 0, sizeof(*ds));
 	ds->d = d;
-	stk_list_init(&ds->pools);
+	plan_init(&ds->plan, d->opt->memory_budget_mib, d->opt->max_restores, look);
 	stk_list_init(&ds->deadlines);
 	stk_list_init(&ds->doomed);
 	ds->evictions = metrics_get(d->metrics, METRICS_COUNTER, "stoker_evictions_total",
@@ -330,7 +304,7 @@ int dispatch_init(struct dispatch *ds, struct daemon *d)
 void dispatch_stop(struct dispatch *ds)
 {
 	ds->stopped = true;
-	STK_LIST_FOREACH_SAFE(it, tmp, &ds->pools) {
+	STK_LIST_FOREACH_SAFE(it, tmp, &ds->plan.all) {
 		struct pool *p = POOL_OF(it);
 
 		pool_fail_queue(p, INV_SHUTDOWN, "the host is shutting down");

@@ -3,9 +3,8 @@
  *   submit ── warm VM there ──────────────────────────────► run
  *        └─── none: queue (bounded, deadline) ── VM ready ► run
  *
- * VMs are started for waiting requests first, one pool after the other, then to fill pools up; never
- * more than max_restores at the same time, never over the memory budget. For a waiting request the
- * warm VM of the least recently used other pool is given up. */
+ * Which VM is started or given up next is decided by policy/planner.c; this file carries it out. One
+ * function cannot fill the whole queue (plan_admit). */
 #ifndef SCHEDULER_DISPATCH_H
 #define SCHEDULER_DISPATCH_H
 
@@ -14,6 +13,7 @@
 #include <uv.h>
 
 #include "common/base/list.h"
+#include "scheduler/policy/planner.h"
 
 struct daemon;
 struct fn_version;
@@ -24,7 +24,7 @@ struct metrics_series;
 
 struct dispatch {
 	struct daemon *d;
-	struct stk_list pools;
+	struct plan plan;          /* all pools, and who is next */
 	struct stk_list deadlines; /* waiting requests, earliest first */
 	struct stk_list doomed;    /* sandboxes to end soon after this round of the loop */
 	unsigned waiting;          /* requests in all queues */
@@ -52,7 +52,7 @@ void dispatch_move_queue(struct dispatch *ds, struct pool *from, struct fn_versi
 /* From sandboxes. */
 void dispatch_ready(struct sandbox *sb);
 void dispatch_start_failed(struct sandbox *sb, const char *text);
-/* A VM started, ended or became free, a snapshot was checked: starts what may start. */
-void dispatch_pump(struct dispatch *ds);
+/* A VM of the pool started, ended or became free, its snapshot was checked: starts what may start. */
+void dispatch_changed(struct pool *p);
 
 #endif

@@ -33,6 +33,7 @@ void options_default(struct options *o)
 		.pool_floor = 1,
 		.pool_ceiling = 16,
 		.idle_s = 300,
+		.pool_history = true,
 		.max_connections = 4096,
 		.drain_ms = 10000,
 		.init_timeout_ms = 10000,
@@ -63,6 +64,7 @@ static const struct option_row rows[] = {
 	{"pool-floor", K_U32, OFF(pool_floor), 0, 10000},
 	{"pool-ceiling", K_U32, OFF(pool_ceiling), 1, 10000},
 	{"pool-idle", K_U32, OFF(idle_s), 1, 86400},
+	{"pool-history", K_BOOL, OFF(pool_history), 0, 0},
 	{"max-connections", K_U32, OFF(max_connections), 1, 1000000},
 	{"drain", K_U32, OFF(drain_ms), 0, 900000},
 	{"init-timeout", K_U32, OFF(init_timeout_ms), 100, 900000},
@@ -333,6 +335,7 @@ const char *options_usage(void)
 	       "  --pool-floor N         warm VMs kept per function (1)\n"
 	       "  --pool-ceiling N       VMs per function (16)\n"
 	       "  --pool-idle S          shrink to the floor after this time without requests (300)\n"
+	       "  --pool-history yes|no  learn from past pauses when warm VMs are needed (yes)\n"
 	       "  --max-connections N    open client connections (4096)\n"
 	       "  --init-timeout MS      limit of a function's init phase at deploy (10000)\n"
 	       "  --drain MS             at SIGTERM, time for requests under way (10000)\n"

@@ -24,6 +24,7 @@ struct options {
 	unsigned pool_floor;        /* warm VMs kept per function */
 	unsigned pool_ceiling;      /* VMs per function, warm and starting and busy */
 	unsigned idle_s;            /* without requests for this long: shrink to the floor */
+	bool pool_history;          /* learn from past pauses when VMs should wait */
 	unsigned max_connections;
 	unsigned drain_ms;      /* at SIGTERM: time for requests under way */
 	unsigned init_timeout_ms; /* a function's init phase */

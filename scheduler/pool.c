@@ -23,16 +23,16 @@ struct pool *pool_new(struct daemon *d, struct fn_version *ver)
 		return NULL;
 	p->d = d;
 	p->ver = ver;
-	stk_list_init(&p->all_node);
 	stk_list_init(&p->warm);
 	stk_list_init(&p->others);
 	stk_list_init(&p->queue);
 	stk_list_init(&p->forced);
-	pool_policy_init(&p->policy, o->pool_floor, o->pool_ceiling, o->idle_s * STK_NS_PER_S);
+	pool_policy_init(&p->policy, o->pool_floor, o->pool_ceiling, o->idle_s * STK_NS_PER_S,
+			 o->pool_history);
 	/* Until an idle VM was measured: the monitor, the agent, and a sixteenth of the guest. */
 	p->idle_mib = pool_first_guess_mib(ver->settings.memory_mib);
 	p->target = o->pool_floor;
-	stk_list_add_tail(&d->dispatch.pools, &p->all_node);
+	plan_add(&d->dispatch.plan, &p->plan);
 	return p;
 }
 
@@ -42,7 +42,8 @@ void pool_free(struct pool *p)
 		return;
 	assert(stk_list_empty(&p->warm) && stk_list_empty(&p->others));
 	assert(stk_list_empty(&p->queue) && stk_list_empty(&p->forced));
-	stk_list_del(&p->all_node);
+	plan_remove(&p->plan);
+	pool_policy_fini(&p->policy);
 	learn_fini(&p->learn);
 	free(p);
 }
@@ -58,8 +59,10 @@ void pool_close(struct pool *p, struct fn_version *heir)
 		if (sandbox_starting(sb) && !sb->inv)
 			sandbox_kill(sb, "its function version is no longer used");
 	}
-	if (heir)
+	if (heir) {
+		pool_policy_inherit(&heir->pool->policy, &p->policy);
 		dispatch_move_queue(&p->d->dispatch, p, heir);
+	}
 	pool_fail_queue(p, INV_DELETED, "the function was deleted while the request waited");
 }
 

@@ -9,7 +9,8 @@
 #include "common/base/err.h"
 #include "common/base/list.h"
 #include "scheduler/learn.h"
-#include "scheduler/pool_policy.h"
+#include "scheduler/policy/planner.h"
+#include "scheduler/policy/pool_policy.h"
 
 struct daemon;
 struct fn_version;
@@ -19,7 +20,7 @@ struct sandbox;
 struct pool {
 	struct daemon *d;
 	struct fn_version *ver; /* owns the pool; not counted */
-	struct stk_list all_node; /* dispatch's list of pools */
+	struct plan_flow plan;  /* in dispatch's list of pools, and its share of starts */
 	struct stk_list warm;   /* sandboxes, oldest first */
 	struct stk_list others; /* sandboxes in every other state */
 	struct stk_list queue;  /* requests that take any ready VM, oldest first */
@@ -28,7 +29,7 @@ struct pool {
 	unsigned queued, forced_count;
 	unsigned target;
 	struct pool_policy policy;
-	uint64_t last_used_ns;
+	uint64_t review_ns; /* the target may be another one from then on */
 	/* Starts that failed in a row; no new one before retry_ns. */
 	unsigned fail_count;
 	uint64_t retry_ns;

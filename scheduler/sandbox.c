@@ -126,7 +126,7 @@ static void maybe_free(struct sandbox *sb)
 	free(sb->event);
 	free(sb->logline.buf);
 	free(sb);
-	dispatch_pump(&d->dispatch);
+	dispatch_changed(ver->pool);
 	fn_version_put(&d->registry, ver);
 	daemon_job_done(d);
 }
@@ -178,7 +178,7 @@ static void die(struct sandbox *sb, enum inv_outcome outcome, const char *why)
 		inv->sb = NULL;
 		invocation_finish(inv, outcome, why ? why : "the microVM was ended");
 	}
-	dispatch_pump(&sb->pool->d->dispatch);
+	dispatch_changed(sb->pool);
 }
 
 void sandbox_kill(struct sandbox *sb, const char *why)

@@ -79,7 +79,8 @@ static void good(struct check *c)
 	c->ver->check = FN_GOOD;
 	if (c->ver->pool && c->learned.have_set)
 		learn_adopt(c->ver->pool, &c->learned);
-	dispatch_pump(&c->v->d->dispatch);
+	if (c->ver->pool)
+		dispatch_changed(c->ver->pool);
 	check_free(c);
 }
 

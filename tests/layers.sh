@@ -13,6 +13,7 @@ offences=$(printf '%s\n' "$includes" | awk '
 function owner(path) {
 	if (path ~ /^common\/base\//) return "base"
 	if (path ~ /^common\/host\//) return "host"
+	if (path ~ /^scheduler\/policy\//) return "policy"
 	if (path ~ /^snapshots\/tool\//) return "snapshots-tool"
 	if (path ~ /^vmm\/api\//) return "vmm-api"
 	if (path ~ /^vmm\/devices\//) return "vmm-devices"
@@ -31,9 +32,10 @@ BEGIN {
 	may["vmm-devices"] = " vmm-devices vmm-backends vmm snapshots base "
 	may["vmm"] = " vmm vmm-api vmm-devices vmm-backends snapshots jail host base "
 	may["vmm-api"] = " vmm-api vmm vmm-devices vmm-backends snapshots jail host base "
-	may["scheduler"] = " scheduler snapshots jail host base "
+	may["policy"] = " policy base "
+	may["scheduler"] = " scheduler policy snapshots jail host base "
 	may["guest-init"] = " guest-init base "
-	may["bench"] = " bench host base "
+	may["bench"] = " bench policy host base "
 	may["examples"] = " examples "
 }
 {
@@ -48,7 +50,7 @@ BEGIN {
 		# Nothing below the API layer of the monitor knows JSON or HTTP; base knows only libc.
 		if (inc ~ /^(jansson|llhttp)\.h$/ && from ~ /^(vmm-devices|vmm-backends)$/) print line
 		if (inc ~ /^(jansson|llhttp|uv|archive|sqlite3|seccomp|openssl\/.*)(\.h)?$/ &&
-		    from ~ /^(base|guest-init|examples)$/) print line
+		    from ~ /^(base|policy|guest-init|examples)$/) print line
 		next
 	}
 	if (inc !~ /\//) {	# generated headers and config.h live in the build folder

@@ -1,0 +1,155 @@
+/* Starts and evictions: see planner.h. */
+#include "scheduler/policy/planner.h"
+
+#define WORTH_IT     2.0 /* to fill up: how much more the new VM must be worth */
+#define QUEUE_SHARE  8u
+
+#define FLOW_OF(it, member) STK_CONTAINER_OF(it, struct plan_flow, member.node)
+
+void plan_init(struct plan *plan, uint64_t budget_mib, unsigned max_starts,
+	       void (*look)(const struct plan_flow *flow, uint64_t now_ns, struct plan_view *ret_view))
+{
+	stk_list_init(&plan->all);
+	fair_init(&plan->urgent);
+	fair_init(&plan->refill);
+	plan->budget_mib = budget_mib;
+	plan->max_starts = max_starts;
+	plan->look = look;
+}
+
+void plan_add(struct plan *plan, struct plan_flow *flow)
+{
+	fair_flow_init(&flow->urgent, 1);
+	fair_flow_init(&flow->refill, 1);
+	stk_list_add_tail(&plan->all, &flow->node);
+}
+
+void plan_remove(struct plan_flow *flow)
+{
+	fair_leave(&flow->urgent);
+	fair_leave(&flow->refill);
+	stk_list_del(&flow->node);
+}
+
+void plan_changed(struct plan *plan, struct plan_flow *flow, uint64_t now_ns)
+{
+	struct plan_view v;
+
+	plan->look(flow, now_ns, &v);
+	if (v.urgent && v.may_start)
+		fair_enter(&plan->urgent, &flow->urgent);
+	if (v.refill && v.may_start)
+		fair_enter(&plan->refill, &flow->refill);
+}
+
+/* The pool whose waiting VM is worth least; never `not_this`. NULL: nobody has one to spare. */
+static struct plan_flow *cheapest(const struct plan *plan, const struct plan_flow *not_this, uint64_t now_ns,
+				  double *ret_value)
+{
+	struct plan_flow *best = NULL;
+
+	STK_LIST_FOREACH(it, &plan->all) {
+		struct plan_flow *flow = STK_CONTAINER_OF(it, struct plan_flow, node);
+		struct plan_view v;
+		double value;
+
+		if (flow == not_this)
+			continue;
+		plan->look(flow, now_ns, &v);
+		if (!v.spare)
+			continue;
+		value = pool_policy_value(v.policy, now_ns, v.spare, v.mib);
+		if (!best || value < *ret_value) {
+			best = flow;
+			*ret_value = value;
+		}
+	}
+	return best;
+}
+
+static bool step(struct plan_step *ret_step, int what, struct plan_flow *flow, bool urgent)
+{
+	ret_step->what = what;
+	ret_step->flow = flow;
+	ret_step->urgent = urgent;
+	return true;
+}
+
+static bool start(struct fair *f, struct fair_flow *share, struct plan_flow *flow, const struct plan_view *v,
+		  struct plan_step *ret_step)
+{
+	double us = v->policy->restore_s * 1e6;
+
+	fair_served(f, share, us < 1 ? 1 : us > 1e9 ? 1000000000u : (uint64_t)us);
+	return step(ret_step, PLAN_START, flow, share == &flow->urgent);
+}
+
+/* Sets *ret_blocked when a request waits for memory. */
+static bool next_urgent(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step,
+			bool *ret_blocked)
+{
+	STK_LIST_FOREACH_SAFE(it, tmp, &plan->urgent.active) {
+		struct plan_flow *flow = FLOW_OF(it, urgent), *victim;
+		struct plan_view v;
+		double value;
+
+		plan->look(flow, now_ns, &v);
+		if (!v.urgent || !v.may_start) {
+			fair_leave(&flow->urgent);
+			continue;
+		}
+		/* One function may be larger than the budget: it runs alone. */
+		if (host->charged_mib + v.mib <= plan->budget_mib || host->vms == 0)
+			return start(&plan->urgent, &flow->urgent, flow, &v, ret_step);
+		*ret_blocked = true;
+		if (host->charged_mib - host->dying_mib + v.mib <= plan->budget_mib)
+			continue; /* when those have ended */
+		victim = cheapest(plan, flow, now_ns, &value);
+		if (victim)
+			return step(ret_step, PLAN_EVICT, victim, true);
+	}
+	return false;
+}
+
+static bool next_refill(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step)
+{
+	struct plan_flow *victim = NULL;
+	double least = 0;
+	bool searched = false;
+
+	STK_LIST_FOREACH_SAFE(it, tmp, &plan->refill.active) {
+		struct plan_flow *flow = FLOW_OF(it, refill);
+		struct plan_view v;
+
+		plan->look(flow, now_ns, &v);
+		if (v.refill && v.may_start && host->charged_mib + v.mib <= plan->budget_mib)
+			return start(&plan->refill, &flow->refill, flow, &v, ret_step);
+		if (v.refill && v.may_start && host->charged_mib - host->dying_mib + v.mib > plan->budget_mib) {
+			if (!searched)
+				victim = cheapest(plan, NULL, now_ns, &least);
+			searched = true;
+			if (victim && victim != flow &&
+			    pool_policy_value(v.policy, now_ns, v.spare + 1, v.mib) > WORTH_IT * least)
+				return step(ret_step, PLAN_EVICT, victim, false);
+		}
+		fair_leave(&flow->refill);
+	}
+	return false;
+}
+
+bool plan_next(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step)
+{
+	bool blocked = false;
+
+	if (host->starting >= plan->max_starts)
+		return false;
+	if (next_urgent(plan, host, now_ns, ret_step, &blocked))
+		return true;
+	/* What comes free is for the requests that wait for it. */
+	return !blocked && next_refill(plan, host, now_ns, ret_step);
+}
+
+bool plan_admit(unsigned limit, unsigned waiting, unsigned own)
+{
+	return waiting < limit && own / QUEUE_SHARE < limit - waiting;
+}

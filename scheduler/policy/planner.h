@@ -1,0 +1,70 @@
+/* Which VM is started next, and which one is given up for it: pure decisions. stokerd carries them out
+ * (dispatch.c), and stoker-bench replay does on a simulated clock.
+ *
+ * Starts are for waiting requests first, then to fill pools up; in both classes they are shared fairly
+ * between pools (fair.h), measured in start time; never more than max_starts at the same time, never over
+ * the memory budget. For a waiting request the waiting VM of the least value is given up, to fill up a pool
+ * only one that is worth much less than the new one. */
+#ifndef SCHEDULER_POLICY_PLANNER_H
+#define SCHEDULER_POLICY_PLANNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/list.h"
+#include "scheduler/policy/fair.h"
+#include "scheduler/policy/pool_policy.h"
+
+/* A pool's part in it; the pool embeds one. */
+struct plan_flow {
+	struct stk_list node; /* of plan.all */
+	struct fair_flow urgent, refill;
+};
+
+/* A pool as the planner sees it, at one moment. */
+struct plan_view {
+	unsigned urgent;  /* VMs missing for requests that wait */
+	unsigned refill;  /* VMs missing to the target */
+	unsigned spare;   /* warm ones that may be given up */
+	bool may_start;   /* false: plan_changed comes when that ends */
+	unsigned mib;     /* of one VM that waits */
+	const struct pool_policy *policy;
+};
+
+/* The host, at one moment. */
+struct plan_host {
+	uint64_t charged_mib; /* counted memory of all VMs */
+	uint64_t dying_mib;   /* part of it that is about to come back */
+	unsigned starting;
+	unsigned vms;
+};
+
+struct plan {
+	struct stk_list all;
+	struct fair urgent, refill;
+	uint64_t budget_mib;
+	unsigned max_starts;
+	void (*look)(const struct plan_flow *flow, uint64_t now_ns, struct plan_view *ret_view);
+};
+
+struct plan_step {
+	enum { PLAN_START, PLAN_EVICT } what; /* a VM of flow's pool; EVICT: its oldest waiting one */
+	struct plan_flow *flow;
+	bool urgent;
+};
+
+void plan_init(struct plan *plan, uint64_t budget_mib, unsigned max_starts,
+	       void (*look)(const struct plan_flow *flow, uint64_t now_ns, struct plan_view *ret_view));
+void plan_add(struct plan *plan, struct plan_flow *flow);
+void plan_remove(struct plan_flow *flow);
+/* Something about this pool is different: it may want starts now. */
+void plan_changed(struct plan *plan, struct plan_flow *flow, uint64_t now_ns);
+/* The next step, to be carried out before this is called again. False: nothing can be done now. A pool to be
+ * filled up for which there is no memory is passed over until plan_changed. */
+bool plan_next(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step);
+
+/* May one more request wait, when `waiting` of at most `limit` do and `own` of its function? One function
+ * alone never takes the last room: it may have 8 times what would be left. */
+bool plan_admit(unsigned limit, unsigned waiting, unsigned own);
+
+#endif
