@@ -246,6 +246,7 @@ static void close_own(struct daemon *d)
 	uv_close((uv_handle_t *)&d->lag_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&d->reap_check, on_handle_closed);
 	uv_close((uv_handle_t *)&d->reap_timer, on_handle_closed);
+	stall_close(&d->stall, on_handle_closed);
 	dispatch_close(&d->dispatch);
 	logs_close_timer(d->logs);
 }
@@ -439,7 +440,8 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	if (rc)
 		return rc;
 	d->logs = logs_new(d, logs_dir);
-	if (!d->metrics || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d))
+	if (!d->metrics || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d) ||
+	    stall_init(&d->stall, &d->loop, d->metrics))
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	init_handles(d);
 	rc = load_state(d, err);

@@ -11,6 +11,7 @@
 #include "scheduler/dispatch.h"
 #include "scheduler/options.h"
 #include "scheduler/registry.h"
+#include "scheduler/stall.h"
 
 struct store;
 struct logs;
@@ -41,6 +42,7 @@ struct daemon {
 	uv_timer_t lag_timer;
 	uv_check_t reap_check; /* ends VMs after the answers of this round are out, */
 	uv_timer_t reap_timer; /* or a little later */
+	struct stall stall;
 	uint64_t lag_expect_ns;
 	double lag_max_s;
 	int exit_code;
