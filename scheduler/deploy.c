@@ -116,7 +116,7 @@ static int read_settings(const struct daemon *d, const char *query, struct fn_se
 	if (strcmp(s->runtime, "provided") == 0 && !s->handler[0])
 		stk_strcpy(s->handler, sizeof(s->handler), "bootstrap");
 	rc = fn_settings_check(s, err);
-	if (rc == 0 && pool_first_guess_mib(s->memory_mib) > d->opt->memory_budget_mib)
+	if (rc == 0 && plan_idle_mib(s->memory_mib) > d->opt->memory_budget_mib)
 		return stk_err_set(err, -EINVAL, "memory: a VM of %u MiB does not fit into this host's memory budget "
 				   "of %u MiB", s->memory_mib, (unsigned)d->opt->memory_budget_mib);
 	return rc ? rc : check_runtime(d, s, err);

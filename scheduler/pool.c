@@ -29,8 +29,7 @@ struct pool *pool_new(struct daemon *d, struct fn_version *ver)
 	stk_list_init(&p->forced);
 	pool_policy_init(&p->policy, o->pool_floor, o->pool_ceiling, o->idle_s * STK_NS_PER_S,
 			 o->pool_history);
-	/* Until an idle VM was measured: the monitor, the agent, and a sixteenth of the guest. */
-	p->idle_mib = pool_first_guess_mib(ver->settings.memory_mib);
+	p->idle_mib = plan_idle_mib(ver->settings.memory_mib);
 	p->target = o->pool_floor;
 	plan_add(&d->dispatch.plan, &p->plan);
 	return p;
@@ -103,12 +102,9 @@ bool pool_may_start(const struct pool *p, uint64_t now_ns)
 	return !p->closed && p->ver->check == FN_GOOD && used < p->policy.ceiling && now_ns >= p->retry_ns;
 }
 
-/* A working function may use all of its memory; half is counted, as most stay far below. */
 unsigned pool_busy_mib(const struct pool *p)
 {
-	unsigned half = p->ver->settings.memory_mib / 2;
-
-	return half > p->idle_mib ? half : p->idle_mib;
+	return plan_busy_mib(p->ver->settings.memory_mib, p->idle_mib);
 }
 
 void pool_start_failed(struct pool *p, const char *text, uint64_t now_ns)

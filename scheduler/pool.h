@@ -44,12 +44,6 @@ struct pool {
 	bool closed; /* version retired: no more VMs */
 };
 
-/* What an idle VM is taken to cost until one was measured, from the function's memory. MiB. */
-static inline unsigned pool_first_guess_mib(unsigned memory_mib)
-{
-	return 8 + memory_mib / 16;
-}
-
 struct pool *pool_new(struct daemon *d, struct fn_version *ver);
 /* Only when no VM and no request is left. */
 void pool_free(struct pool *p);

@@ -103,6 +103,23 @@ bool idle_hist_window(const struct idle_hist *h, uint64_t worth_ns, struct idle_
 	return true;
 }
 
+double idle_hist_wait(const struct idle_hist *h, struct idle_window window)
+{
+	double from = (double)window.from_ns / 1e9, to = (double)window.to_ns / 1e9, sum = 0;
+	unsigned left = h->total;
+
+	for (unsigned i = 0; i < IDLE_HIST_BINS && left; i++) {
+		double low = idle_hist_edge(i), high = idle_hist_edge(i + 1);
+
+		left -= h->count[i];
+		low = low > from ? low : from;
+		high = high < to ? high : to;
+		if (low < high)
+			sum += (high - low) * (left + h->count[i] / 2.0);
+	}
+	return h->total ? sum / h->total : 0.0;
+}
+
 /* The part of bin i's samples that lies at or above t, taking them as spread evenly over it. */
 static double above(const struct idle_hist *h, unsigned i, double t)
 {

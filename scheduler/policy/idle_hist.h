@@ -33,6 +33,8 @@ void idle_hist_add(struct idle_hist *h, uint64_t gap_ns);
  * the histogram is not representative: too few samples, or so spread that no window that pays catches half
  * of them. */
 bool idle_hist_window(const struct idle_hist *h, uint64_t worth_ns, struct idle_window *ret_window);
+/* How much of a pause lies between these two, on average, in seconds. */
+double idle_hist_wait(const struct idle_hist *h, struct idle_window window);
 /* Of the recorded pauses longer than since_ns (*ret_left), those that ended within ahead_ns more. */
 double idle_hist_due(const struct idle_hist *h, uint64_t since_ns, uint64_t ahead_ns, double *ret_left);
 

@@ -63,6 +63,18 @@ void plan_changed(struct plan *plan, struct plan_flow *flow, uint64_t now_ns);
  * filled up for which there is no memory is passed over until plan_changed. */
 bool plan_next(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step);
 
+/* Memory that a VM is counted with, from its function's setting, in MiB. Waiting, until one was measured: the
+ * monitor, the agent, and a sixteenth of the guest. A working function may use all of it; half is counted,
+ * as most stay far below. */
+static inline unsigned plan_idle_mib(unsigned memory_mib)
+{
+	return 8 + memory_mib / 16;
+}
+static inline unsigned plan_busy_mib(unsigned memory_mib, unsigned idle_mib)
+{
+	return memory_mib / 2 > idle_mib ? memory_mib / 2 : idle_mib;
+}
+
 /* May one more request wait, when `waiting` of at most `limit` do and `own` of its function? One function
  * alone never takes the last room: it may have 8 times what would be left. */
 bool plan_admit(unsigned limit, unsigned waiting, unsigned own);

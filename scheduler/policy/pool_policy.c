@@ -8,8 +8,10 @@
 #define RATE_TAU_S   5.0
 #define PEAK_HALF_S  10.0
 #define SAFETY       1.5
-#define BURST_RISE   0.5
-#define BURST_FALL   0.2
+#define TICK_S       0.1               /* how late the daemon may see that a VM was taken */
+#define SHORT_NS     (5 * NS_PER_S)    /* not worth to end a VM and start another one for */
+#define RARELY       0.01              /* how often a burst may be larger, at the least and at the most */
+#define OFTEN        0.5
 #define REVIEW_NS    NS_PER_S          /* while demand of the last seconds fades */
 #define AHEAD_NS     (60 * NS_PER_S)   /* "the near future" of a VM's value */
 #define PRIOR        2.0               /* pauses of a made-up history, beside the recorded ones */
@@ -17,13 +19,13 @@
 void pool_policy_init(struct pool_policy *p, unsigned floor, unsigned ceiling, uint64_t idle_ns, bool history)
 {
 	*p = (struct pool_policy){.floor = floor, .ceiling = ceiling, .idle_ns = idle_ns,
-		.history = history, .burst = 1, .restore_s = 0.05};
+		.history = history, .usual = 1, .restore_s = 0.05};
 }
 
 void pool_policy_fini(struct pool_policy *p)
 {
-	free(p->hist);
-	p->hist = NULL;
+	free(p->past);
+	p->past = NULL;
 	p->windowed = false;
 }
 
@@ -31,13 +33,13 @@ void pool_policy_inherit(struct pool_policy *p, struct pool_policy *from)
 {
 	struct pool_policy old = *p;
 
-	free(p->hist);
+	free(p->past);
 	*p = *from;
 	p->floor = old.floor;
 	p->ceiling = old.ceiling;
 	p->idle_ns = old.idle_ns;
 	p->history = old.history;
-	from->hist = NULL;
+	from->past = NULL;
 	from->windowed = false;
 }
 
@@ -64,42 +66,45 @@ static double peak_at(const struct pool_policy *p, uint64_t now_ns)
 /* Arrivals so close that a VM started for the first one would come too late for the last. */
 static uint64_t at_once_ns(const struct pool_policy *p)
 {
-	double s = 2 * p->restore_s;
+	double s = TICK_S + p->restore_s;
 
-	return (uint64_t)((s < 0.1 ? 0.1 : s > 2 ? 2 : s) * 1e9);
+	return (uint64_t)((s > 2 ? 2 : s) * 1e9);
 }
 
-static void record_pause(struct pool_policy *p, uint64_t gap_ns)
+/* A burst is over, and perhaps a pause. */
+static void record(struct pool_policy *p, uint64_t gap_ns)
 {
-	p->early = p->windowed && gap_ns < p->window.from_ns;
-	if (!p->hist)
-		p->hist = calloc(1, sizeof(*p->hist));
-	if (p->hist)
-		idle_hist_add(p->hist, gap_ns);
+	bool pause = gap_ns >= at_once_ns(p);
+
+	if (!p->past)
+		p->past = calloc(1, sizeof(*p->past));
+	if (p->past)
+		burst_hist_add(&p->past->bursts, p->group);
+	if (p->past && pause)
+		idle_hist_add(&p->past->pauses, gap_ns);
+	if (pause)
+		p->early = p->windowed && gap_ns < p->window.from_ns;
 }
 
 static void record_arrival(struct pool_policy *p, uint64_t now_ns)
 {
-	uint64_t at_once = at_once_ns(p), gap = since_ns(p->last_ns, now_ns);
-	double n = p->group;
-
-	if (p->last_ns && since_ns(p->group_ns, now_ns) < at_once) {
+	if (p->last_ns && since_ns(p->group_ns, now_ns) < at_once_ns(p)) {
 		p->group++;
 		return;
 	}
-	if (p->last_ns) {
-		p->burst += (n - p->burst) * (n > p->burst ? BURST_RISE : BURST_FALL);
-		if (gap >= at_once)
-			record_pause(p, gap);
-	}
+	if (p->last_ns)
+		record(p, since_ns(p->last_ns, now_ns));
 	p->group = 1;
 	p->group_ns = now_ns;
 }
 
 void pool_policy_arrival(struct pool_policy *p, uint64_t now_ns, unsigned concurrency)
 {
-	if (p->history)
+	if (p->history) {
+		/* How many run matters little: a VM taken is replaced while its call runs. */
 		record_arrival(p, now_ns);
+		concurrency = p->group;
+	}
 	/* An impulse of 1/tau decaying with tau: a steady rate r reads as about r. */
 	p->rate = rate_at(p, now_ns) + 1.0 / RATE_TAU_S;
 	p->last_ns = now_ns;
@@ -114,15 +119,30 @@ void pool_policy_started(struct pool_policy *p, uint64_t start_ns)
 	p->restore_s = 0.7 * p->restore_s + 0.3 * ((double)start_ns / 1e9);
 }
 
-/* Computing the window is cheap but not free: at first with each pause, later with every sixteenth part. */
+/* One VM more waits through the window for the bursts that are larger: it pays when these are at least as
+ * frequent as what the waiting costs in cold starts. */
+static unsigned usual_burst(const struct pool_policy *p)
+{
+	struct idle_window fallback = {0, p->idle_ns};
+	double wait = idle_hist_wait(&p->past->pauses, p->windowed ? p->window : fallback);
+	double exceeded = p->idle_ns ? wait * 1e9 / (double)p->idle_ns : OFTEN;
+
+	exceeded = exceeded < RARELY ? RARELY : exceeded > OFTEN ? OFTEN : exceeded;
+	return burst_hist_size(&p->past->bursts, exceeded);
+}
+
+/* Cheap but not free: at first with each burst, later with every sixteenth part of them. */
 static void learn(struct pool_policy *p)
 {
-	unsigned total = p->hist ? p->hist->total : 0;
+	unsigned total = p->past ? p->past->bursts.total : 0;
 
-	if (total >= p->learned && total - p->learned <= p->learned / 16 && total != IDLE_HIST_ENOUGH)
+	if (!p->past || (total >= p->learned && total - p->learned <= p->learned / 16))
 		return;
 	p->learned = (uint8_t)total;
-	p->windowed = total && idle_hist_window(p->hist, p->idle_ns, &p->window);
+	p->windowed = idle_hist_window(&p->past->pauses, p->idle_ns, &p->window);
+	if (p->window.from_ns < SHORT_NS)
+		p->window.from_ns = 0;
+	p->usual = usual_burst(p);
 }
 
 static struct idle_window window_of(const struct pool_policy *p)
@@ -142,10 +162,9 @@ static double demand_at(const struct pool_policy *p, uint64_t now_ns)
 {
 	double by_rate = ceil(rate_at(p, now_ns) * p->restore_s * SAFETY);
 	double by_peak = floor(peak_at(p, now_ns) + 0.5);
-	double usual = floor(p->burst + 0.5);
 	double need = by_rate > by_peak ? by_rate : by_peak;
 
-	need = need > usual ? need : usual;
+	need = need > p->usual ? need : p->usual;
 	return need < p->ceiling ? need : p->ceiling;
 }
 
@@ -176,7 +195,7 @@ uint64_t pool_policy_next(const struct pool_policy *p, uint64_t now_ns)
 		return POOL_POLICY_NEVER;
 	if (since < w.from_ns)
 		return p->last_ns + w.from_ns;
-	if (demand_at(p, now_ns) > floor(p->burst + 0.5) && now_ns + REVIEW_NS < p->last_ns + w.to_ns)
+	if (demand_at(p, now_ns) > p->usual && now_ns + REVIEW_NS < p->last_ns + w.to_ns)
 		return now_ns + REVIEW_NS;
 	return p->last_ns + w.to_ns;
 }
@@ -190,8 +209,8 @@ double pool_policy_value(const struct pool_policy *p, uint64_t now_ns, unsigned 
 	if (!p->last_ns || warm == 0)
 		return 0.0;
 	/* Without a history: a pause that has lasted t lasts another t with even odds. */
-	if (p->hist)
-		due = idle_hist_due(p->hist, since, AHEAD_NS, &left);
+	if (p->past)
+		due = idle_hist_due(&p->past->pauses, since, AHEAD_NS, &left);
 	soon = (due + PRIOR * ahead / (ahead + (double)since / 1e9)) / (left + PRIOR);
 	needed = demand_at(p, now_ns);
 	if (needed < warm)

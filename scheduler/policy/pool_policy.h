@@ -7,16 +7,23 @@
  * it pays, when idle_ns of waiting are worth a cold start. Without a representative history, and after a
  * request that came before its window, from_ns is 0 and to_ns is idle_ns. Outside of it: the floor.
  *
- * How many: what arrives while one restore takes, by the rate of arrivals (decaying, 5 s); at least the
- * highest concurrency seen lately (halved every 10 s); at least as many as usually come at once. All VMs of
- * the function together never above the ceiling. */
+ * How many: what arrives while one restore takes, by the rate of arrivals (decaying, 5 s); at least what came at
+ * once lately (halved every 10 s; without history: the highest concurrency, which is more for long calls); at least
+ * as many as come at once so often that a VM more pays (burst_hist.h). All VMs of the function together never above
+ * the ceiling. */
 #ifndef SCHEDULER_POLICY_POOL_POLICY_H
 #define SCHEDULER_POLICY_POOL_POLICY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "scheduler/policy/burst_hist.h"
 #include "scheduler/policy/idle_hist.h"
+
+struct pool_past {
+	struct idle_hist pauses;
+	struct burst_hist bursts;
+};
 
 struct pool_policy {
 	unsigned floor, ceiling;
@@ -24,12 +31,12 @@ struct pool_policy {
 	bool history;      /* use pauses and bursts of the past */
 	bool windowed;     /* window is valid */
 	bool early;        /* the last request came before its window */
-	uint8_t learned;   /* hist->total when the window was computed */
-	struct idle_hist *hist; /* heap, with the first pause; NULL: none yet, or no memory */
+	uint8_t learned;   /* past->bursts.total when window and usual were computed */
+	struct pool_past *past; /* heap, from the second burst on; NULL: none yet, or no memory */
 	struct idle_window window;
+	unsigned usual;    /* requests that come at once, often enough to be ready for them */
 	double rate;       /* arrivals per second, decayed to last_ns */
-	double peak;       /* concurrency, decayed to peak_ns */
-	double burst;      /* requests that come at once, moving average */
+	double peak;       /* requests at once, decayed to peak_ns */
 	double restore_s;  /* moving average of start times */
 	uint64_t last_ns;  /* last arrival, 0 never */
 	uint64_t peak_ns;
