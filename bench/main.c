@@ -8,6 +8,7 @@
 #include "bench/compare.h"
 #include "bench/html.h"
 #include "bench/options.h"
+#include "bench/replay.h"
 #include "bench/report.h"
 #include "bench/run.h"
 #include "common/base/cleanup.h"
@@ -64,7 +65,11 @@ int main(int argc, char **argv)
 	struct options o = {0};
 	static struct run r; /* histograms: too large for the stack */
 	struct stk_err err = {0};
-	int rc = options_parse(&o, argc, argv);
+	int rc;
+
+	if (argc > 1 && strcmp(argv[1], "replay") == 0)
+		return replay_main(argc - 1, argv + 1);
+	rc = options_parse(&o, argc, argv);
 
 	if (rc < 0) {
 		options_fini(&o);

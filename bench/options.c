@@ -15,6 +15,7 @@
 static const char usage[] =
 	"usage: stoker-bench [options] FUNCTION\n"
 	"       stoker-bench --compare A.json B.json\n"
+	"       stoker-bench replay --help\n"
 	"  --url URL            host to measure (http://127.0.0.1:8080)\n"
 	"  --scenario LIST      of cold-boot, cold-restore, warm, any (default any)\n"
 	"  --event TEXT|@FILE   event to post (default {})\n"
