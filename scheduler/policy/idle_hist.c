@@ -120,26 +120,19 @@ double idle_hist_wait(const struct idle_hist *h, struct idle_window window)
 	return h->total ? sum / h->total : 0.0;
 }
 
-/* The part of bin i's samples that lies at or above t, taking them as spread evenly over it. */
-static double above(const struct idle_hist *h, unsigned i, double t)
+/* Samples of t_ns or longer. Those in its own bin are taken as spread evenly over it. */
+static double not_before(const struct idle_hist *h, uint64_t t_ns)
 {
-	double low = idle_hist_edge(i), high = idle_hist_edge(i + 1);
+	unsigned bin = idle_hist_bin(t_ns), whole = h->beyond;
+	double t = (double)t_ns / 1e9, low = idle_hist_edge(bin), high = idle_hist_edge(bin + 1);
 
-	if (t <= low)
-		return h->count[i];
-	return t >= high ? 0.0 : h->count[i] * (high - t) / (high - low);
+	for (unsigned i = bin + 1; i < IDLE_HIST_BINS; i++)
+		whole += h->count[i];
+	return bin == IDLE_HIST_BINS ? whole : whole + h->count[bin] * (high - t) / (high - low);
 }
 
 double idle_hist_due(const struct idle_hist *h, uint64_t since_ns, uint64_t ahead_ns, double *ret_left)
 {
-	double since = (double)since_ns / 1e9, until = since + (double)ahead_ns / 1e9;
-	double left = h->beyond, later = h->beyond;
-	unsigned i = idle_hist_bin(since_ns);
-
-	for (; i < IDLE_HIST_BINS; i++) {
-		left += above(h, i, since);
-		later += above(h, i, until);
-	}
-	*ret_left = left;
-	return left - later;
+	*ret_left = not_before(h, since_ns);
+	return *ret_left - not_before(h, since_ns + ahead_ns);
 }
