@@ -39,7 +39,7 @@ echo
 version=$(ls -d "$dir"/state/functions/hello/*/ | sort -V | tail -n 1)
 for i in $(seq "$n"); do
 	"$build/stoker-vmm" --restore-state "$version/snapshot/state" --restore-memory "$version/snapshot/memory" \
-		--drive "code=$version/code.img" --ready-fd 4 --serial-off 4>"$dir/ready" >/dev/null 2>>"$dir/vmm.log" &
+		--drive "code=$version/code.img" --control-fd 4 --serial-off 4>"$dir/ready" >/dev/null 2>>"$dir/vmm.log" &
 	vmm=$!
 	until grep -q . "$dir/ready" || ! kill -0 $vmm 2>/dev/null; do sleep 0.01; done
 	kill -9 $vmm 2>/dev/null || true

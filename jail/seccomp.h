@@ -15,7 +15,8 @@
 
 #include "common/base/err.h"
 
-enum jail_role { JAIL_VMM_MAIN, JAIL_VMM_VCPU };
+/* REUSABLE: the main thread of a VM that will be reset, in place of MAIN. */
+enum jail_role { JAIL_VMM_MAIN, JAIL_VMM_REUSABLE, JAIL_VMM_VCPU };
 
 /* Sets no-new-privs and installs the role's filter on the calling thread; cannot be undone.
  * 0 or negative errno with text. No heap; a few microseconds. */

@@ -160,7 +160,7 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_sta
 	}
 	argv[n++] = "--vsock-fd";
 	argv[n++] = vsock_arg;
-	argv[n++] = "--ready-fd";
+	argv[n++] = "--control-fd";
 	argv[n++] = "4";
 	argv[n++] = "--serial-off";
 	argv[n++] = "--die-with-parent";

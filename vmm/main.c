@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 #include "vmm/api/api_config.h"
 #include "vmm/api/api_server.h"
+#include "vmm/control.h"
 #include "vmm/options.h"
 #include "vmm/preflight.h"
 #include "vmm/stages.h"
@@ -34,32 +35,17 @@ struct program {
 	uv_loop_t loop;
 	struct vm *vm;
 	struct api_server *api;
+	struct control control;
 	uv_signal_t term[2];
 	int status;
 };
-
-static void tell_ready(const struct options *opts, const char *word, const char *text)
-{
-	char line[512];
-	int n;
-
-	if (opts->ready_fd < 0)
-		return;
-	n = snprintf(line, sizeof(line), "%s %s\n", word, text);
-	if (n > 0 && (size_t)n >= sizeof(line))
-		n = sizeof(line) - 1;
-	if (stk_write_full(opts->ready_fd, line, (size_t)n) < 0)
-		stk_warn("cannot write to descriptor %d of --ready-fd", opts->ready_fd);
-	if (opts->ready_fd > STDERR_FILENO)
-		close(opts->ready_fd);
-}
 
 static int fail(struct program *p, int status, const struct stk_err *err)
 {
 	stk_error("%s", err->text);
 	if (p->api)
 		api_server_stop(p->api);
-	tell_ready(&p->opts, "error", err->text);
+	control_say(&p->control, "error", err->text);
 	return status;
 }
 
@@ -118,7 +104,7 @@ static void on_stop(void *ctx, int code)
 	uv_stop(&p->loop);
 }
 
-/* A restore over the API has failed: what is left of the process can only end. */
+/* A restore over the API has failed, or whoever resets this VM is gone: what is left of the process can only end. */
 static void on_fatal(void *ctx)
 {
 	struct program *p = ctx;
@@ -134,6 +120,23 @@ static void on_term(uv_signal_t *handle, int signum)
 	stk_info("signal %d", signum);
 	p->status = 128 + signum;
 	uv_stop(&p->loop);
+}
+
+/* The other side of --control-fd wants the VM as it was. */
+static void on_reset_wanted(void *ctx)
+{
+	struct program *p = ctx;
+	struct vm_reset_done done;
+	struct stk_err err = {0};
+	char text[48];
+
+	if (vm_reset(p->vm, &done, &err) < 0) {
+		p->status = fail(p, OPTIONS_EXIT_ERROR, &err);
+		uv_stop(&p->loop);
+		return;
+	}
+	snprintf(text, sizeof(text), "%llu %llu", (unsigned long long)done.ns, (unsigned long long)done.lent_bytes);
+	control_say(&p->control, "running", text);
 }
 
 static int make_vm(struct program *p, struct stk_err *err)
@@ -180,6 +183,7 @@ static int start_vm(struct program *p, struct stk_err *err)
 			.drive_count = o->drive_count,
 			.uds_path = "", /* clones cannot all listen where the snapshot's VM did */
 			.resume = true,
+			.reusable = o->reusable,
 		};
 
 		for (unsigned i = 0; i < o->drive_count; i++) {
@@ -225,17 +229,19 @@ static int open_control(struct program *p, struct stk_err *err)
 			return r;
 		api_server_on_fatal(p->api, on_fatal, p);
 	}
-	return 0;
+	return p->opts.reusable ? control_listen(&p->control, &p->loop, on_reset_wanted, on_fatal, p, err) : 0;
 }
 
-static void report_running(const struct program *p)
+static void report_running(struct program *p)
 {
 	char text[24];
 
 	if (vm_get_state(p->vm) == VM_RUNNING) {
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)stages_running_ns());
-		tell_ready(&p->opts, "running", text);
+		control_say(&p->control, "running", text);
 	}
+	if (!p->opts.reusable)
+		control_close(&p->control);
 	stages_log();
 }
 
@@ -249,13 +255,14 @@ int main(int argc, char **argv)
 	stk_log_init("stoker-vmm", NULL);
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, 1);
-	p.opts.ready_fd = -1;
+	control_init(&p.control, -1);
 	p.opts.record_fd = -1;
 	p.opts.blocks_fd = -1;
 
 	/* options and log */
 	if (options_parse(&p.opts, argc, argv, &err) < 0)
 		return fail(&p, OPTIONS_EXIT_BAD_ARGS, &err);
+	control_init(&p.control, p.opts.control_fd);
 	if (p.opts.help)
 		return fputs(options_help(), stdout) < 0;
 	if (p.opts.version)
@@ -281,6 +288,7 @@ int main(int argc, char **argv)
 	/* tear down: the API's socket and the vCPU threads; the kernel takes the rest */
 	if (p.api)
 		api_server_stop(p.api);
+	control_stop(&p.control);
 	vm_free(p.vm);
 	uv_run(&p.loop, UV_RUN_NOWAIT);
 	return p.status;

@@ -31,6 +31,7 @@ static const struct option_row rows[] = {
 	ROW("--api-sock", KIND_TEXT, api_sock),
 	ROW("--blocks", KIND_BLOCKS, block),
 	ROW("--config-file", KIND_TEXT, config_file),
+	ROW("--control-fd", KIND_FD, control_fd),
 	ROW("--die-with-parent", KIND_PID, parent),
 	ROW("--drive", KIND_DRIVE, drive),
 	ROW("--help", KIND_FLAG, help),
@@ -39,10 +40,10 @@ static const struct option_row rows[] = {
 	ROW("--log-path", KIND_TEXT, log_path),
 	ROW("--no-seccomp", KIND_FLAG, no_seccomp),
 	ROW("--preflight", KIND_FLAG, preflight),
-	ROW("--ready-fd", KIND_FD, ready_fd),
 	ROW("--record-fd", KIND_FD, record_fd),
 	ROW("--restore-memory", KIND_TEXT, restore_memory),
 	ROW("--restore-state", KIND_TEXT, restore_state),
+	ROW("--reusable", KIND_FLAG, reusable),
 	ROW("--serial-off", KIND_FLAG, serial_off),
 	ROW("--serial-path", KIND_TEXT, serial_path),
 	ROW("--version", KIND_FLAG, version),
@@ -65,7 +66,9 @@ const char *options_help(void)
 	       "                         file, which lies in huge pages\n"
 	       "  --drive ID=PATH        file of a drive of the snapshot, when not where it was\n"
 	       "  --vsock-fd PORT:FD     the guest's connection to host port PORT is this open socket\n"
-	       "  --ready-fd FD          write \"running NS\" or \"error TEXT\" there\n"
+	       "  --control-fd FD        write \"running NS\" or \"error TEXT\" there\n"
+	       "  --reusable             at each line \"reset\" read from the socket of --control-fd, put the\n"
+	       "                         restored machine back to its snapshot and write \"running NS BYTES\"\n"
 	       "  --serial-path FILE     console output goes to FILE (default: standard output)\n"
 	       "  --serial-off           drop console output\n"
 	       "  --id ID                name in log lines\n"
@@ -205,6 +208,8 @@ static int check(const struct options *o, struct stk_err *err)
 		return stk_err_set(err, -EINVAL, "--record-fd is for --restore-state");
 	if (o->blocks_fd >= 0 && !o->restore_state)
 		return stk_err_set(err, -EINVAL, "--blocks is for --restore-state");
+	if (o->reusable && (!o->restore_state || o->control_fd < 0 || o->record_fd >= 0))
+		return stk_err_set(err, -EINVAL, "--reusable needs --restore-state and --control-fd, and no --record-fd");
 	if (o->serial_off && o->serial_path)
 		return stk_err_set(err, -EINVAL, "--serial-off and --serial-path exclude each other");
 	if (!o->api_sock && !o->config_file && !o->restore_state)
@@ -223,7 +228,7 @@ static const struct option_row *find_row(const char *arg, size_t len)
 
 int options_parse(struct options *opts, int argc, char **argv, struct stk_err *err)
 {
-	struct options o = {.log_level = STK_LOG_INFO, .ready_fd = -1, .record_fd = -1, .blocks_fd = -1};
+	struct options o = {.log_level = STK_LOG_INFO, .control_fd = -1, .record_fd = -1, .blocks_fd = -1};
 
 	for (int i = 1; i < argc; i++) {
 		char *arg = argv[i];

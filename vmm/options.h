@@ -36,7 +36,8 @@ struct options {
 	unsigned drive_count;
 	struct { uint32_t port; int fd; } port_fd[DEVICE_MAX_PORT_FDS];
 	unsigned port_fd_count;
-	int ready_fd; /* -1: none */
+	int control_fd; /* -1: none */
+	bool reusable;
 	int record_fd; /* -1: none */
 	int blocks_fd; /* -1: none */
 	struct gmem_block block[OPTIONS_MAX_BLOCKS];

@@ -112,6 +112,7 @@ void vm_free(struct vm *vm)
 		return;
 	vcpu_set_fini(&vm->vcpus);
 	recorder_finish(vm->recorder);
+	vm_reset_free(vm->reset);
 	devtable_destroy(&vm->devices);
 	kvm_fini(&vm->kvm);
 	gmem_fini(&vm->mem);
@@ -180,7 +181,7 @@ static void devices_resume(struct vm *vm)
 	pthread_mutex_unlock(&vm->dev_lock);
 }
 
-static void devices_quiesce(struct vm *vm)
+void vm_quiesce_devices(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->dev_lock);
 	for (unsigned i = 0; i < vm->devices.count; i++) {
@@ -205,7 +206,7 @@ int vm_start(struct vm *vm, bool run, struct stk_err *err)
 		r = vm_resume(vm, err);
 	stages_mark("resume");
 	if (r == 0 && vm->opts.seccomp)
-		r = jail_seccomp_install(JAIL_VMM_MAIN, err);
+		r = jail_seccomp_install(vm->reset ? JAIL_VMM_REUSABLE : JAIL_VMM_MAIN, err);
 	stages_mark("confined");
 	return r;
 }
@@ -324,7 +325,7 @@ int vm_pause(struct vm *vm, struct stk_err *err)
 	/* Tells the guest's watchdogs about the gap. Not every guest has asked for it. */
 	for (unsigned i = 0; i < vm->vcpus.count; i++)
 		(void)ioctl(vm->vcpus.vcpu[i].fd, KVM_KVMCLOCK_CTRL, NULL);
-	devices_quiesce(vm);
+	vm_quiesce_devices(vm);
 	vm->state = VM_PAUSED;
 	return 0;
 }

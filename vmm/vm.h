@@ -36,6 +36,12 @@ struct vm_load_opts {
 	unsigned drive_count;
 	const char *uds_path; /* NULL: as saved; "": none, only the streams of --vsock-fd */
 	bool resume;
+	bool reusable; /* vm_reset will be called */
+};
+
+struct vm_reset_done {
+	uint64_t ns;         /* it took */
+	uint64_t lent_bytes; /* that former lives wrote to lent vsock streams, all together */
 };
 
 /* on_stop: called once on the main thread when the VM has ended by itself (guest reset: code 0;
@@ -55,5 +61,8 @@ int vm_snapshot_create(struct vm *vm, const char *state_path, const char *memory
 		       bool keep_vsock_streams, struct stk_err *err);
 /* Only when NEW. A failure leaves the process good for nothing but exit. */
 int vm_snapshot_load(struct vm *vm, const struct vm_load_opts *opts, struct stk_err *err);
+/* Only when RUNNING, restored with `reusable`. All goes back to the snapshot, and the VM runs on from there. A failure
+ * leaves the process good for nothing but exit. */
+int vm_reset(struct vm *vm, struct vm_reset_done *ret_done, struct stk_err *err);
 
 #endif

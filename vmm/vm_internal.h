@@ -1,13 +1,16 @@
-/* struct vm, for vm.c and vm_snapshot.c alone. */
+/* struct vm, for vm.c, vm_snapshot.c and vm_reset.c alone. */
 #ifndef VMM_VM_INTERNAL_H
 #define VMM_VM_INTERNAL_H
 
+#include "snapshots/snapfile.h"
 #include "snapshots/state.h"
 #include "vmm/gmem.h"
 #include "vmm/kvm.h"
 #include "vmm/recorder.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
+
+struct vm_reset; /* vm_reset.c */
 
 struct vm {
 	uv_loop_t *loop;
@@ -22,6 +25,8 @@ struct vm {
 	struct gmem mem;
 	int mem_fd; /* the memory file that mem is private to, or -1 */
 	struct recorder *recorder; /* or NULL */
+	struct vm_reset *reset;    /* or NULL: cannot be reset */
+	uint32_t tsc_khz, host_tsc_khz; /* both 0: the guest's TSC is not scaled */
 	struct vcpu_set vcpus;
 	struct bus pio, mmio;
 
@@ -44,5 +49,15 @@ int vm_create_devices(struct vm *vm, struct stk_err *err);
  * (main) thread, which has not looked at anything of the guest's by then: that begins with the
  * event loop. */
 int vm_start(struct vm *vm, bool run, struct stk_err *err);
+void vm_quiesce_devices(struct vm *vm);
+/* What all vCPUs share: interrupt controllers and clock. */
+int vm_restore_shared(struct vm *vm, struct snap_vm *v, struct stk_err *err);
+/* The host's TSC as the guest would see it without an offset. */
+uint64_t vm_host_tsc(const struct vm *vm);
+
+/* With the VM restored from f, before it runs and before the thread is confined: keeps in memory what a reset needs.
+ * Without success vm_reset says why it is not possible. */
+void vm_reset_prepare(struct vm *vm, const struct snap_file *f, const struct snap_vm *v);
+void vm_reset_free(struct vm_reset *r); /* accepts NULL */
 
 #endif

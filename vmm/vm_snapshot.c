@@ -167,7 +167,7 @@ static int save_vm_section(struct vm *vm, struct snap_writer *w, uint64_t *ret_h
 	return snap_writer_end(w, err);
 }
 
-static int restore_vm_section(struct vm *vm, struct snap_vm *v, struct stk_err *err)
+int vm_restore_shared(struct vm *vm, struct snap_vm *v, struct stk_err *err)
 {
 	struct kvm_clock_data clock;
 	int r = irqchips(vm->kvm.vm_fd, KVM_SET_IRQCHIP, v, err);
@@ -215,16 +215,21 @@ static int save_vcpus(struct vm *vm, struct snap_writer *w, uint64_t host_tsc, s
 	return 0;
 }
 
-/* The guest TSC must tick as it did: by the host's own rate, by scaling, or nearly so. Gives the
- * host's TSC as the guest would see it without an offset. */
-static int match_tsc(struct vm *vm, uint32_t khz, uint64_t *ret_tsc, struct stk_err *err)
+uint64_t vm_host_tsc(const struct vm *vm)
+{
+	uint64_t tsc = __rdtsc();
+
+	return vm->tsc_khz == 0 ? tsc : (uint64_t)((unsigned __int128)tsc * vm->tsc_khz / vm->host_tsc_khz);
+}
+
+/* The guest TSC must tick as it did: by the host's own rate, by scaling, or nearly so. */
+static int match_tsc(struct vm *vm, uint32_t khz, struct stk_err *err)
 {
 	int host_khz = KVM_CALL(vm->vcpus.vcpu[0].fd, KVM_GET_TSC_KHZ, NULL, err);
 	uint64_t diff;
 
 	if (host_khz <= 0)
 		return host_khz < 0 ? host_khz : stk_err_set(err, -ENOTSUP, "KVM does not know the TSC's frequency");
-	*ret_tsc = __rdtsc();
 	if ((uint32_t)host_khz == khz)
 		return 0;
 	diff = (uint32_t)host_khz > khz ? (uint32_t)host_khz - khz : khz - (uint32_t)host_khz;
@@ -239,19 +244,21 @@ static int match_tsc(struct vm *vm, uint32_t khz, uint64_t *ret_tsc, struct stk_
 					   "the snapshot's TSC runs at %u kHz, this machine's at %d kHz, and it cannot scale it: make the snapshot anew",
 					   khz, host_khz);
 	}
-	*ret_tsc = (uint64_t)((unsigned __int128)__rdtsc() * khz / (uint32_t)host_khz);
+	vm->tsc_khz = khz;
+	vm->host_tsc_khz = (uint32_t)host_khz;
 	return 0;
 }
 
 static int restore_vcpus(struct vm *vm, const struct snap_file *f, const struct snap_vm *v, struct stk_err *err)
 {
 	stk_autofree struct snap_vcpu *vcpu = malloc(sizeof(*vcpu));
-	uint64_t host_tsc = 0;
+	uint64_t host_tsc;
 	int r;
 
 	if (!vcpu)
 		return stk_err_sys(err, -ENOMEM, "restore");
-	r = match_tsc(vm, v->tsc_khz, &host_tsc, err);
+	r = match_tsc(vm, v->tsc_khz, err);
+	host_tsc = vm_host_tsc(vm);
 	for (unsigned i = 0; r == 0 && i < vm->vcpus.count; i++) {
 		struct stk_rd rd;
 
@@ -522,13 +529,17 @@ static int load(struct vm *vm, const struct snap_file *f, const struct vm_load_o
 		r = restore_vcpus(vm, f, &v, err);
 	stages_mark("vcpu state");
 	if (r == 0)
-		r = restore_vm_section(vm, &v, err);
+		r = vm_restore_shared(vm, &v, err);
 	stages_mark("irqchip and clock");
 	if (r == 0)
 		r = vm_create_devices(vm, err);
 	if (r == 0)
 		r = restore_devices(vm, f, err);
 	stages_mark("device state");
+	if (r == 0 && opts->reusable) {
+		vm_reset_prepare(vm, f, &v);
+		stages_mark("what resets need");
+	}
 	return r;
 }
 

@@ -148,10 +148,26 @@ int blk_file_write(struct blk_file *b, uint64_t off, struct iovec *iov, unsigned
 		return -EROFS;
 	if (!b->map)
 		return transfer(b->fd, off, iov, n, true);
+	if (off < b->dirty_from || b->dirty_to == 0)
+		b->dirty_from = off;
 	for (unsigned i = 0; i < n; i++) {
 		memcpy(b->map + off, iov[i].iov_base, iov[i].iov_len);
 		off += iov[i].iov_len;
 	}
+	if (off > b->dirty_to)
+		b->dirty_to = off;
+	return 0;
+}
+
+int blk_file_rewind(struct blk_file *b)
+{
+	uint64_t from = b->dirty_from & ~(PAGE - 1);
+
+	if (!b->map)
+		return b->read_only ? 0 : -EROFS;
+	if (b->dirty_to > from && madvise(b->map + from, b->dirty_to - from, MADV_DONTNEED) < 0)
+		return -errno;
+	b->dirty_from = b->dirty_to = 0;
 	return 0;
 }
 

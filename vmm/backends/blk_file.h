@@ -19,6 +19,7 @@ struct blk_file {
 	uint8_t *map; /* NULL when not copy-on-write */
 	uint64_t map_len; /* multiple of 4096 */
 	uint64_t map_off; /* where the mapping begins in the file it was made of */
+	uint64_t dirty_from, dirty_to; /* what was written of it lies between these; none: from >= to */
 };
 
 /* Empty, good for blk_file_close. */
@@ -36,5 +37,8 @@ void blk_file_close(struct blk_file *b);
 int blk_file_read(struct blk_file *b, uint64_t off, struct iovec *iov, unsigned n);
 int blk_file_write(struct blk_file *b, uint64_t off, struct iovec *iov, unsigned n);
 int blk_file_flush(struct blk_file *b);
+/* A mapping's content is again what it was when it was opened. -EROFS when there is none and the image itself may have
+ * been written. */
+int blk_file_rewind(struct blk_file *b);
 
 #endif

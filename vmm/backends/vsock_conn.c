@@ -127,16 +127,17 @@ static void check_finished(struct vsock_conn *c)
 }
 
 /* Sends a list; returns bytes taken, 0 when it would block, negative errno. */
-static ssize_t send_iov(int fd, struct iovec *iov, unsigned n)
+static ssize_t send_iov(struct vsock_conn *c, struct iovec *iov, unsigned n)
 {
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
 	ssize_t r;
 
 	do {
-		r = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		r = sendmsg(c->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+	c->sent += (uint64_t)r;
 	return r;
 }
 
@@ -151,7 +152,7 @@ void vsock_conn_flush(struct vsock_conn *c)
 			first = c->ring_len;
 		iov[0] = (struct iovec){c->ring + c->ring_head, first};
 		iov[1] = (struct iovec){c->ring, c->ring_len - first};
-		r = send_iov(c->fd, iov, iov[1].iov_len ? 2 : 1);
+		r = send_iov(c, iov, iov[1].iov_len ? 2 : 1);
 		if (r < 0) {
 			write_side_gone(c);
 			break;
@@ -212,7 +213,7 @@ void vsock_conn_take_data(struct vsock_conn *c, uint32_t len, struct iovec *iov,
 	}
 	n = iov_trim(iov, n, len);
 	if (!c->ring_len) {
-		r = send_iov(c->fd, iov, n);
+		r = send_iov(c, iov, n);
 		if (r < 0) {
 			c->fwd_cnt += len;
 			write_side_gone(c);
@@ -270,6 +271,17 @@ static void host_eof(struct vsock_conn *c)
 		say_shutdown(c, SHUT_BOTH);
 	else
 		say_shutdown(c, VSOCK_SHUTDOWN_SEND);
+}
+
+bool vsock_conn_discard(struct vsock_conn *c)
+{
+	char buf[4096];
+	ssize_t r;
+
+	do {
+		r = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
+	} while (r > 0 || (r < 0 && errno == EINTR));
+	return r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 /* Reads once, straight into the guest's buffers, and cuts what came into packets. */

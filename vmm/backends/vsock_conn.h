@@ -4,7 +4,8 @@
  *   HELLO --line read--> ASKED --RESPONSE--> OPEN --> DEAD --handle closed--> FREE
  *   (accepted client)    (REQUEST sent)       ^ guest's REQUEST starts here
  *
- * OPEN ends when both directions are closed, or by RST from either side. */
+ * OPEN ends when both directions are closed, or by RST from either side. Between two lives of a guest an OPEN
+ * connection of a lent socket is SPARE, until the saved state names it again. */
 #ifndef VMM_BACKENDS_VSOCK_CONN_H
 #define VMM_BACKENDS_VSOCK_CONN_H
 
@@ -17,6 +18,7 @@ enum vsock_conn_state {
 	VSOCK_CONN_ASKED,
 	VSOCK_CONN_OPEN,
 	VSOCK_CONN_DEAD,
+	VSOCK_CONN_SPARE,
 };
 
 /* Control packets owed to the guest. */
@@ -34,10 +36,12 @@ struct vsock_conn {
 	struct stk_list ready; /* in mux->ready while there is something for the guest */
 	uint64_t deadline_ms;  /* uv_now time; 0: none */
 	int fd;
+	uint64_t sent; /* bytes the socket has taken, ever */
+	uint8_t polled; /* uv_poll events asked for */
+	/* All from here on is zeroed when the connection is used again. */
 	uint32_t guest_port, host_port;
 	uint8_t state;
 	uint8_t want;
-	uint8_t polled;     /* uv_poll events asked for */
 	uint8_t guest_shut; /* VSOCK_SHUTDOWN_*: what the guest said */
 	uint8_t host_shut;  /* what we say, from the guest's view of us */
 	bool readable;      /* the socket has (perhaps) bytes; it is not polled for them meanwhile */
@@ -83,6 +87,8 @@ void vsock_conn_take_data(struct vsock_conn *c, uint32_t len, struct iovec *iov,
 void vsock_conn_take_shutdown(struct vsock_conn *c, uint32_t flags);
 /* Makes packets into slots; returns the number used. May end DEAD. */
 unsigned vsock_conn_recv(struct vsock_conn *c, struct vsock_slot *slot, unsigned n);
+/* Reads away what the host has sent; false when it has closed, or something is wrong. */
+bool vsock_conn_discard(struct vsock_conn *c);
 /* Tries to hand the buffered bytes to the host socket. May end DEAD. */
 void vsock_conn_flush(struct vsock_conn *c);
 void vsock_conn_free_ring(struct vsock_conn *c);

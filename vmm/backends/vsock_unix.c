@@ -584,6 +584,58 @@ uint64_t vsock_unix_buffered(const struct vsock_unix *m)
 	return n;
 }
 
+/* --- another life --- */
+
+static bool reusable(const struct vsock_conn *c)
+{
+	return c->state == VSOCK_CONN_OPEN && !c->eof && !c->write_dead && !c->guest_shut;
+}
+
+int vsock_unix_rewind(struct vsock_unix *m)
+{
+	for (unsigned i = 0; i < m->hi; i++) {
+		struct vsock_conn *c = &m->conn[i];
+
+		if (!c->lent) {
+			vsock_unix_conn_kill(c);
+			continue;
+		}
+		if (c->state == VSOCK_CONN_FREE || c->state == VSOCK_CONN_DEAD)
+			continue;
+		if (!reusable(c) || !vsock_conn_discard(c))
+			return -EPIPE;
+		vsock_unix_conn_deadline(c, 0);
+		stk_list_del(&c->ready);
+		vsock_conn_free_ring(c);
+		c->state = VSOCK_CONN_SPARE;
+	}
+	m->rst_head = m->rst_count = 0;
+	return 0;
+}
+
+uint64_t vsock_unix_lent_bytes(const struct vsock_unix *m)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < m->hi; i++)
+		sum += m->conn[i].lent ? m->conn[i].sent : 0;
+	return sum;
+}
+
+static struct vsock_conn *take_spare(struct vsock_unix *m, uint32_t host_port)
+{
+	for (unsigned i = 0; i < m->hi; i++) {
+		struct vsock_conn *c = &m->conn[i];
+
+		if (c->state != VSOCK_CONN_SPARE || c->host_port != host_port)
+			continue;
+		memset(&c->guest_port, 0, sizeof(*c) - offsetof(struct vsock_conn, guest_port));
+		c->state = VSOCK_CONN_OPEN;
+		return c;
+	}
+	return NULL;
+}
+
 /* --- state --- */
 
 #define WANT_SAVED (VSOCK_WANT_RESPONSE | VSOCK_WANT_CREDIT_UPDATE | VSOCK_WANT_CREDIT_REQUEST)
@@ -640,8 +692,8 @@ void vsock_unix_save(const struct vsock_unix *m, struct stk_wr *w)
 
 static int restore_conn(struct vsock_unix *m, struct stk_rd *r, struct stk_err *err)
 {
-	struct vsock_conn saved = {0}, *c = NULL;
-	int fd;
+	struct vsock_conn saved = {0}, *c;
+	int fd = -1;
 
 	saved.guest_port = stk_rd_u32(r);
 	saved.host_port = stk_rd_u32(r);
@@ -654,7 +706,9 @@ static int restore_conn(struct vsock_unix *m, struct stk_rd *r, struct stk_err *
 	saved.credit_asked = stk_rd_u8(r) & 1;
 	if (r->bad || find(m, saved.guest_port, saved.host_port))
 		return stk_err_set(err, -EINVAL, "vsock: a saved stream is impossible");
-	fd = take_lent(m, saved.host_port);
+	c = take_spare(m, saved.host_port);
+	if (!c)
+		fd = take_lent(m, saved.host_port);
 	if (fd >= 0)
 		c = conn_new(m, fd, VSOCK_CONN_OPEN);
 	if (!c) {
@@ -689,6 +743,10 @@ int vsock_unix_restore(struct vsock_unix *m, struct stk_rd *r, struct stk_err *e
 
 		if (e != 0)
 			return e;
+	}
+	for (unsigned i = 0; i < m->hi; i++) {
+		if (m->conn[i].state == VSOCK_CONN_SPARE) /* not used by the saved state */
+			vsock_unix_conn_kill(&m->conn[i]);
 	}
 	rsts = stk_rd_u16(r);
 	if (r->bad || rsts > RST_MAX)

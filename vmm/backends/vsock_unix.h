@@ -110,7 +110,12 @@ uint64_t vsock_unix_buffered(const struct vsock_unix *m);
 
 /* Streams on lent sockets are written as kept; the guest will be told RST for all others. */
 void vsock_unix_save(const struct vsock_unix *m, struct stk_wr *w);
-/* Into a new mux: kept streams continue on the sockets lent for their ports, or get RST. */
+/* Forgets everything but the lent sockets in use, whose unread bytes are thrown away: a new mux again, for the same
+ * guest going back to its saved state. While inactive. -EPIPE when one of these sockets has been closed in part. */
+int vsock_unix_rewind(struct vsock_unix *m);
+/* Bytes that the lent sockets have taken, ever. */
+uint64_t vsock_unix_lent_bytes(const struct vsock_unix *m);
+/* Into a new (or rewound) mux: kept streams continue on the sockets lent for their ports, or get RST. */
 int vsock_unix_restore(struct vsock_unix *m, struct stk_rd *r, struct stk_err *err);
 
 #endif

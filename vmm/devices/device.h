@@ -26,6 +26,9 @@ struct device_ops {
 	/* Before vCPUs go on, after a pause or a restore: look at the queues again. */
 	void (*resume)(struct device *dev);
 	int (*save)(struct device *dev, struct stk_wr *w);
+	/* A still device that has lived forgets all it did, so that restore finds it as after its creation. A negative
+	 * errno when it cannot. May be NULL. */
+	int (*rewind)(struct device *dev, struct stk_err *err);
 	/* Hostile input. version = the saved one. */
 	int (*restore)(struct device *dev, struct stk_rd *r, uint32_t version, struct stk_err *err);
 	void (*fini)(struct device *dev); /* frees dev; accepts half-built */
@@ -95,5 +98,7 @@ int devtable_cmdline(const struct device_set *set, char *cmdline, size_t cap);
 /* vsock: before a snapshot. keep != 0: open streams stay in the saved state (for host ports given
  * with --vsock-fd; others are reset); keep == 0: all streams end with a transport reset. */
 void devtable_vsock_prepare(struct device_set *set, int keep);
+/* Bytes that lent sockets have taken from the guest, in all its lives. */
+uint64_t devtable_vsock_lent_bytes(const struct device_set *set);
 
 #endif

@@ -98,3 +98,12 @@ void devtable_vsock_prepare(struct device_set *set, int keep)
 	for (unsigned i = 0; i < set->count; i++)
 		virtio_vsock_prepare(set->dev[i], keep);
 }
+
+uint64_t devtable_vsock_lent_bytes(const struct device_set *set)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < set->count; i++)
+		sum += virtio_vsock_lent_bytes(set->dev[i]);
+	return sum;
+}

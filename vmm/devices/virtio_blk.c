@@ -166,6 +166,13 @@ static void blk_resume(struct device *dev)
 	virtio_mmio_resume((struct virtio_mmio *)dev);
 }
 
+static int blk_rewind(struct device *dev, struct stk_err *err)
+{
+	int r = blk_file_rewind(&((struct virtio_blk *)dev)->file);
+
+	return r < 0 ? stk_err_sys(err, r, "drive %s", dev->id) : 0;
+}
+
 static int blk_save(struct device *dev, struct stk_wr *w)
 {
 	const struct virtio_blk *d = (const struct virtio_blk *)dev;
@@ -223,6 +230,7 @@ static const struct device_ops blk_ops = {
 	.version = 1,
 	.quiesce = blk_quiesce,
 	.resume = blk_resume,
+	.rewind = blk_rewind,
 	.save = blk_save,
 	.restore = blk_restore,
 	.fini = blk_fini,

@@ -291,6 +291,18 @@ void virtio_vsock_prepare(struct device *dev, int keep)
 	pump_rx(d); /* the mux is inactive: control packets only */
 }
 
+static int vsock_rewind(struct device *dev, struct stk_err *err)
+{
+	int r = vsock_unix_rewind(((struct virtio_vsock *)dev)->mux);
+
+	return r < 0 ? stk_err_sys(err, r, "vsock: a lent stream is no longer whole") : 0;
+}
+
+uint64_t virtio_vsock_lent_bytes(const struct device *dev)
+{
+	return dev->ops == &vsock_ops ? vsock_unix_lent_bytes(((const struct virtio_vsock *)dev)->mux) : 0;
+}
+
 static int vsock_save(struct device *dev, struct stk_wr *w)
 {
 	const struct virtio_vsock *d = (const struct virtio_vsock *)dev;
@@ -341,6 +353,7 @@ static const struct device_ops vsock_ops = {
 	.version = 1,
 	.quiesce = vsock_quiesce,
 	.resume = vsock_resume,
+	.rewind = vsock_rewind,
 	.save = vsock_save,
 	.restore = vsock_restore,
 	.fini = vsock_fini,

@@ -11,5 +11,7 @@ int virtio_vsock_create(struct device_host *host, unsigned mmio_index, uint32_t 
 
 /* See devtable_vsock_prepare; dev may be any device. Only while quiesced. */
 void virtio_vsock_prepare(struct device *dev, int keep);
+/* vsock_unix_lent_bytes, 0 for any other device. */
+uint64_t virtio_vsock_lent_bytes(const struct device *dev);
 
 #endif

@@ -60,20 +60,19 @@ static bool zero_matters(uint32_t index)
 	}
 }
 
-int msr_save(int kvm_fd, int vcpu_fd, struct snap_vcpu *vcpu, struct stk_err *err)
+/* The MSRs KVM names, and in set those of them that belong into a saved state; values not yet read. */
+static int list_msrs(int kvm_fd, struct msr_set *set, unsigned *ret_n, struct stk_err *err)
 {
 	stk_autofree struct msr_list *list = calloc(1, sizeof(*list));
-	stk_autofree struct msr_set *set = calloc(1, sizeof(*set));
 	unsigned n = 0;
 	int r;
 
-	if (!list || !set)
+	if (!list)
 		return stk_err_sys(err, -ENOMEM, "reading MSRs");
 	list->nmsrs = STK_ARRAY_LEN(list->index);
 	r = KVM_CALL(kvm_fd, KVM_GET_MSR_INDEX_LIST, list, err);
 	if (r < 0)
 		return r;
-	vcpu->msr_count = 0;
 	for (unsigned i = 0; i < list->nmsrs; i++) {
 		if (not_saved(list->index[i]))
 			continue;
@@ -81,6 +80,23 @@ int msr_save(int kvm_fd, int vcpu_fd, struct snap_vcpu *vcpu, struct stk_err *er
 			return stk_err_set(err, -EFBIG, "KVM names more than %u MSRs", SNAP_MAX_MSRS);
 		set->entry[n++].index = list->index[i];
 	}
+	*ret_n = n;
+	return 0;
+}
+
+/* all: also those that are 0 as in a fresh vCPU. */
+static int read_msrs(int kvm_fd, int vcpu_fd, bool all, struct snap_vcpu *vcpu, struct stk_err *err)
+{
+	stk_autofree struct msr_set *set = calloc(1, sizeof(*set));
+	unsigned n = 0;
+	int r;
+
+	if (!set)
+		return stk_err_sys(err, -ENOMEM, "reading MSRs");
+	r = list_msrs(kvm_fd, set, &n, err);
+	if (r < 0)
+		return r;
+	vcpu->msr_count = 0;
 	/* KVM stops at the first one that the guest's CPUID does not have: leave it out, go on. */
 	for (unsigned at = 0; at < n;) {
 		struct msr_set *part = set;
@@ -97,7 +113,7 @@ int msr_save(int kvm_fd, int vcpu_fd, struct snap_vcpu *vcpu, struct stk_err *er
 		for (unsigned i = 0; i < got; i++) {
 			const struct kvm_msr_entry *e = &part->entry[i];
 
-			if (e->data != 0 || zero_matters(e->index))
+			if (all || e->data != 0 || zero_matters(e->index))
 				vcpu->msr[vcpu->msr_count++] = (struct snap_msr){e->index, e->data};
 		}
 		at = got + (got < n);
@@ -105,6 +121,11 @@ int msr_save(int kvm_fd, int vcpu_fd, struct snap_vcpu *vcpu, struct stk_err *er
 			break;
 	}
 	return 0;
+}
+
+int msr_save(int kvm_fd, int vcpu_fd, struct snap_vcpu *vcpu, struct stk_err *err)
+{
+	return read_msrs(kvm_fd, vcpu_fd, false, vcpu, err);
 }
 
 static int set_msrs(int vcpu_fd, struct msr_set *set, struct stk_err *err)
@@ -142,6 +163,22 @@ int msr_restore(int vcpu_fd, const struct snap_vcpu *vcpu, struct stk_err *err)
 		set.entry[set.head.nmsrs++] =
 			(struct kvm_msr_entry){.index = deadline->index, .data = deadline->value};
 	return set.head.nmsrs ? set_msrs(vcpu_fd, &set, err) : 0;
+}
+
+int msr_complete(int kvm_fd, int vcpu_fd, struct snap_vcpu *vcpu, struct stk_err *err)
+{
+	struct msr_set one = {.head = {.nmsrs = 1}};
+	unsigned kept = 0;
+	int r = read_msrs(kvm_fd, vcpu_fd, true, vcpu, err);
+
+	/* Some can be read but not written; the guest cannot have written them either. */
+	for (unsigned i = 0; r == 0 && i < vcpu->msr_count; i++) {
+		one.entry[0] = (struct kvm_msr_entry){.index = vcpu->msr[i].index, .data = vcpu->msr[i].value};
+		if (KVM_CALL(vcpu_fd, KVM_SET_MSRS, &one, err) == 1)
+			vcpu->msr[kept++] = vcpu->msr[i];
+	}
+	vcpu->msr_count = kept;
+	return r;
 }
 
 int msr_boot(int vcpu_fd, struct stk_err *err)

@@ -301,12 +301,17 @@ int regs_save(int kvm_fd, int fd, uint64_t host_tsc, struct snap_vcpu *v, struct
  * registers drops pending exceptions. */
 int regs_restore(int fd, const struct snap_vcpu *v, uint64_t host_tsc, struct stk_err *err)
 {
-	struct kvm_mp_state mp = {.mp_state = v->mp_state};
-	uint64_t offset = v->tsc - host_tsc;
 	int r = restore_cpuid(fd, v, err);
 
-	if (r >= 0)
-		r = KVM_CALL(fd, KVM_SET_MP_STATE, &mp, err);
+	return r < 0 ? r : regs_rewind(fd, v, host_tsc, err);
+}
+
+int regs_rewind(int fd, const struct snap_vcpu *v, uint64_t host_tsc, struct stk_err *err)
+{
+	struct kvm_mp_state mp = {.mp_state = v->mp_state};
+	uint64_t offset = v->tsc - host_tsc;
+	int r = KVM_CALL(fd, KVM_SET_MP_STATE, &mp, err);
+
 	if (r >= 0)
 		r = restore_regs(fd, v, err);
 	if (r >= 0)

@@ -12,5 +12,7 @@ int regs_save(int kvm_fd, int vcpu_fd, uint64_t host_tsc, struct snap_vcpu *ret_
 /* host_tsc: again one instant for all vCPUs, so that they stay in step with each other. The order
  * of the calls matters; it is described inside. */
 int regs_restore(int vcpu_fd, const struct snap_vcpu *vcpu, uint64_t host_tsc, struct stk_err *err);
+/* The same for a vCPU that has lived: its CPUID stays, all else goes back. vcpu->msr must be complete (msr.h). */
+int regs_rewind(int vcpu_fd, const struct snap_vcpu *vcpu, uint64_t host_tsc, struct stk_err *err);
 
 #endif

@@ -38,7 +38,7 @@ static const bool widened = false;
 #endif
 
 static const char *const role_name[] = {
-	[JAIL_VMM_MAIN] = "vmm-main", [JAIL_VMM_VCPU] = "vmm-vcpu"};
+	[JAIL_VMM_MAIN] = "vmm-main", [JAIL_VMM_REUSABLE] = "vmm-reusable", [JAIL_VMM_VCPU] = "vmm-vcpu"};
 
 static void prepare_child(void)
 {
@@ -148,6 +148,7 @@ static void test_argument_limits(void **state)
 	struct call netlink = {SYS_socket, {AF_NETLINK, SOCK_RAW, 0}};
 	struct call create_vm = {SYS_ioctl, {0, KVM_CREATE_VM, 0}};
 	struct call tiocsti = {SYS_ioctl, {0, TIOCSTI, 0}};
+	struct call set_regs = {SYS_ioctl, {(unsigned long)-1, KVM_SET_REGS, 0}};
 	struct call run_vcpu = {SYS_ioctl, {(unsigned long)-1, KVM_RUN, 0}};
 	struct call exec_map = {SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC,
 					   MAP_PRIVATE | MAP_ANONYMOUS, (unsigned long)-1, 0}};
@@ -158,6 +159,10 @@ static void test_argument_limits(void **state)
 	assert_killed(run(JAIL_VMM_MAIN, do_call, &create_vm));
 	assert_killed(run(JAIL_VMM_MAIN, do_call, &tiocsti));
 	assert_killed(run(JAIL_VMM_MAIN, do_call, &run_vcpu));
+	assert_killed(run(JAIL_VMM_MAIN, do_call, &set_regs));
+	assert_ok(run(JAIL_VMM_REUSABLE, do_call, &set_regs));
+	assert_killed(run(JAIL_VMM_REUSABLE, do_call, &run_vcpu));
+	assert_killed(run(JAIL_VMM_REUSABLE, do_call, &create_vm));
 	assert_killed(run(JAIL_VMM_VCPU, do_call, &create_vm));
 	assert_ok(run(JAIL_VMM_VCPU, do_call, &run_vcpu));
 	if (!widened) { /* sanitizers map their shadow memory as they like */

@@ -24,13 +24,13 @@ static int parse(struct options *o, const char *line, struct stk_err *err)
 
 static void refused(const char *line, const char *word)
 {
-	struct options o = {.ready_fd = 77};
+	struct options o = {.control_fd = 77};
 	struct stk_err err = {0};
 
 	assert_int_equal(parse(&o, line, &err), -EINVAL);
 	if (!strstr(err.text, word))
 		fail_msg("\"%s\": \"%s\" does not mention \"%s\"", line, err.text, word);
-	assert_int_equal(o.ready_fd, 77); /* untouched */
+	assert_int_equal(o.control_fd, 77); /* untouched */
 }
 
 static void test_restore(void **state)
@@ -39,7 +39,7 @@ static void test_restore(void **state)
 
 	assert_int_equal(parse(&o,
 			       "--restore-state s --restore-memory=m --drive code=/a=b --drive scratch=/c "
-			       "--vsock-fd 1024:0 --ready-fd 1 --serial-off --die-with-parent 77 "
+			       "--vsock-fd 1024:0 --control-fd 1 --serial-off --die-with-parent 77 "
 			       "--blocks 2:8=0,12=31",
 			       NULL),
 			 0);
@@ -51,7 +51,7 @@ static void test_restore(void **state)
 	assert_int_equal(o.port_fd_count, 1);
 	assert_int_equal(o.port_fd[0].port, 1024);
 	assert_int_equal(o.port_fd[0].fd, 0);
-	assert_int_equal(o.ready_fd, 1);
+	assert_int_equal(o.control_fd, 1);
 	assert_int_equal(o.blocks_fd, 2);
 	assert_int_equal(o.block_count, 2);
 	assert_int_equal(o.block[0].guest, 8);
@@ -69,7 +69,7 @@ static void test_api(void **state)
 	assert_int_equal(parse(&o, "--api-sock /x --id a --log-level Debug --log-path /l --config-file c", NULL), 0);
 	assert_string_equal(o.api_sock, "/x");
 	assert_int_equal(o.log_level, STK_LOG_DEBUG);
-	assert_int_equal(o.ready_fd, -1);
+	assert_int_equal(o.control_fd, -1);
 	assert_int_equal(parse(&o, "--version", NULL), 0);
 	assert_true(o.version);
 	assert_int_equal(parse(&o, "--preflight", NULL), 0);
@@ -92,9 +92,12 @@ static void test_refused(void **state)
 	refused("--api-sock x --drive ab", "ID=PATH");
 	refused("--api-sock x --drive =b", "ID=PATH");
 	refused("--api-sock x --log-level loud", "loud");
-	refused("--api-sock x --ready-fd 999", "999");
-	refused("--api-sock x --ready-fd -1", "-1");
-	refused("--api-sock x --ready-fd 1x", "1x");
+	refused("--api-sock x --control-fd 1 --reusable", "--reusable");
+	refused("--restore-state a --restore-memory b --reusable", "--reusable");
+	refused("--restore-state a --restore-memory b --reusable --control-fd 1 --record-fd 1", "--reusable");
+	refused("--api-sock x --control-fd 999", "999");
+	refused("--api-sock x --control-fd -1", "-1");
+	refused("--api-sock x --control-fd 1x", "1x");
 	refused("--api-sock x --vsock-fd 1024", "PORT:FD");
 	refused("--api-sock x --vsock-fd 4294967296:0", "PORT:FD");
 	refused("--api-sock x --vsock-fd 1:0 --vsock-fd 1:1", "twice");

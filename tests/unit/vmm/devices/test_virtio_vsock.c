@@ -832,6 +832,47 @@ static void test_kept_stream(void **state)
 	close(fd);
 }
 
+/* Back to the saved state in the same device: the lent socket goes on, nothing else does. */
+static void test_rewind(void **state)
+{
+	uint8_t blob[1024];
+	int fd = lent_stream(700);
+	struct stk_err err = {0};
+	uint8_t *mem = malloc(16 << 20);
+	char rings[sizeof(ring)];
+	size_t len;
+
+	assert_non_null(mem);
+
+	send_data(700, LENT, "ready", 5, 0);
+	expect_read(fd, "ready");
+	dev->ops->quiesce(dev);
+	virtio_vsock_prepare(dev, 1);
+	len = save(blob, sizeof(blob));
+	memcpy(mem, rig.host.mem->base, 16 << 20);
+	memcpy(rings, ring, sizeof(rings));
+	dev->ops->resume(dev);
+	for (unsigned i = 0; i < 3; i++) {
+		struct stk_rd r = stk_rd_init(blob, len);
+
+		send_data(700, LENT, "result", 6, 0);
+		expect_read(fd, "result");
+		assert_int_equal(virtio_vsock_lent_bytes(dev), 5 + (i + 1) * 6);
+		dev->ops->quiesce(dev);
+		assert_int_equal(write(fd, "of the old life", 15), 15);
+		assert_int_equal(dev->ops->rewind(dev, &err), 0);
+		memcpy(rig.host.mem->base, mem, rig.host.mem->size);
+		memcpy(ring, rings, sizeof(rings));
+		assert_int_equal(dev->ops->restore(dev, &r, 1, &err), 0);
+		dev->ops->resume(dev);
+		expect_nothing();
+		assert_int_equal(write(fd, "event", 5), 5);
+		expect_data("event");
+	}
+	close(fd);
+	free(mem);
+}
+
 static void test_keep_resets_the_others(void **state)
 {
 	char path[128];
@@ -947,6 +988,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_config), T(test_host_connects), T(test_refused), T(test_bad_lines),
 		T(test_silent_client_is_dropped), T(test_guest_connects), T(test_lent_once),
+		T(test_rewind),
 		T(test_half_close), T(test_guest_half_close), T(test_last_words), T(test_bulk_to_guest),
 		T(test_credit_to_guest), T(test_credit_from_guest), T(test_credit_breach),
 		T(test_no_rx_buffers), T(test_fairness), T(test_odd_packets), T(test_bad_rings),
