@@ -46,9 +46,10 @@ json_t *describe_function(const struct function *fn)
 
 	gmtime_r(&secs, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	o = json_pack("{s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:I, s:s}", "name", fn->name, "version",
+	o = json_pack("{s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:s}", "name", fn->name, "version",
 		      (int)v->number, "runtime", v->settings.runtime, "handler", v->settings.handler, "memory",
-		      (int)v->settings.memory_mib, "timeout", (int)v->settings.timeout_s, "state",
+		      (int)v->settings.memory_mib, "timeout", (int)v->settings.timeout_s, "reuse",
+		      fn_reuse_name(v->settings.reuse), "state",
 		      check_names[v->check], "codeSize", (json_int_t)v->code_size, "lastModified", when);
 	if (!o)
 		return NULL;
@@ -57,8 +58,9 @@ json_t *describe_function(const struct function *fn)
 	json_object_set_new(o, "environment", describe_env(&v->settings));
 	if (p)
 		json_object_set_new(o, "pool",
-				    json_pack("{s:i, s:i, s:i, s:i, s:i}", "warm", (int)p->warm_count, "starting",
-					      (int)(p->starting + p->reserved), "busy", (int)p->busy, "waiting",
+				    json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "warm", (int)p->warm_count, "starting",
+					      (int)(p->starting + p->reserved), "busy", (int)p->busy, "resetting",
+					      (int)p->resetting, "waiting",
 					      (int)(p->queued + p->forced_count), "target", (int)p->target));
 	return o;
 }

@@ -266,7 +266,7 @@ static void kill_all_vms(struct daemon *d)
 		/* Killing moves a sandbox to the end of `others`: dying ones are passed over. */
 		while (!stk_list_empty(&p->warm))
 			sandbox_kill(STK_CONTAINER_OF(p->warm.next, struct sandbox, node), NULL);
-		for (unsigned n = p->starting + p->reserved + p->busy; n; n--) {
+		for (unsigned n = p->starting + p->reserved + p->busy + p->resetting; n; n--) {
 			struct sandbox *sb = STK_CONTAINER_OF(p->others.next, struct sandbox, node);
 
 			STK_LIST_FOREACH(s, &p->others) {
@@ -359,6 +359,7 @@ static void on_check(uv_check_t *c)
 {
 	struct daemon *d = c->data;
 
+	sandbox_reset_due(&d->dispatch.to_reset);
 	if (stk_list_empty(&d->dispatch.doomed))
 		return;
 	if (d->dispatch.waiting > 0 || d->draining)

@@ -78,6 +78,9 @@ static int set_param(struct fn_settings *s, const char *key, const char *value, 
 			return stk_err_set(err, -EINVAL, "timeout: expected 1 to %d (seconds), got \"%.40s\"",
 					   FN_TIMEOUT_MAX, value);
 		s->timeout_s = (unsigned)v;
+	} else if (strcmp(key, "reuse") == 0) {
+		if (fn_reuse_parse(value, &s->reuse))
+			return stk_err_set(err, -EINVAL, "reuse: expected destroy or reset, got \"%.40s\"", value);
 	} else if (strcmp(key, "env") == 0) {
 		return fn_settings_add_env(s, value, err);
 	} else {

@@ -78,10 +78,12 @@ static void run_on(struct sandbox *sb, struct invocation *inv, enum inv_start st
 {
 	uint64_t now = stk_now_ns();
 
+	if (sb->resets)
+		start = INV_RESET;
 	inv->start = start;
 	inv->ready_ns = now;
 	/* Waiting before the VM's start began is queueing, the rest is the start. */
-	if (start == INV_WARM)
+	if (start == INV_WARM || start == INV_RESET)
 		inv->start_ns = now;
 	else
 		inv->start_ns = sb->started_ns > inv->submit_ns ? sb->started_ns : inv->submit_ns;
@@ -131,9 +133,15 @@ void dispatch_ready(struct sandbox *sb)
 	struct pool *p = sb->pool;
 	struct invocation *inv = sb->inv;
 
-	metrics_add(p->d->dispatch.starts_ok, 1);
-	if (sb->kind == INV_COLD_RESTORE)
-		pool_start_ok(p, stk_now_ns() - sb->started_ns);
+	if (sb->resets) {
+		metrics_add(p->d->dispatch.resets, 1);
+		metrics_observe(p->d->dispatch.reset_times, (double)(sb->ready_ns - sb->reset_ns) / 1e9);
+		pool_policy_started(&p->policy, sb->ready_ns - sb->reset_ns);
+	} else {
+		metrics_add(p->d->dispatch.starts_ok, 1);
+		if (sb->kind == INV_COLD_RESTORE)
+			pool_start_ok(p, stk_now_ns() - sb->started_ns);
+	}
 	if (inv) {
 		run_on(sb, inv, sb->kind);
 	} else if (!stk_list_empty(&p->queue)) {
@@ -288,13 +296,18 @@ int dispatch_init(struct dispatch *ds, struct daemon *d)
 	plan_init(&ds->plan, d->opt->memory_budget_mib, d->opt->max_restores, look);
 	stk_list_init(&ds->deadlines);
 	stk_list_init(&ds->doomed);
+	stk_list_init(&ds->to_reset);
 	ds->evictions = metrics_get(d->metrics, METRICS_COUNTER, "stoker_evictions_total",
 				    "Warm VMs given up for other functions", "");
 	ds->starts_ok = metrics_get(d->metrics, METRICS_COUNTER, "stoker_vm_starts_total",
 				    "VMs started, by result", "result=\"ok\"");
 	ds->starts_failed = metrics_get(d->metrics, METRICS_COUNTER, "stoker_vm_starts_total",
 					"VMs started, by result", "result=\"failed\"");
-	if (!ds->evictions || !ds->starts_ok || !ds->starts_failed)
+	ds->resets = metrics_get(d->metrics, METRICS_COUNTER, "stoker_vm_resets_total",
+				 "VMs put back to their snapshot after an invocation", "");
+	ds->reset_times = metrics_get(d->metrics, METRICS_HISTOGRAM, "stoker_vm_reset_seconds",
+				      "Time from the answer of an invocation until its VM, reset, is ready again", "");
+	if (!ds->resets || !ds->reset_times || !ds->evictions || !ds->starts_ok || !ds->starts_failed)
 		return -ENOMEM;
 	uv_timer_init(&d->loop, &ds->tick);
 	ds->tick.data = ds;

@@ -27,6 +27,7 @@ struct dispatch {
 	struct plan plan;          /* all pools, and who is next */
 	struct stk_list deadlines; /* waiting requests, earliest first */
 	struct stk_list doomed;    /* sandboxes to end soon after this round of the loop */
+	struct stk_list to_reset;  /* sandboxes to reset after this round of the loop */
 	unsigned waiting;          /* requests in all queues */
 	unsigned starting;         /* VMs being started */
 	unsigned vms;              /* processes, dying ones included */
@@ -36,7 +37,7 @@ struct dispatch {
 	bool pump_again;
 	bool stopped;
 	uv_timer_t tick;
-	struct metrics_series *evictions, *starts_ok, *starts_failed;
+	struct metrics_series *evictions, *starts_ok, *starts_failed, *resets, *reset_times;
 };
 
 int dispatch_init(struct dispatch *ds, struct daemon *d);

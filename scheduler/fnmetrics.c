@@ -11,7 +11,7 @@ struct fnmetrics {
 	struct metrics *m;
 	char function[FN_NAME_MAX + 1];
 	struct metrics_series *outcome[INV_OUTCOMES];
-	struct metrics_series *stage[INV_COLD_BOOT + 1][FNSTAGES];
+	struct metrics_series *stage[INV_STARTS][FNSTAGES];
 };
 
 static const char *const stage_names[FNSTAGES] = {"queue", "start", "function", "total"};

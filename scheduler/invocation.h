@@ -15,8 +15,9 @@ struct daemon;
 struct http_req;
 struct sandbox;
 
-/* How the VM that served the call was started; also what a client may ask for. */
-enum inv_start { INV_ANY, INV_WARM, INV_COLD_RESTORE, INV_COLD_BOOT };
+/* How the VM that served the call was started; the first four are also what a client may ask for. RESET: it had served
+ * before and was put back to its snapshot. */
+enum inv_start { INV_ANY, INV_WARM, INV_COLD_RESTORE, INV_COLD_BOOT, INV_RESET, INV_STARTS };
 
 enum inv_outcome {
 	INV_OK,

@@ -69,11 +69,11 @@ static int boot_config(const struct pool *p, int *ret_fd)
 
 static int make_ends(int child_fd[2], struct launch_ends *ret)
 {
-	int sv[2], pv[2];
+	int sv[2], cv[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
 		return -errno;
-	if (pipe2(pv, O_CLOEXEC)) {
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, cv)) {
 		int rc = -errno;
 
 		close(sv[0]);
@@ -81,11 +81,11 @@ static int make_ends(int child_fd[2], struct launch_ends *ret)
 		return rc;
 	}
 	stk_set_nonblock(sv[0]);
-	stk_set_nonblock(pv[0]);
+	stk_set_nonblock(cv[0]);
 	ret->stream_fd = sv[0];
-	ret->ready_fd = pv[0];
+	ret->control_fd = cv[0];
 	child_fd[0] = sv[1];
-	child_fd[1] = pv[1];
+	child_fd[1] = cv[1];
 	return 0;
 }
 
@@ -98,7 +98,7 @@ static void blocks_option(const struct pool *p, char *buf, size_t cap)
 					 p->learn.block[i].store);
 }
 
-int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_start)(void *ctx, int err),
+int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable, void (*on_start)(void *ctx, int err),
 	       void (*on_exit)(void *ctx, int status), void *ctx, struct launch_ends *ret_ends,
 	       struct child **ret_child)
 {
@@ -162,11 +162,13 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_sta
 	argv[n++] = vsock_arg;
 	argv[n++] = "--control-fd";
 	argv[n++] = "4";
+	if (reusable)
+		argv[n++] = "--reusable";
 	argv[n++] = "--serial-off";
 	argv[n++] = "--die-with-parent";
 	argv[n++] = parent;
 	argv[n++] = "--log-level";
-	argv[n++] = "warn";
+	argv[n++] = o->log_level == STK_LOG_DEBUG ? "debug" : "warn";
 	argv[n] = NULL;
 	rc = make_ends(child_fd, &ends);
 	if (rc)
@@ -184,7 +186,7 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_sta
 	close(child_fd[1]);
 	if (rc) {
 		close(ends.stream_fd);
-		close(ends.ready_fd);
+		close(ends.control_fd);
 		return rc;
 	}
 	*ret_ends = ends;

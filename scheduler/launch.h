@@ -2,6 +2,7 @@
 #ifndef SCHEDULER_LAUNCH_H
 #define SCHEDULER_LAUNCH_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "scheduler/invocation.h"
@@ -11,11 +12,12 @@ struct pool;
 
 struct launch_ends {
 	int stream_fd; /* our end of the guestwire stream, non-blocking */
-	int ready_fd;  /* our end of the ready pipe, non-blocking */
+	int control_fd; /* our end of stoker-vmm's --control-fd, non-blocking */
 };
 
-/* kind: INV_COLD_RESTORE or INV_COLD_BOOT. record_fd: where a clone records (learn.h), or -1. Callbacks as child_spawn's. The caller closes the ends. */
-int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, void (*on_start)(void *ctx, int err),
+/* kind: INV_COLD_RESTORE or INV_COLD_BOOT. record_fd: where a clone records (learn.h), or -1. reusable: it can be told to
+ * reset. Callbacks as child_spawn's. The caller closes the ends. */
+int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable, void (*on_start)(void *ctx, int err),
 	       void (*on_exit)(void *ctx, int status), void *ctx, struct launch_ends *ret_ends,
 	       struct child **ret_child);
 

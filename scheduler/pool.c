@@ -55,7 +55,7 @@ void pool_close(struct pool *p, struct fn_version *heir)
 	STK_LIST_FOREACH_SAFE(it, tmp, &p->others) {
 		struct sandbox *sb = STK_CONTAINER_OF(it, struct sandbox, node);
 
-		if (sandbox_starting(sb) && !sb->inv)
+		if ((sandbox_starting(sb) || sb->state == SB_RESETTING) && !sb->inv)
 			sandbox_kill(sb, "its function version is no longer used");
 	}
 	if (heir) {
@@ -82,19 +82,24 @@ void pool_shrink(struct pool *p)
 
 unsigned pool_missing_urgent(const struct pool *p)
 {
-	return p->forced_count + (p->queued > p->starting ? p->queued - p->starting : 0);
+	unsigned soon = p->starting + p->resetting;
+
+	return p->forced_count + (p->queued > soon ? p->queued - soon : 0);
 }
 
 unsigned pool_missing_refill(const struct pool *p)
 {
 	unsigned have = p->warm_count + p->starting;
 
+	/* VMs that come back after their invocation need no others in their place. */
+	if (p->ver->settings.reuse == FN_RESET)
+		have += p->busy + p->resetting;
 	return p->target > have ? p->target - have : 0;
 }
 
 bool pool_may_start(const struct pool *p, uint64_t now_ns)
 {
-	unsigned used = p->starting + p->reserved + p->busy;
+	unsigned used = p->starting + p->reserved + p->busy + p->resetting;
 
 	/* A request that wants a VM of its own cannot take a warm one: those do not count then. */
 	if (!p->forced_count)

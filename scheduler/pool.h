@@ -25,7 +25,8 @@ struct pool {
 	struct stk_list others; /* sandboxes in every other state */
 	struct stk_list queue;  /* requests that take any ready VM, oldest first */
 	struct stk_list forced; /* requests that want a VM started for them alone */
-	unsigned warm_count, starting, reserved, busy, dying; /* VMs by state; reserved = starting for one request */
+	/* VMs by state; reserved = starting for one request */
+	unsigned warm_count, starting, reserved, busy, resetting, dying;
 	unsigned queued, forced_count;
 	unsigned target;
 	struct pool_policy policy;

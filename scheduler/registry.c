@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "snapshots/funcenv.h"
 
@@ -35,6 +36,24 @@ int fn_settings_copy(const struct fn_settings *src, struct fn_settings *ret_copy
 	}
 	*ret_copy = copy;
 	return 0;
+}
+
+static const char *const reuse_names[] = {[FN_DESTROY] = "destroy", [FN_RESET] = "reset"};
+
+int fn_reuse_parse(const char *text, enum fn_reuse *ret_reuse)
+{
+	for (size_t i = 0; i < STK_ARRAY_LEN(reuse_names); i++) {
+		if (strcmp(text, reuse_names[i]) == 0) {
+			*ret_reuse = (enum fn_reuse)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *fn_reuse_name(enum fn_reuse reuse)
+{
+	return reuse_names[reuse];
 }
 
 int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err *err)

@@ -25,11 +25,15 @@ struct pool;
 struct logsink;
 struct fnmetrics;
 
+/* What becomes of a VM that has answered: it ends, or goes back to the snapshot for the function's next call. */
+enum fn_reuse { FN_DESTROY, FN_RESET };
+
 struct fn_settings {
 	char runtime[FN_RUNTIME_MAX + 1];
 	char handler[FN_HANDLER_MAX + 1];
 	unsigned memory_mib;
 	unsigned timeout_s;
+	enum fn_reuse reuse;
 	char *env; /* NUL-separated K=V, heap; may be NULL */
 	size_t env_len;
 };
@@ -82,6 +86,9 @@ struct registry {
 void fn_settings_init(struct fn_settings *s); /* 128 MiB, 3 s, nothing else */
 void fn_settings_fini(struct fn_settings *s);
 int fn_settings_copy(const struct fn_settings *src, struct fn_settings *ret_copy);
+/* "destroy" or "reset". -EINVAL. */
+int fn_reuse_parse(const char *text, enum fn_reuse *ret_reuse);
+const char *fn_reuse_name(enum fn_reuse reuse);
 /* Adds KEY=VALUE text after checking it: name rule, reserved names, size, duplicates. */
 int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err *err);
 /* Ranges and texts; whether the runtime exists is the caller's to check. */

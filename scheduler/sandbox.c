@@ -1,5 +1,5 @@
 /* One microVM seen from outside: see sandbox.h. */
-#include "scheduler/sandbox.h"
+#include "scheduler/sandbox_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -27,19 +27,20 @@
 /* One buffer for all reads: parsed before the next read of any stream. */
 static char read_buf[128 * 1024];
 
-static const char *const state_names[] = {"starting", "resuming", "warm", "busy", "dying", "dead"};
+static const char *const state_names[] = {"starting", "resuming", "warm", "busy", "resetting", "dying", "dead"};
 
 /* The moves of the diagram in sandbox.h; everything else is our own mistake. */
-static const unsigned char moves[6] = {
+static const unsigned char moves[SB_DEAD + 1] = {
 	[SB_STARTING] = 1 << SB_RESUMING | 1 << SB_WARM | 1 << SB_DYING | 1 << SB_DEAD,
 	[SB_RESUMING] = 1 << SB_WARM | 1 << SB_DYING | 1 << SB_DEAD,
 	[SB_WARM] = 1 << SB_BUSY | 1 << SB_DYING | 1 << SB_DEAD,
-	[SB_BUSY] = 1 << SB_DYING | 1 << SB_DEAD,
+	[SB_BUSY] = 1 << SB_RESETTING | 1 << SB_DYING | 1 << SB_DEAD,
+	[SB_RESETTING] = 1 << SB_WARM | 1 << SB_DYING | 1 << SB_DEAD,
 	[SB_DYING] = 1 << SB_DEAD,
 	[SB_DEAD] = 0,
 };
 
-static void charge(struct sandbox *sb, unsigned mib)
+void sandbox_charge(struct sandbox *sb, unsigned mib)
 {
 	struct dispatch *ds = &sb->pool->d->dispatch;
 
@@ -66,6 +67,9 @@ static void count(struct sandbox *sb, enum sandbox_state state, int by)
 	case SB_BUSY:
 		field = &p->busy;
 		break;
+	case SB_RESETTING:
+		field = &p->resetting;
+		break;
 	case SB_DYING:
 		field = &p->dying;
 		if (by > 0)
@@ -79,7 +83,7 @@ static void count(struct sandbox *sb, enum sandbox_state state, int by)
 	*field += (unsigned)by;
 }
 
-static void move_to(struct sandbox *sb, enum sandbox_state state)
+void sandbox_move(struct sandbox *sb, enum sandbox_state state)
 {
 	struct pool *p = sb->pool;
 
@@ -116,8 +120,8 @@ static void maybe_free(struct sandbox *sb)
 		return;
 	assert(!sb->inv);
 	if (sb->state != SB_DEAD)
-		move_to(sb, SB_DEAD);
-	charge(sb, 0);
+		sandbox_move(sb, SB_DEAD);
+	sandbox_charge(sb, 0);
 	if (sb->record_fd >= 0)
 		learn_end(sb->pool, sb->record_fd, sb->use);
 	stk_list_del(&sb->doomed_node);
@@ -146,21 +150,21 @@ static void close_handles(struct sandbox *sb)
 	sb->closing = true;
 	agent_close(&sb->agent);
 	uv_close((uv_handle_t *)&sb->stream, on_closed);
-	uv_close((uv_handle_t *)&sb->ready, on_closed);
+	uv_close((uv_handle_t *)&sb->control, on_closed);
 	uv_close((uv_handle_t *)&sb->timer, on_closed);
 }
 
 /* Whatever the cause: what waits for this VM learns why, the process is killed, handles close. */
-static void die(struct sandbox *sb, enum inv_outcome outcome, const char *why)
+void sandbox_die(struct sandbox *sb, enum inv_outcome outcome, const char *why)
 {
 	struct invocation *inv = sb->inv;
-	bool was_starting = sandbox_starting(sb), was_busy = sb->state == SB_BUSY;
+	bool was_starting = sandbox_starting(sb), was_busy = sb->state == SB_BUSY, was_resetting = sb->state == SB_RESETTING;
 	struct fn_version *ver = sb->pool->ver;
 
 	if (sb->state == SB_DYING || sb->state == SB_DEAD)
 		return;
 	logs_flush_line(ver->fn->log, &sb->logline, inv ? inv->id : "-");
-	move_to(sb, SB_DYING);
+	sandbox_move(sb, SB_DYING);
 	if (sb->child)
 		child_kill(sb->child, SIGKILL);
 	close_handles(sb);
@@ -171,6 +175,12 @@ static void die(struct sandbox *sb, enum inv_outcome outcome, const char *why)
 
 		if (outcome != INV_TIMEOUT && stk_log_allow(&limit))
 			stk_warn("%s: VM ended in mid-invocation: %s", ver->fn->name, why);
+	}
+	if (was_resetting && why && outcome != INV_SHUTDOWN) {
+		static struct stk_log_limit limit = {.burst = 20};
+
+		if (stk_log_allow(&limit))
+			stk_warn("%s: a VM was not reset, but ended: %s", ver->fn->name, why);
 	}
 	inv = sb->inv;
 	if (inv) {
@@ -183,13 +193,11 @@ static void die(struct sandbox *sb, enum inv_outcome outcome, const char *why)
 
 void sandbox_kill(struct sandbox *sb, const char *why)
 {
-	die(sb, INV_SHUTDOWN, why);
+	sandbox_die(sb, INV_SHUTDOWN, why);
 }
 
-void sandbox_doom(struct sandbox *sb)
+static void set_aside(struct sandbox *sb, struct stk_list *list)
 {
-	struct dispatch *ds = &sb->pool->d->dispatch;
-
 	if (sb->inv) {
 		sb->inv->sb = NULL;
 		sb->inv = NULL;
@@ -197,7 +205,12 @@ void sandbox_doom(struct sandbox *sb)
 	agent_close(&sb->agent);
 	uv_timer_stop(&sb->timer);
 	if (stk_list_empty(&sb->doomed_node))
-		stk_list_add_tail(&ds->doomed, &sb->doomed_node);
+		stk_list_add_tail(list, &sb->doomed_node);
+}
+
+void sandbox_doom(struct sandbox *sb)
+{
+	set_aside(sb, &sb->pool->d->dispatch.doomed);
 }
 
 void sandbox_reap_doomed(struct stk_list *doomed)
@@ -206,27 +219,31 @@ void sandbox_reap_doomed(struct stk_list *doomed)
 		struct sandbox *sb = STK_CONTAINER_OF(doomed->next, struct sandbox, doomed_node);
 
 		stk_list_del(&sb->doomed_node);
-		die(sb, INV_SHUTDOWN, NULL);
+		sandbox_die(sb, INV_SHUTDOWN, NULL);
 	}
 }
 
-/* What stoker-vmm writes on its ready pipe; true when the guest runs. */
-static bool ready_bytes(struct sandbox *sb, const char *data, size_t n)
+/* What stoker-vmm writes on its control socket, line by line. The last words of one that fails stay. */
+static void control_bytes(struct sandbox *sb, const char *data, size_t n)
 {
-	bool running = false;
-
 	for (size_t i = 0; i < n; i++) {
 		char c = data[i];
 
-		if (c != '\n' && sb->ready_len + 1 < sizeof(sb->ready_line)) {
-			sb->ready_line[sb->ready_len++] = c >= ' ' && c < 0x7f ? c : '?';
-			sb->ready_line[sb->ready_len] = '\0';
-		} else if (c == '\n' && strncmp(sb->ready_line, "running", 7) == 0) {
-			sb->running_ns = stk_now_ns();
-			running = true;
+		if (c != '\n') {
+			if (sb->control_len + 1 < sizeof(sb->control_line))
+				sb->control_line[sb->control_len++] = c >= ' ' && c < 0x7f ? c : '?';
+			sb->control_line[sb->control_len] = '\0';
+			continue;
 		}
+		if (strncmp(sb->control_line, "running", 7) != 0)
+			continue;
+		sb->control_len = 0;
+		sb->running_ns = stk_now_ns();
+		if (sb->state == SB_STARTING)
+			sandbox_move(sb, SB_RESUMING);
+		else if (sb->state == SB_RESETTING)
+			sandbox_reset_line(sb, sb->control_line);
 	}
-	return running;
 }
 
 /* The exit may be seen before the line that explains it. */
@@ -236,11 +253,11 @@ static void read_last_words(struct sandbox *sb)
 	uv_os_fd_t fd;
 	ssize_t n;
 
-	if (sb->closing || uv_fileno((uv_handle_t *)&sb->ready, &fd))
+	if (sb->closing || uv_fileno((uv_handle_t *)&sb->control, &fd))
 		return;
 	n = read(fd, buf, sizeof(buf)); /* non-blocking */
 	if (n > 0)
-		ready_bytes(sb, buf, (size_t)n);
+		control_bytes(sb, buf, (size_t)n);
 }
 
 /* --- the process ---------------------------------------------------------------------------- */
@@ -254,7 +271,7 @@ static void on_child_start(void *ctx, int err)
 		return;
 	sb->child = NULL; /* freed by child.c after this */
 	snprintf(text, sizeof(text), "cannot execute stoker-vmm: %s", strerror(-err));
-	die(sb, INV_START_FAILED, text);
+	sandbox_die(sb, INV_START_FAILED, text);
 	maybe_free(sb);
 }
 
@@ -264,27 +281,29 @@ static void on_child_exit(void *ctx, int status)
 	char text[384];
 
 	sb->child = NULL;
-	if (sandbox_starting(sb))
+	if (sandbox_starting(sb) || sb->state == SB_RESETTING)
 		read_last_words(sb);
 	if (WIFSIGNALED(status))
 		snprintf(text, sizeof(text), "stoker-vmm was killed by signal %d (%s)", WTERMSIG(status),
 			 sigdescr_np(WTERMSIG(status)) ? sigdescr_np(WTERMSIG(status)) : "unknown");
-	else if (sandbox_starting(sb) && sb->ready_len)
+	else if (sb->control_len)
 		snprintf(text, sizeof(text), "stoker-vmm ended with status %d: %.*s", WEXITSTATUS(status),
-			 (int)sb->ready_len, sb->ready_line);
+			 (int)sb->control_len, sb->control_line);
 	else
 		snprintf(text, sizeof(text), "stoker-vmm ended with status %d", WEXITSTATUS(status));
-	die(sb, INV_VM_DIED, text);
+	sandbox_die(sb, INV_VM_DIED, text);
 	maybe_free(sb);
 }
 
 /* --- what the VM says ------------------------------------------------------------------------ */
 
-static void become_warm(struct sandbox *sb)
+void sandbox_become_warm(struct sandbox *sb)
 {
 	uv_timer_stop(&sb->timer);
 	sb->ready_ns = stk_now_ns();
-	move_to(sb, SB_WARM);
+	if (sb->state == SB_RESETTING)
+		sandbox_charge(sb, sb->pool->idle_mib);
+	sandbox_move(sb, SB_WARM);
 	dispatch_ready(sb);
 }
 
@@ -294,7 +313,7 @@ static void write_all(struct sandbox *sb, const void *frame, int len)
 
 	/* Small and first on the stream: the socket's buffer always has room. */
 	if (len < 0 || uv_try_write((uv_stream_t *)&sb->stream, &buf, 1) != len)
-		die(sb, INV_VM_DIED, "the stream to the guest does not take the first frame");
+		sandbox_die(sb, INV_VM_DIED, "the stream to the guest does not take the first frame");
 }
 
 static int agent_state(void *ctx, enum gw_type type)
@@ -310,7 +329,7 @@ static int agent_state(void *ctx, enum gw_type type)
 		memset(frame, 0, sizeof(frame)); /* it holds the function's environment */
 		return 0;
 	}
-	become_warm(sb);
+	sandbox_become_warm(sb);
 	return 0;
 }
 
@@ -350,7 +369,10 @@ static void retire(struct sandbox *sb)
 {
 	sb->use = LEARN_ANSWERED;
 	if (sb->record_fd < 0) {
-		sandbox_doom(sb);
+		if (sandbox_reset_possible(sb))
+			set_aside(sb, &sb->pool->d->dispatch.to_reset);
+		else
+			sandbox_doom(sb);
 		return;
 	}
 	agent_close(&sb->agent);
@@ -393,10 +415,10 @@ static void agent_error(void *ctx, const struct gw_error *e)
 	}
 	snprintf(text, sizeof(text), "the guest reported an error before its invocation (kind %u, %d): %.*s",
 		 e->kind, e->detail, (int)(e->body_len < 200 ? e->body_len : 200), e->body ? e->body : "");
-	die(sb, INV_VM_DIED, text);
+	sandbox_die(sb, INV_VM_DIED, text);
 }
 
-static const struct agent_ops ops = {
+const struct agent_ops sandbox_agent_ops = {
 	.on_state = agent_state,
 	.on_log = agent_log,
 	.on_response = agent_response,
@@ -415,6 +437,8 @@ static void on_stream(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 	if (n == 0 || sb->closing)
 		return;
+	if (n > 0)
+		sb->stream_bytes += (uint64_t)n;
 	if (n < 0 && (sandbox_starting(sb) || sb->state == SB_BUSY)) {
 		/* The exit, with its reason, follows at once; if it does not, that is a failure too. */
 		sb->hung_up = true;
@@ -423,19 +447,19 @@ static void on_stream(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	if (n < 0) {
-		die(sb, INV_VM_DIED, NULL); /* idle: nobody is told but the pool */
+		sandbox_die(sb, INV_VM_DIED, sb->state == SB_RESETTING ? "it closed its connection to the host" : NULL); /* idle: nobody is told but the pool */
 		return;
 	}
 	rc = agent_feed(&sb->agent, (const uint8_t *)buf->base, (size_t)n);
 	if (rc == -ENOMEM)
-		die(sb, INV_INTERNAL, "the host ran out of memory");
+		sandbox_die(sb, INV_INTERNAL, "the host ran out of memory");
 	else if (rc == -EMSGSIZE)
-		die(sb, INV_TOO_LARGE, "answer larger than allowed");
+		sandbox_die(sb, INV_TOO_LARGE, "answer larger than allowed");
 	else if (rc)
-		die(sb, INV_PROTOCOL, "the guest broke the protocol");
+		sandbox_die(sb, INV_PROTOCOL, "the guest broke the protocol");
 }
 
-static void on_ready(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void on_control(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct sandbox *sb = stream->data;
 
@@ -443,8 +467,8 @@ static void on_ready(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	if (n < 0) /* closed after its line, or the process ends: on_child_exit tells */
 		uv_read_stop(stream);
-	else if (ready_bytes(sb, buf->base, (size_t)n) && sb->state == SB_STARTING)
-		move_to(sb, SB_RESUMING);
+	else
+		control_bytes(sb, buf->base, (size_t)n);
 }
 
 static void on_timer(uv_timer_t *t)
@@ -452,16 +476,18 @@ static void on_timer(uv_timer_t *t)
 	struct sandbox *sb = t->data;
 
 	if (sb->hung_up)
-		die(sb, INV_VM_DIED, "the guest closed its connection to the host");
+		sandbox_die(sb, INV_VM_DIED, "the guest closed its connection to the host");
 	else if (sb->state == SB_BUSY)
-		die(sb, INV_TIMEOUT, "timed out");
+		sandbox_die(sb, INV_TIMEOUT, "timed out");
+	else if (sb->state == SB_RESETTING)
+		sandbox_die(sb, INV_VM_DIED, "it did not become ready in time");
 	else
-		die(sb, INV_START_FAILED, "the VM did not become ready in time");
+		sandbox_die(sb, INV_START_FAILED, "the VM did not become ready in time");
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static int send_resume(int fd, const struct pool *p, bool warm_up)
+int sandbox_send_resume(int fd, const struct pool *p, bool warm_up)
 {
 	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .warm_up = warm_up && !p->learn.prefault};
 	uint8_t frame[512];
@@ -494,6 +520,11 @@ static int send_resume(int fd, const struct pool *p, bool warm_up)
 	return writev(fd, parts, (int)count) == total || errno == EPIPE ? 0 : -EIO;
 }
 
+void sandbox_arm_timer(struct sandbox *sb, uint64_t ms)
+{
+	uv_timer_start(&sb->timer, on_timer, ms, 0);
+}
+
 static void init_handle(struct sandbox *sb, uv_handle_t *h)
 {
 	h->data = sb;
@@ -516,9 +547,10 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 	sb->started_ns = stk_now_ns();
 	stk_list_init(&sb->node);
 	stk_list_init(&sb->doomed_node);
-	agent_init(&sb->agent, boot ? AGENT_WANT_HELLO : AGENT_WANT_RESUMED, &ops, sb);
+	agent_init(&sb->agent, boot ? AGENT_WANT_HELLO : AGENT_WANT_RESUMED, &sandbox_agent_ops, sb);
 	sb->record_fd = boot ? -1 : learn_begin(p);
-	rc = launch_vmm(p, kind, sb->record_fd, on_child_start, on_child_exit, sb, &ends, &sb->child);
+	sb->reusable = !boot && !inv && sb->record_fd < 0 && p->ver->settings.reuse == FN_RESET;
+	rc = launch_vmm(p, kind, sb->record_fd, sb->reusable, on_child_start, on_child_exit, sb, &ends, &sb->child);
 	if (rc) {
 		if (sb->record_fd >= 0)
 			learn_end(p, sb->record_fd, LEARN_UNUSED);
@@ -533,39 +565,39 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 	d->dispatch.vms++;
 	d->jobs++;
 	sb->state = SB_STARTING;
-	charge(sb, boot ? pool_busy_mib(p) : p->idle_mib);
+	sandbox_charge(sb, boot ? pool_busy_mib(p) : p->idle_mib);
 	count(sb, SB_STARTING, 1);
 	stk_list_add_tail(&p->others, &sb->node);
 
 	uv_pipe_init(&d->loop, &sb->stream, 0);
 	init_handle(sb, (uv_handle_t *)&sb->stream);
-	uv_pipe_init(&d->loop, &sb->ready, 0);
-	init_handle(sb, (uv_handle_t *)&sb->ready);
+	uv_pipe_init(&d->loop, &sb->control, 0);
+	init_handle(sb, (uv_handle_t *)&sb->control);
 	uv_timer_init(&d->loop, &sb->timer);
 	init_handle(sb, (uv_handle_t *)&sb->timer);
 	/* A clone finds its RESUME waiting: one round trip less. INVOKE sets the clock again. */
 	if (!boot)
-		rc = send_resume(ends.stream_fd, p, !inv && !p->queued && sb->record_fd < 0);
+		rc = sandbox_send_resume(ends.stream_fd, p, !inv && !p->queued && sb->record_fd < 0);
 	if (rc == 0)
 		rc = uv_pipe_open(&sb->stream, ends.stream_fd);
 	if (rc == 0) {
 		ends.stream_fd = -1;
-		rc = uv_pipe_open(&sb->ready, ends.ready_fd);
+		rc = uv_pipe_open(&sb->control, ends.control_fd);
 	}
 	if (rc == 0) {
-		ends.ready_fd = -1;
+		ends.control_fd = -1;
 		rc = uv_read_start((uv_stream_t *)&sb->stream, on_alloc, on_stream);
 	}
 	if (rc == 0)
-		rc = uv_read_start((uv_stream_t *)&sb->ready, on_alloc, on_ready);
+		rc = uv_read_start((uv_stream_t *)&sb->control, on_alloc, on_control);
 	uv_timer_start(&sb->timer, on_timer,
 		       boot ? BOOT_LIMIT_MS + d->opt->init_timeout_ms : RESTORE_LIMIT_MS, 0);
 	if (ends.stream_fd >= 0)
 		close(ends.stream_fd);
-	if (ends.ready_fd >= 0)
-		close(ends.ready_fd);
+	if (ends.control_fd >= 0)
+		close(ends.control_fd);
 	if (rc)
-		die(sb, INV_START_FAILED, "the stream to the VM could not be set up");
+		sandbox_die(sb, INV_START_FAILED, "the stream to the VM could not be set up");
 	return 0;
 }
 
@@ -617,8 +649,8 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 	inv->sb = sb;
 	sb->use = LEARN_FAILED; /* until it answers */
 	learn_invoked(&sb->pool->learn);
-	move_to(sb, SB_BUSY);
-	charge(sb, pool_busy_mib(sb->pool));
+	sandbox_move(sb, SB_BUSY);
+	sandbox_charge(sb, pool_busy_mib(sb->pool));
 	msg.deadline_ms = msg.wall_ns / STK_NS_PER_MS + ver->settings.timeout_s * 1000ull;
 	msg.request_id = inv->id;
 	msg.request_id_len = IDS_UUID_LEN;
@@ -630,7 +662,7 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 		n = gw_invoke_encode(sb->head, sizeof(sb->head), &msg);
 	memset(msg.entropy, 0, sizeof(msg.entropy));
 	if (n < 0) {
-		die(sb, INV_INTERNAL, "the event could not be framed");
+		sandbox_die(sb, INV_INTERNAL, "the event could not be framed");
 		return;
 	}
 	agent_call(&sb->agent);
@@ -642,5 +674,5 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 	uv_timer_start(&sb->timer, on_timer, ver->settings.timeout_s * 1000ull + 1, 0);
 	n = send_frames(sb, n, inv->event_len);
 	if (n)
-		die(sb, INV_VM_DIED, "the microVM ended before it took the event");
+		sandbox_die(sb, INV_VM_DIED, "the microVM ended before it took the event");
 }

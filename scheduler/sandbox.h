@@ -1,10 +1,13 @@
 /* One microVM seen from outside: a stoker-vmm process, its guestwire stream and its timers.
  *
  *   start ──► STARTING ──running──► RESUMING ──session──► WARM ──invoke──► BUSY ──over──┐
- *                 │ └──────────session (lines overtaken)───►┘│               │           │
+ *                 │ └──────────session (lines overtaken)───►┘│ ▲             │  │        │
+ *                 │                                          │ └─running─ RESETTING      │
+ *                 │                                          │  (answered) │             │
  *                 └───────────── exit, stream end, violation, timer, kill ──►▼◄──────────┘
  *                                                                          DYING ──exit──► DEAD
  *
+ * RESETTING is for functions with reuse = reset, and only after an answer: sandbox_reset.c.
  * A sandbox owns itself: it is freed when the process has ended and its last handle is closed. */
 #ifndef SCHEDULER_SANDBOX_H
 #define SCHEDULER_SANDBOX_H
@@ -22,31 +25,34 @@
 struct child;
 struct pool;
 
-enum sandbox_state { SB_STARTING, SB_RESUMING, SB_WARM, SB_BUSY, SB_DYING, SB_DEAD };
+enum sandbox_state { SB_STARTING, SB_RESUMING, SB_WARM, SB_BUSY, SB_RESETTING, SB_DYING, SB_DEAD };
 
 struct sandbox {
 	enum sandbox_state state;
 	enum inv_start kind; /* INV_COLD_RESTORE or INV_COLD_BOOT */
 	struct pool *pool;
 	struct stk_list node;        /* pool's warm or others */
-	struct stk_list doomed_node; /* dispatch's: killed soon after this loop round */
+	struct stk_list doomed_node; /* dispatch's: killed soon after this loop round, or reset at once */
 	struct invocation *inv;      /* being served, or waited for when starting for it alone */
 	struct child *child;         /* NULL: never started, or reaped */
 	struct agent agent;
 	struct logline logline;
-	uv_pipe_t stream, ready;
+	uv_pipe_t stream, control;
 	uv_timer_t timer;
 	unsigned handles; /* open uv handles */
 	bool closing;
 	bool hung_up;     /* the stream has ended, the process not yet */
 	bool for_one;     /* started for one request: counted in pool->reserved */
 	bool counted_starting;
+	bool reusable;    /* its monitor can reset it */
+	unsigned resets;
 	int record_fd;    /* where it records what it touches (learn.h), or -1 */
 	enum learn_use use;
 	unsigned charged_mib;
-	uint64_t started_ns, running_ns, ready_ns;
-	char ready_line[256]; /* what stoker-vmm wrote so far */
-	unsigned ready_len;
+	uint64_t started_ns, running_ns, ready_ns, reset_ns;
+	uint64_t stream_bytes; /* read from the stream, ever */
+	char control_line[256]; /* what stoker-vmm wrote so far of a line */
+	unsigned control_len;
 	uv_write_t write;
 	uint8_t head[1024];   /* the frame in front of the event */
 	uint8_t *event;       /* kept until the kernel has taken it */
@@ -62,6 +68,8 @@ void sandbox_kill(struct sandbox *sb, const char *why);
 /* Ends the VM without hurry, soon after this round of the loop: its invocation is over. */
 void sandbox_doom(struct sandbox *sb);
 void sandbox_reap_doomed(struct stk_list *doomed);
+/* Puts those back to their snapshots that have answered (sandbox_reset.c). */
+void sandbox_reset_due(struct stk_list *to_reset);
 bool sandbox_starting(const struct sandbox *sb);
 
 #endif

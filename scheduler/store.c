@@ -20,8 +20,14 @@ static const char schema[] =
 	"CREATE TABLE functions(name TEXT PRIMARY KEY, version INTEGER NOT NULL, runtime TEXT NOT NULL,"
 	" handler TEXT NOT NULL, memory_mib INTEGER NOT NULL, timeout_s INTEGER NOT NULL, env BLOB,"
 	" created_ms INTEGER NOT NULL, code_size INTEGER NOT NULL, zip_crc INTEGER NOT NULL,"
-	" img_crc INTEGER NOT NULL) WITHOUT ROWID;"
-	"PRAGMA user_version = 1;";
+	" img_crc INTEGER NOT NULL, reuse TEXT NOT NULL DEFAULT 'destroy') WITHOUT ROWID;"
+	"PRAGMA user_version = 2;";
+
+/* From the schema before: what to do to get the next one. */
+static const char *const migrations[STORE_SCHEMA] = {
+	[1] = "ALTER TABLE functions ADD COLUMN reuse TEXT NOT NULL DEFAULT 'destroy';"
+	      "PRAGMA user_version = 2;",
+};
 
 /* errno for what SQLite says: full disk and I/O errors matter to the caller. */
 static int store_err(struct store *s, int rc, const char *what, struct stk_err *err)
@@ -81,6 +87,22 @@ static int schema_version(struct store *s, int *ret, struct stk_err *err)
 	return 0;
 }
 
+static int update_schema(struct store *s, int version, struct stk_err *err)
+{
+	int rc;
+
+	if (version == STORE_SCHEMA)
+		return 0;
+	rc = exec(s, "BEGIN IMMEDIATE", "begin", err);
+	if (rc == 0 && version == 0) {
+		rc = exec(s, schema, "make tables", err);
+		version = STORE_SCHEMA;
+	}
+	for (; rc == 0 && version < STORE_SCHEMA; version++)
+		rc = exec(s, migrations[version], "bring tables up to date", err);
+	return rc ? rc : exec(s, "COMMIT", "commit", err);
+}
+
 int store_open(const char *path, struct store **ret_store, struct stk_err *err)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -102,15 +124,11 @@ int store_open(const char *path, struct store **ret_store, struct stk_err *err)
 		rc = schema_version(s, &version, err);
 	if (rc)
 		goto fail;
-	if (version == 0) {
-		rc = exec(s, "BEGIN IMMEDIATE", "begin", err);
-		if (rc == 0)
-			rc = exec(s, schema, "make tables", err);
-		if (rc == 0)
-			rc = exec(s, "COMMIT", "commit", err);
+	if (version >= 0 && version <= STORE_SCHEMA) {
+		rc = update_schema(s, version, err);
 		if (rc)
 			goto fail;
-	} else if (version != STORE_SCHEMA) {
+	} else {
 		rc = stk_err_set(err, -EPROTO,
 				 "database %s has schema %d, this stokerd knows %d: use the stokerd that made it",
 				 path, version, STORE_SCHEMA);
@@ -157,10 +175,12 @@ static int read_row(sqlite3_stmt *st, struct store_version *v)
 	const char *name = (const char *)sqlite3_column_text(st, 0);
 	const char *runtime = (const char *)sqlite3_column_text(st, 2);
 	const char *handler = (const char *)sqlite3_column_text(st, 3);
+	const char *reuse = (const char *)sqlite3_column_text(st, 11);
 	int env_len;
 
 	memset(v, 0, sizeof(*v));
-	if (!name || !stk_name_valid(name) || !runtime || !handler ||
+	if (!name || !stk_name_valid(name) || !runtime || !handler || !reuse ||
+	    fn_reuse_parse(reuse, &v->settings.reuse) ||
 	    stk_strcpy(v->name, sizeof(v->name), name) ||
 	    stk_strcpy(v->settings.runtime, sizeof(v->settings.runtime), runtime) ||
 	    stk_strcpy(v->settings.handler, sizeof(v->settings.handler), handler))
@@ -196,7 +216,7 @@ int store_load(struct store *s, int (*name)(void *ctx, const char *name, unsigne
 	if (rc == 0)
 		rc = prepare(s,
 			     "SELECT name, version, runtime, handler, memory_mib, timeout_s, env, created_ms,"
-			     " code_size, zip_crc, img_crc FROM functions",
+			     " code_size, zip_crc, img_crc, reuse FROM functions",
 			     &st, err);
 	if (rc)
 		return rc;
@@ -218,7 +238,7 @@ int store_load(struct store *s, int (*name)(void *ctx, const char *name, unsigne
 static int put_row(struct store *s, const struct store_version *v, struct stk_err *err)
 {
 	AUTO_STMT st = NULL;
-	int rc = prepare(s, "INSERT OR REPLACE INTO functions VALUES(?,?,?,?,?,?,?,?,?,?,?)", &st, err);
+	int rc = prepare(s, "INSERT OR REPLACE INTO functions VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", &st, err);
 
 	if (rc)
 		return rc;
@@ -233,6 +253,7 @@ static int put_row(struct store *s, const struct store_version *v, struct stk_er
 	sqlite3_bind_int64(st, 9, (sqlite3_int64)v->code_size);
 	sqlite3_bind_int64(st, 10, (sqlite3_int64)v->zip_crc);
 	sqlite3_bind_int64(st, 11, (sqlite3_int64)v->img_crc);
+	sqlite3_bind_text(st, 12, fn_reuse_name(v->settings.reuse), -1, SQLITE_STATIC);
 	rc = sqlite3_step(st);
 	return rc == SQLITE_DONE ? 0 : store_err(s, rc, "write function", err);
 }

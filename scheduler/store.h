@@ -7,7 +7,7 @@
 #include "common/base/err.h"
 #include "scheduler/registry.h"
 
-#define STORE_SCHEMA 1
+#define STORE_SCHEMA 2
 
 struct store;
 
@@ -20,7 +20,7 @@ struct store_version {
 	uint64_t code_size, zip_crc, img_crc;
 };
 
-/* Creates the file when it is missing. -EPROTO when its schema is of a newer Stoker. */
+/* Creates the file when it is missing, brings one of an older Stoker up to date. -EPROTO when its schema is of a newer Stoker. */
 int store_open(const char *path, struct store **ret_store, struct stk_err *err);
 void store_close(struct store *s);
 /* Calls `version` for each function's active version, and `name` for each name ever used with its

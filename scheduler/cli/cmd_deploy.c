@@ -98,7 +98,7 @@ static int say_done(const char *name, const struct http_client_resp *r)
 int cmd_deploy(struct cli *c)
 {
 	struct cli_option o[] = {{"runtime", NULL}, {"handler", NULL}, {"memory", NULL}, {"timeout", NULL},
-				 {"env", NULL}};
+				 {"reuse", NULL}, {"env", NULL}};
 	static const char name_rule[] = "a function's name is 1 to 64 letters, digits, - or _";
 	stk_autofree char *query = NULL, *path = NULL;
 	stk_autofree void *zip = NULL;
@@ -119,7 +119,7 @@ int cmd_deploy(struct cli *c)
 		return cli_usage(name_rule);
 	if (!o[0].value)
 		return cli_usage("deploy needs --runtime (python3 or provided)");
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 5; i++) {
 		if (add_param(&query, o[i].name, o[i].value))
 			return CLI_FAILED;
 	}

@@ -67,6 +67,7 @@ static struct store_version row(const char *name, unsigned number)
 	strcpy(v.settings.handler, "app.handler");
 	v.settings.memory_mib = 256;
 	v.settings.timeout_s = 7;
+	v.settings.reuse = FN_RESET;
 	v.settings.env = (char *)"A=1\0B=2";
 	v.settings.env_len = 8;
 	return v;
@@ -159,6 +160,40 @@ static void survives_a_kill(void **state)
 	assert_in_range(s.v.number, last, last + 1);
 }
 
+/* As the first release left it. */
+static void older_schema_is_brought_up_to_date(void **state)
+{
+	static const char old[] =
+		"CREATE TABLE names(name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) WITHOUT ROWID;"
+		"CREATE TABLE functions(name TEXT PRIMARY KEY, version INTEGER NOT NULL, runtime TEXT NOT NULL,"
+		" handler TEXT NOT NULL, memory_mib INTEGER NOT NULL, timeout_s INTEGER NOT NULL, env BLOB,"
+		" created_ms INTEGER NOT NULL, code_size INTEGER NOT NULL, zip_crc INTEGER NOT NULL,"
+		" img_crc INTEGER NOT NULL) WITHOUT ROWID;"
+		"INSERT INTO names VALUES('old', 3);"
+		"INSERT INTO functions VALUES('old', 3, 'python3', 'app.handler', 128, 3, NULL, 0, 1, 2, 3);"
+		"PRAGMA user_version = 1;";
+	struct store_version v = row("new", 1);
+	struct stk_err err = {0};
+	struct store *st;
+	struct seen s = {0};
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, old, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	load(&s);
+	assert_int_equal(s.versions, 1);
+	assert_int_equal(s.v.number, 3);
+	assert_int_equal(s.v.settings.reuse, FN_DESTROY);
+	assert_int_equal(store_open(path, &st, &err), 0);
+	assert_int_equal(store_delete(st, "old", &err), 0);
+	assert_int_equal(store_put(st, &v, &err), 0);
+	store_close(st);
+	memset(&s, 0, sizeof(s));
+	load(&s);
+	assert_int_equal(s.v.settings.reuse, FN_RESET);
+}
+
 static void newer_schema_and_rubbish_are_refused(void **state)
 {
 	struct stk_err err = {0};
@@ -185,6 +220,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(everything_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_names_keep_their_last_number, setup, teardown),
 		cmocka_unit_test_setup_teardown(survives_a_kill, setup, teardown),
+		cmocka_unit_test_setup_teardown(older_schema_is_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(newer_schema_and_rubbish_are_refused, setup, teardown),
 	};
 
