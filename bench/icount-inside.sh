@@ -61,6 +61,17 @@ for function in echo hello; do
 	stoker-bench --url $url --scenario warm,cold-restore -n "$N" --think 300 --warmup 2 --cpu --json - $function 2>/dev/null
 done
 stop_host
+start_host --pool-floor 1
+deploy echo-reset "$dir/echo" --runtime provided --memory 128 --reuse reset
+deploy hello-reset "$dir/hello" --runtime python3 --handler app.handler --memory 128 --reuse reset
+sleep 2
+for function in echo hello; do
+	echo "=== $function-reset"
+	stoker-bench --url $url -n 12 --think 300 $function-reset >/dev/null 2>&1 # what it writes is found
+	stoker-bench --url $url -n $((N * 10)) --warmup 20 --json - $function-reset 2>/dev/null
+	stoker --host $url delete $function-reset >/dev/null
+done
+stop_host
 for function in echo hello; do
 	other=hello
 	[ $function = echo ] || other=echo

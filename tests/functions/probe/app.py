@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 import uuid
 
@@ -136,7 +137,56 @@ def unserialisable(event, context):
     return {"value": object()}
 
 
+def read_for_ever():
+    while True:
+        for folder, _, names in os.walk("/usr"):
+            for name in names:
+                try:
+                    with open(os.path.join(folder, name), "rb") as f:
+                        while f.read(65536):
+                            pass
+                except OSError:
+                    pass
+
+
+def leave(event, context):
+    """Answers while "what" goes on."""
+    def write_for_ever():
+        while True:
+            with open("/tmp/probe-left", "a") as f:
+                f.write("x" * 5000)
+            print("still here")
+            time.sleep(0.002)
+    what = event["what"]
+    if what == "threads":
+        for _ in range(4):
+            threading.Thread(target=write_for_ever, daemon=True).start()
+    elif what == "timer":
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    elif what == "reads":
+        threading.Thread(target=read_for_ever, daemon=True).start()
+    elif what == "children":
+        if os.fork() == 0:
+            write_for_ever()
+    time.sleep(0.02)
+    return {"left": what}
+
+
+def traces(event, context):
+    """What leave() would have left."""
+    def is_child(pid):
+        try:
+            return int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1]) == os.getpid()
+        except OSError:
+            return False
+    return {"threads": threading.active_count(),
+            "children": sum(is_child(pid) for pid in os.listdir("/proc") if pid.isdigit()), "file": os.path.exists("/tmp/probe-left"),
+            "alarm": signal.getitimer(signal.ITIMER_REAL)[0]}
+
+
 ACTIONS = {
+    "leave": leave, "traces": traces,
     "echo": echo, "count": count, "unique": unique, "environment": environment, "machine": machine,
     "sleep": sleep, "loop": loop, "exit": exit_, "sysexit": sysexit, "signal": kill, "raise": raise_,
     "oom": oom, "big": big, "size": size, "binary": binary, "log": log, "fill": fill,
