@@ -56,3 +56,12 @@ def test_the_installed_emulator_is_repaired_and_runs():
     assert done.returncode == 7, done.stderr
     if "not one that is known" in done.stderr:
         pytest.skip("the installed QEMU is not one that kvmbox can repair")
+
+
+def test_a_shared_folder_in_an_instruction_counted_run(tmp_path):
+    (tmp_path / "question").write_text("6 x 7\n")
+    done = subprocess.run([os.path.join(SRC, "kvmbox/kvmbox"), "--icount", "--share", str(tmp_path), "--", "sh", "-c",
+                           f"cat {tmp_path}/question && echo 42 >{tmp_path}/answer"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "6 x 7\n"), done.stderr
+    assert (tmp_path / "answer").read_text() == "42\n"
