@@ -41,11 +41,13 @@ def learned(host, name, event):
 @pytest.mark.smoke
 def test_one_vm_serves_many(reset_host):
     learned(reset_host, "echo", {"a": 1})
+    starts = []
     for i in range(20):
         answer = reset_host.invoke("echo", {"i": i})
         assert answer.status == 200, answer
         assert answer.json() == {"i": i}
-    assert answer.headers["X-Stoker-Start"] == "reset"
+        starts.append(answer.headers["X-Stoker-Start"])
+    assert starts.count("reset") >= 10, starts      # others: a VM that came to the pool meanwhile
     assert reset_host.metrics_total("stoker_vm_resets_total") >= 20
 
 
@@ -108,7 +110,7 @@ def test_failures_replace_the_vm(reset_host, event, status):
     learned(reset_host, "probe", {"do": "count"})
     before = set(reset_host.vmms())
     assert reset_host.invoke("probe", event).status == status
-    h.wait_for(lambda: set(reset_host.vmms()) - before, "another VM")
+    h.wait_for(lambda: before - set(reset_host.vmms()), "the end of that VM")
     settled(reset_host, "probe")
     assert reset_host.invoke("probe", {"do": "count"}).json() == {"memory": 1, "disk": 1}
 
