@@ -7,6 +7,7 @@
 
 #include "bench/compare.h"
 #include "bench/html.h"
+#include "bench/json_out.h"
 #include "bench/options.h"
 #include "bench/replay.h"
 #include "bench/report.h"
@@ -16,22 +17,6 @@
 #include "common/base/fd.h"
 
 enum { EXIT_OK = 0, EXIT_SYSTEM = 1, EXIT_USAGE = 2, EXIT_FAILED_REQUESTS = 3 };
-
-static int write_json(const struct report *r, const char *path, struct stk_err *err)
-{
-	json_t *o = report_json(r);
-	stk_autofree char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
-	int rc = 0;
-
-	json_decref(o);
-	if (!text)
-		return stk_err_sys(err, -ENOMEM, "JSON");
-	if (strcmp(path, "-") == 0)
-		puts(text);
-	else
-		rc = stk_write_file_atomic(path, text, strlen(text), 0644);
-	return rc < 0 ? stk_err_sys(err, rc, "%s", path) : 0;
-}
 
 static int write_html(const struct report *r, const char *path, struct stk_err *err)
 {
@@ -54,7 +39,7 @@ static int write_results(const struct options *o, const struct report *r, struct
 
 	report_print(o->json_path && strcmp(o->json_path, "-") == 0 ? stderr : stdout, r);
 	if (o->json_path)
-		rc = write_json(r, o->json_path, err);
+		rc = json_out(report_json(r), o->json_path, err);
 	if (rc == 0 && o->html_path)
 		rc = write_html(r, o->html_path, err);
 	return rc;

@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/json_out.h"
 #include "bench/replay_report.h"
 #include "bench/replay_sim.h"
 #include "bench/trace.h"
 #include "bench/trace_azure.h"
 #include "bench/trace_gen.h"
 #include "common/base/cleanup.h"
-#include "common/base/fd.h"
 #include "common/base/str.h"
 
 enum { EXIT_OK = 0, EXIT_SYSTEM = 1, EXIT_USAGE = 2 };
@@ -199,22 +199,6 @@ static int read_files(const struct options *o, struct trace *t, struct stk_err *
 	return 0;
 }
 
-static int write_json(const struct replay_report *r, const char *path, struct stk_err *err)
-{
-	json_t *o = replay_report_json(r);
-	stk_autofree char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
-	int rc = 0;
-
-	json_decref(o);
-	if (!text)
-		return stk_err_sys(err, -ENOMEM, "JSON");
-	if (strcmp(path, "-") == 0)
-		puts(text);
-	else
-		rc = stk_write_file_atomic(path, text, strlen(text), 0644);
-	return rc ? stk_err_sys(err, rc, "%s", path) : 0;
-}
-
 static int replay(struct options *o, struct trace *t, struct replay_report *r, struct stk_err *err)
 {
 	int rc;
@@ -233,7 +217,7 @@ static int replay(struct options *o, struct trace *t, struct replay_report *r, s
 	r->trace = t;
 	if (rc == 0)
 		replay_report_print(o->json_path && strcmp(o->json_path, "-") == 0 ? stderr : stdout, r);
-	return rc == 0 && o->json_path ? write_json(r, o->json_path, err) : rc;
+	return rc == 0 && o->json_path ? json_out(replay_report_json(r), o->json_path, err) : rc;
 }
 
 int replay_main(int argc, char **argv)

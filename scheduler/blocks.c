@@ -97,7 +97,7 @@ unsigned blocks_share(struct blocks *b, const char *path, const uint16_t *guest,
 	unsigned n = 0;
 
 	for (unsigned i = 0; content && i < count && n < BLOCKS_EACH; i++) {
-		int at = -1;
+		int at;
 
 		if (stk_pread_full(fd, content, BLOCKS_UNIT, (off_t)guest[i] * BLOCKS_UNIT) < 0)
 			continue;
