@@ -388,7 +388,7 @@ int sim_run(const struct trace *t, const struct sim_spec *spec, struct sim_resul
 		struct sim_fn *f = &s.fn[i];
 
 		pool_policy_init(&f->policy, spec->kind == SIM_FIXED ? 0 : spec->floor, spec->ceiling,
-				 spec->idle_us * 1000, spec->kind == SIM_HISTOGRAM);
+				 spec->idle_us * 1000, spec->kind == SIM_HISTOGRAM, false);
 		f->idle_mib = spec->idle_mib ? spec->idle_mib : plan_idle_mib(t->fn[i].memory_mib);
 		f->busy_mib = plan_busy_mib(t->fn[i].memory_mib, f->idle_mib);
 		plan_add(&s.plan, &f->plan);

@@ -98,7 +98,7 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 
 	inv->submit_ns = now;
 	p->review_ns = 0;
-	pool_policy_arrival(&p->policy, now, p->busy + p->reserved + p->queued + p->forced_count + 1);
+	pool_policy_arrival(&p->policy, now, p->busy + p->resetting + p->reserved + p->queued + p->forced_count + 1);
 	if (inv->force != INV_COLD_RESTORE && inv->force != INV_COLD_BOOT && stk_list_empty(&p->queue)) {
 		sb = pool_take(p);
 		if (sb) {
@@ -136,7 +136,6 @@ void dispatch_ready(struct sandbox *sb)
 	if (sb->resets) {
 		metrics_add(p->d->dispatch.resets, 1);
 		metrics_observe(p->d->dispatch.reset_times, (double)(sb->ready_ns - sb->reset_ns) / 1e9);
-		pool_policy_started(&p->policy, sb->ready_ns - sb->reset_ns);
 	} else {
 		metrics_add(p->d->dispatch.starts_ok, 1);
 		if (sb->kind == INV_COLD_RESTORE)

@@ -28,7 +28,7 @@ struct pool *pool_new(struct daemon *d, struct fn_version *ver)
 	stk_list_init(&p->queue);
 	stk_list_init(&p->forced);
 	pool_policy_init(&p->policy, o->pool_floor, o->pool_ceiling, o->idle_s * STK_NS_PER_S,
-			 o->pool_history);
+			 o->pool_history, ver->settings.reuse == FN_RESET);
 	p->idle_mib = plan_idle_mib(ver->settings.memory_mib);
 	p->target = o->pool_floor;
 	plan_add(&d->dispatch.plan, &p->plan);

@@ -16,10 +16,11 @@
 #define AHEAD_NS     (60 * NS_PER_S)   /* "the near future" of a VM's value */
 #define PRIOR        2.0               /* pauses of a made-up history, beside the recorded ones */
 
-void pool_policy_init(struct pool_policy *p, unsigned floor, unsigned ceiling, uint64_t idle_ns, bool history)
+void pool_policy_init(struct pool_policy *p, unsigned floor, unsigned ceiling, uint64_t idle_ns, bool history,
+		      bool reused)
 {
 	*p = (struct pool_policy){.floor = floor, .ceiling = ceiling, .idle_ns = idle_ns,
-		.history = history, .usual = 1, .restore_s = 0.05};
+		.history = history, .reused = reused, .usual = 1, .restore_s = 0.05};
 }
 
 void pool_policy_fini(struct pool_policy *p)
@@ -39,6 +40,7 @@ void pool_policy_inherit(struct pool_policy *p, struct pool_policy *from)
 	p->ceiling = old.ceiling;
 	p->idle_ns = old.idle_ns;
 	p->history = old.history;
+	p->reused = old.reused;
 	from->past = NULL;
 	from->windowed = false;
 }
@@ -86,23 +88,26 @@ static void record(struct pool_policy *p, uint64_t gap_ns)
 		p->early = p->windowed && gap_ns < p->window.from_ns;
 }
 
-static void record_arrival(struct pool_policy *p, uint64_t now_ns)
+static void record_arrival(struct pool_policy *p, uint64_t now_ns, unsigned concurrency)
 {
 	if (p->last_ns && since_ns(p->group_ns, now_ns) < at_once_ns(p)) {
-		p->group++;
+		if (!p->reused)
+			p->group++;
+		else if (concurrency > p->group)
+			p->group = concurrency;
 		return;
 	}
 	if (p->last_ns)
 		record(p, since_ns(p->last_ns, now_ns));
-	p->group = 1;
+	p->group = p->reused ? concurrency : 1;
 	p->group_ns = now_ns;
 }
 
 void pool_policy_arrival(struct pool_policy *p, uint64_t now_ns, unsigned concurrency)
 {
 	if (p->history) {
-		/* How many run matters little: a VM taken is replaced while its call runs. */
-		record_arrival(p, now_ns);
+		/* How many run matters only for VMs that are reused: others are replaced while their call runs. */
+		record_arrival(p, now_ns, concurrency);
 		concurrency = p->group;
 	}
 	/* An impulse of 1/tau decaying with tau: a steady rate r reads as about r. */
@@ -160,7 +165,7 @@ static struct idle_window window_of(const struct pool_policy *p)
 /* What a moment with requests needs. */
 static double demand_at(const struct pool_policy *p, uint64_t now_ns)
 {
-	double by_rate = ceil(rate_at(p, now_ns) * p->restore_s * SAFETY);
+	double by_rate = p->reused ? 0 : ceil(rate_at(p, now_ns) * p->restore_s * SAFETY);
 	double by_peak = floor(peak_at(p, now_ns) + 0.5);
 	double need = by_rate > by_peak ? by_rate : by_peak;
 

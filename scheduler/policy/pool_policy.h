@@ -10,7 +10,7 @@
  * How many: what arrives while one restore takes, by the rate of arrivals (decaying, 5 s); at least what came at
  * once lately (halved every 10 s; without history: the highest concurrency, which is more for long calls); at least
  * as many as come at once so often that a VM more pays (burst_hist.h). All VMs of the function together never above
- * the ceiling. */
+ * the ceiling. VMs that serve again after a reset are needed for what runs at once, not for what arrives. */
 #ifndef SCHEDULER_POLICY_POOL_POLICY_H
 #define SCHEDULER_POLICY_POOL_POLICY_H
 
@@ -29,6 +29,7 @@ struct pool_policy {
 	unsigned floor, ceiling;
 	uint64_t idle_ns;
 	bool history;      /* use pauses and bursts of the past */
+	bool reused;       /* a VM serves one request after the other */
 	bool windowed;     /* window is valid */
 	bool early;        /* the last request came before its window */
 	uint8_t learned;   /* past->bursts.total when window and usual were computed */
@@ -41,16 +42,17 @@ struct pool_policy {
 	uint64_t last_ns;  /* last arrival, 0 never */
 	uint64_t peak_ns;
 	uint64_t group_ns; /* first of the arrivals that are taken as one burst */
-	unsigned group;    /* how many so far */
+	unsigned group;    /* how many so far; of reused VMs: how many were in use at once */
 };
 
 #define POOL_POLICY_NEVER UINT64_MAX
 
-void pool_policy_init(struct pool_policy *p, unsigned floor, unsigned ceiling, uint64_t idle_ns, bool history);
+void pool_policy_init(struct pool_policy *p, unsigned floor, unsigned ceiling, uint64_t idle_ns, bool history,
+		      bool reused);
 void pool_policy_fini(struct pool_policy *p);
 /* Moves what `from` has learned over to p, which replaces it. */
 void pool_policy_inherit(struct pool_policy *p, struct pool_policy *from);
-/* A request arrived; `concurrency` counts it and all that run or wait. */
+/* A request arrived; `concurrency` counts it, all that run or wait, and VMs that are being reset. */
 void pool_policy_arrival(struct pool_policy *p, uint64_t now_ns, unsigned concurrency);
 /* A VM took start_ns to become ready. */
 void pool_policy_started(struct pool_policy *p, uint64_t start_ns);

@@ -35,7 +35,7 @@ static int setup(void **state)
 		struct fake *f = &pool[i];
 
 		*f = (struct fake){.view = {.may_start = true, .mib = 10, .policy = &f->policy}};
-		pool_policy_init(&f->policy, 0, 16, 60 * S, true);
+		pool_policy_init(&f->policy, 0, 16, 60 * S, true, false);
 		plan_add(&plan, &f->flow);
 	}
 	return 0;

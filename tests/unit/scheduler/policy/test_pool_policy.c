@@ -6,13 +6,14 @@
 
 #include "scheduler/policy/pool_policy.h"
 
-#define S 1000000000ull
+#define S  1000000000ull
+#define MS 1000000ull
 
 static struct pool_policy fresh(unsigned floor, unsigned ceiling)
 {
 	struct pool_policy p;
 
-	pool_policy_init(&p, floor, ceiling, 60 * S, true);
+	pool_policy_init(&p, floor, ceiling, 60 * S, true, false);
 	return p;
 }
 
@@ -108,12 +109,27 @@ static void without_history_idle_time_rules(void **state)
 	struct pool_policy p;
 	uint64_t t;
 
-	pool_policy_init(&p, 0, 16, 60 * S, false);
+	pool_policy_init(&p, 0, 16, 60 * S, false, false);
 	t = periodic(&p, 20, 600, 1);
 	assert_null(p.past);
 	assert_int_equal(pool_policy_target(&p, t + 59 * S, 0), 1);
 	assert_int_equal(pool_policy_target(&p, t + 61 * S, 0), 0);
 	assert_int_equal(pool_policy_target(&p, t + 595 * S, 0), 0);
+	pool_policy_fini(&p);
+}
+
+static void reused_vms_are_needed_for_what_runs_at_once(void **state)
+{
+	struct pool_policy p;
+	uint64_t t = 10 * S;
+
+	pool_policy_init(&p, 0, 100, 60 * S, true, true);
+	for (unsigned i = 0; i < 1000; i++) /* one client, 500 requests a second */
+		pool_policy_arrival(&p, t += 2 * MS, 1);
+	assert_int_equal(pool_policy_target(&p, t, 1), 1);
+	for (unsigned i = 0; i < 1000; i++) /* two */
+		pool_policy_arrival(&p, t += 2 * MS, 1 + i % 2);
+	assert_int_equal(pool_policy_target(&p, t, 1), 2);
 	pool_policy_fini(&p);
 }
 
@@ -276,6 +292,7 @@ int main(void)
 		cmocka_unit_test(clock_going_backwards_is_harmless),
 		cmocka_unit_test(timer_is_awaited_and_not_kept),
 		cmocka_unit_test(without_history_idle_time_rules),
+		cmocka_unit_test(reused_vms_are_needed_for_what_runs_at_once),
 		cmocka_unit_test(history_is_allocated_with_the_first_pause),
 		cmocka_unit_test(long_calls_need_no_more_vms_than_arrive),
 		cmocka_unit_test(few_samples_fall_back_to_the_idle_time),
