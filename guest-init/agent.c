@@ -249,7 +249,8 @@ static void check_init_deadline(struct agent *a)
 
 /* --- frames from the host ----------------------------------------------------------------------- */
 
-/* Clock and entropy of the frame, and with a name (RESUME) the rest of a clone's identity. */
+/* Clock and entropy of the frame. The generator of a clone must not give what another one gave; once it was reseeded,
+ * what comes with an event is for its next time. */
 static void become_unique(struct agent *a, uint64_t wall_ns, const uint8_t *entropy)
 {
 	int rc;
@@ -259,9 +260,10 @@ static void become_unique(struct agent *a, uint64_t wall_ns, const uint8_t *entr
 	rc = resume_clock(wall_ns);
 	if (rc < 0)
 		stk_error("clock: %s", strerror(-rc));
-	rc = resume_entropy(&a->resume, entropy);
+	rc = resume_entropy(&a->resume, entropy, !a->unique);
 	if (rc < 0)
 		stk_error("entropy: %s", strerror(-rc));
+	a->unique = rc == 0;
 }
 
 static void become_named(struct agent *a, const char *name, size_t len)
@@ -328,6 +330,7 @@ static int on_trim(struct agent *a, const uint8_t *p, size_t len)
 		return 0;
 	}
 	used = a->conf.guest ? trim_memory() : 0;
+	a->unique = false;
 	send_small(a, buf, gw_u64_encode(buf, sizeof(buf), GW_TRIMMED, used));
 	return 0;
 }

@@ -44,6 +44,7 @@ struct agent {
 	bool lost;
 	bool bye;
 	bool held; /* rx starts with an INVOKE whose event is still needed */
+	bool unique; /* the kernel's random generator is this clone's alone */
 	pid_t pid; /* runtime, 0: none */
 	bool dead;
 	int status;

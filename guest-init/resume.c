@@ -40,12 +40,14 @@ int resume_clock(uint64_t wall_ns)
 	struct timespec ts = {.tv_sec = (time_t)(wall_ns / STK_NS_PER_S),
 			      .tv_nsec = (long)(wall_ns % STK_NS_PER_S)};
 
-	if (wall_ns && clock_settime(CLOCK_REALTIME, &ts) < 0)
-		return -errno;
-	return 0;
+	uint64_t now = stk_wall_ns();
+
+	if (wall_ns == 0 || (wall_ns > now ? wall_ns - now : now - wall_ns) <= RESUME_CLOCK_SLACK_NS)
+		return 0;
+	return clock_settime(CLOCK_REALTIME, &ts) < 0 ? -errno : 0;
 }
 
-int resume_entropy(struct resume *r, const uint8_t entropy[GW_ENTROPY_LEN])
+int resume_entropy(struct resume *r, const uint8_t entropy[GW_ENTROPY_LEN], bool reseed)
 {
 	struct {
 		int entropy_count; /* bits */
@@ -56,7 +58,7 @@ int resume_entropy(struct resume *r, const uint8_t entropy[GW_ENTROPY_LEN])
 
 	memcpy(pool.buf, entropy, GW_ENTROPY_LEN);
 	if (ioctl(r->random_fd, ABI_RNDADDENTROPY, &pool) < 0 ||
-	    ioctl(r->random_fd, ABI_RNDRESEEDCRNG) < 0)
+	    (reseed && ioctl(r->random_fd, ABI_RNDRESEEDCRNG) < 0))
 		rc = -errno;
 	explicit_bzero(&pool, sizeof(pool));
 	return rc;

@@ -4,6 +4,7 @@
 #ifndef GUEST_INIT_RESUME_H
 #define GUEST_INIT_RESUME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,11 +22,14 @@ struct resume {
  * logged; entropy without /dev/random is the one failure (negative errno). */
 int resume_prepare(struct resume *r);
 
-/* Sets the wall clock (ns since the epoch). 0 is taken as "not given". 0 or negative errno. */
+/* Sets the wall clock (ns since the epoch) unless it is right to RESUME_CLOCK_SLACK_NS: setting it costs more than
+ * looking. 0 is taken as "not given". 0 or negative errno. */
+#define RESUME_CLOCK_SLACK_NS 2000000
 int resume_clock(uint64_t wall_ns);
 
-/* Credits the bytes to the kernel's generator and makes it reseed at once. 0 or negative errno. */
-int resume_entropy(struct resume *r, const uint8_t entropy[GW_ENTROPY_LEN]);
+/* Credits the bytes to the kernel's generator; `reseed`: and makes it use them from now on, instead of with its next
+ * reseeding. 0 or negative errno. */
+int resume_entropy(struct resume *r, const uint8_t entropy[GW_ENTROPY_LEN], bool reseed);
 
 /* A fresh random boot id; call after resume_entropy. 0 or negative errno. */
 int resume_boot_id(struct resume *r);

@@ -7,11 +7,14 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest-init/filecache.h"
@@ -108,10 +111,63 @@ static void test_own_and_odd_entries_are_passed_over(void **state)
 	assert_int_equal(filecache_fill("/nowhere", UINT64_MAX), 0);
 }
 
+/* KiB of `file` that the page table of the process has. */
+static unsigned mapped_kib(pid_t pid)
+{
+	char name[64], line[PATH_MAX + 128];
+	unsigned kib = 0;
+	bool ours = false;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/smaps", (int)pid);
+	f = fopen(name, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (line[0] >= '0' && line[0] <= '9')
+			ours = strstr(line, file) != NULL;
+		else if (ours && sscanf(line, "Rss: %u", &kib) == 1)
+			break;
+	}
+	fclose(f);
+	return kib;
+}
+
+static void test_what_is_mapped_is_in_the_page_table(void **state)
+{
+	char real[64], link[96];
+	int tell[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(tell, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		int fd = open(file, O_RDONLY | O_CLOEXEC);
+		bool good = mmap(NULL, PAGES * PAGE, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED;
+
+		if (write(tell[1], good ? "+" : "-", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(tell[0], &byte, 1), 1);
+	assert_int_equal(byte, '+');
+	snprintf(real, sizeof(real), "/proc/%d", (int)pid);
+	snprintf(link, sizeof(link), "%s/%d", dir, (int)pid);
+	assert_int_equal(symlink(real, link), 0);
+	assert_int_equal(mapped_kib(pid), 0);
+	assert_true(filecache_fill(dir, UINT64_MAX) >= PAGES * PAGE);
+	assert_int_equal(mapped_kib(pid), PAGES * PAGE / 1024);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(tell[0]);
+	close(tell[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_what_is_mapped_is_read, forget),
+		cmocka_unit_test_setup(test_what_is_mapped_is_in_the_page_table, forget),
 		cmocka_unit_test_setup(test_not_beyond_the_limit_nor_the_end, forget),
 		cmocka_unit_test_setup(test_own_and_odd_entries_are_passed_over, forget),
 	};
