@@ -12,7 +12,7 @@
 
 #define SNAP_MAGIC        "STOKSNAP" /* 8 bytes, no NUL */
 #define SNAP_ARCH_X86_64  62u        /* as ELF's e_machine */
-#define SNAP_VERSION      1u
+#define SNAP_VERSION      2u
 #define SNAP_MAX_SIZE     (4u * 1024 * 1024)
 #define SNAP_MAX_SECTIONS 96u
 #define SNAP_HEADER_LEN   32u

@@ -84,7 +84,7 @@ int devtable_cmdline(const struct device_set *set, char *cmdline, size_t cap)
 
 	for (unsigned i = 0; i < set->mmio_count; i++) {
 		int n = snprintf(cmdline + len, cap - len, " virtio_mmio.device=4K@0x%llx:%u",
-				 DEVICE_MMIO_BASE + i * DEVICE_MMIO_LEN, DEVICE_FIRST_GSI + i);
+				 DEVICE_MMIO_BASE + i * DEVICE_MMIO_LEN, device_gsi(i));
 
 		if (n < 0 || (size_t)n >= cap - len)
 			return -ENOSPC;

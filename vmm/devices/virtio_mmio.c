@@ -408,7 +408,7 @@ int virtio_mmio_init(struct virtio_mmio *v, const struct virtio_mmio_ops *vops, 
 	v->host = host;
 	v->window = base;
 	v->features |= vops->features | VIRTIO_F_VERSION_1_BIT;
-	v->irq = (struct irq_line){host->kvm_vm_fd, DEVICE_FIRST_GSI + index};
+	v->irq = (struct irq_line){host->kvm_vm_fd, device_gsi(index)};
 	v->doorbell_fd = -1;
 	v->log.burst = 3;
 	for (unsigned i = 0; i < vops->queue_count; i++)

@@ -234,6 +234,8 @@ static void test_device_list(void **state)
 	assert_string_equal(cmdline, "quiet virtio_mmio.device=4K@0xd0000000:5"
 				     " virtio_mmio.device=4K@0xd0001000:6 virtio_mmio.device=4K@0xd0002000:7");
 	assert_int_equal(devtable_cmdline(&set, cmdline, sizeof(cmdline)), -ENOSPC);
+	for (unsigned i = 0; i < DEVICE_MAX_MMIO; i++)
+		assert_true(device_gsi(i) != 8 && device_gsi(i) < 16 && (i == 0 || device_gsi(i) > device_gsi(i - 1)));
 	devtable_destroy(&set);
 	/* A drive that is missing: nothing half-built stays. */
 	unlink(path);
