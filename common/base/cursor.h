@@ -56,15 +56,14 @@ static inline void stk_rd_copy(struct stk_rd *r, void *out, size_t len)
 		memset(out, 0, len);
 }
 
+/* Little-endian machines only, as all of Stoker: the bytes are the number. `bytes` is a constant where this is inlined. */
 static inline uint64_t stk_rd_le(struct stk_rd *r, unsigned bytes)
 {
 	const uint8_t *p = stk_rd_bytes(r, bytes);
 	uint64_t v = 0;
 
-	if (p) {
-		for (unsigned i = 0; i < bytes; i++)
-			v |= (uint64_t)p[i] << (8 * i);
-	}
+	if (p)
+		memcpy(&v, p, bytes);
 	return v;
 }
 
@@ -88,11 +87,7 @@ static inline void stk_wr_bytes(struct stk_wr *w, const void *data, size_t len)
 
 static inline void stk_wr_le(struct stk_wr *w, uint64_t v, unsigned bytes)
 {
-	uint8_t b[8];
-
-	for (unsigned i = 0; i < bytes; i++)
-		b[i] = (uint8_t)(v >> (8 * i));
-	stk_wr_bytes(w, b, bytes);
+	stk_wr_bytes(w, &v, bytes);
 }
 
 static inline void stk_wr_u8(struct stk_wr *w, uint8_t v) { stk_wr_le(w, v, 1); }
