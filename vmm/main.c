@@ -54,7 +54,7 @@ static int fail(struct program *p, int status, const struct stk_err *err)
 static int preflight(void)
 {
 	struct stk_err err = {0};
-	char advice[320];
+	char advice[640];
 
 	if (preflight_run(&err) < 0) {
 		printf("kvm: %s\n", err.text);
