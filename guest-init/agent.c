@@ -361,7 +361,9 @@ static int on_resume(struct agent *a, const uint8_t *p, size_t len)
 		return -EPROTO;
 	become_unique(a, resume.wall_ns, resume.entropy);
 	become_named(a, resume.hostname, resume.hostname_len);
-	if (!resume.warm_up || !runtime_api_warm_up(&a->api))
+	if (resume.how == GW_RESUME_QUIET)
+		return 0;
+	if (resume.how != GW_RESUME_WARM_UP || !runtime_api_warm_up(&a->api))
 		send_small(a, buf, gw_empty_encode(buf, sizeof(buf), GW_RESUMED));
 	return 0;
 }

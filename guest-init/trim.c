@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -18,6 +19,7 @@
 #define CHUNK  (4u << 20)
 #define FILES_MAX (16u << 20)
 #define MARGIN (1u << 20)   /* left to the kernel while the rest is taken */
+#define SETTLE_NS 20000000
 #define MIN_FREE_KB "128"   /* the kernel's own reserve, lowered meanwhile */
 
 static uint64_t free_bytes(void)
@@ -67,6 +69,16 @@ static void in_child(void (*work)(void))
 		;
 }
 
+/* What became due meanwhile, above all the kernel's thread that feeds its random generator, runs now: once, and not at
+ * the start of each clone. */
+static void let_due_work_run(void)
+{
+	struct timespec ts = {.tv_nsec = SETTLE_NS};
+
+	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
+		;
+}
+
 uint64_t trim_memory(void)
 {
 	static const char min_free[] = "/proc/sys/vm/min_free_kbytes";
@@ -85,6 +97,7 @@ uint64_t trim_memory(void)
 	/* File caches stay and get more: clones share these pages, and would otherwise each read again
 	 * what their first call touches. Last, as taking all memory makes the kernel drop some. */
 	in_child(load_mapped_files);
+	let_due_work_run();
 	if (sysinfo(&si) < 0)
 		return 0;
 	return ((uint64_t)si.totalram - si.freeram) * si.mem_unit;

@@ -32,12 +32,6 @@ void agent_call(struct agent *a)
 	a->phase = AGENT_CALL;
 }
 
-void agent_expect_resumed(struct agent *a)
-{
-	assert(a->phase == AGENT_IDLE);
-	a->owes_resumed = true;
-}
-
 void agent_started(struct agent *a)
 {
 	assert(a->phase == AGENT_WANT_HELLO);
@@ -53,11 +47,11 @@ static bool allowed(const struct agent *a, const struct gw_header *h)
 	case GW_READY:
 		return a->phase == AGENT_WANT_READY && h->stream == 0;
 	case GW_RESUMED:
-		return (a->phase == AGENT_WANT_RESUMED || a->owes_resumed) && h->stream == 0;
+		return a->phase == AGENT_WANT_RESUMED && h->stream == 0;
 	case GW_LOG:
 		return a->phase != AGENT_WANT_HELLO && h->length >= 1;
 	case GW_RESPONSE:
-		return a->phase == AGENT_CALL && h->stream == 1 && !a->owes_resumed;
+		return a->phase == AGENT_CALL && h->stream == 1;
 	case GW_ERROR:
 		return a->phase != AGENT_WANT_HELLO;
 	default:
@@ -149,10 +143,6 @@ static int end_frame(struct agent *a)
 	case GW_RESUMED:
 		if (a->hdr.length)
 			return -EPROTO;
-		if (a->owes_resumed) {
-			a->owes_resumed = false;
-			return 0;
-		}
 		a->phase = AGENT_IDLE;
 		return a->ops->on_state(a->ctx, GW_RESUMED);
 	default:

@@ -6,8 +6,6 @@
  *   HELLO ──► READY ──►┐                 (cold boot)
  *             RESUMED ─►├─► IDLE ── agent_call ──► CALL ── RESPONSE+FIN | ERROR ──► OVER
  *                                  LOG frames are welcome in READY, RESUMED, IDLE, CALL
- *
- * A guest known to resume (agent_expect_resumed) may be called before it has said RESUMED, which then comes first.
  */
 #ifndef SCHEDULER_AGENT_CLIENT_H
 #define SCHEDULER_AGENT_CLIENT_H
@@ -43,7 +41,6 @@ struct agent {
 	uint8_t head[GW_HEADER_LEN];
 	uint32_t have; /* bytes of head, then of the payload */
 	bool in_payload;
-	bool owes_resumed;
 	struct gw_header hdr;
 	uint64_t response_len;
 	uint8_t log_fd;
@@ -57,9 +54,6 @@ void agent_close(struct agent *a);
 void agent_fini(struct agent *a);
 /* The INVOKE frame was sent: answers are expected from now on. Only in AGENT_IDLE. */
 void agent_call(struct agent *a);
-/* RESUME was sent to a guest that need not be waited for: RESUMED comes before its answer, untold. Right after
- * agent_init with AGENT_IDLE. */
-void agent_expect_resumed(struct agent *a);
 /* START was sent; only in AGENT_WANT_HELLO's on_state. */
 void agent_started(struct agent *a);
 /* 0, -EPROTO (violation), -EMSGSIZE (answer over GW_MAX_RESPONSE), -ENOMEM, or a callback's error.

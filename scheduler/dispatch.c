@@ -90,6 +90,15 @@ static void run_on(struct sandbox *sb, struct invocation *inv, enum inv_start st
 	sandbox_invoke(sb, inv);
 }
 
+/* With one more request. Of VMs under reset no more count than requests: when the processor is short of time, resets
+ * wait, and more VMs would only make more of them wait. */
+static unsigned concurrency(const struct pool *p)
+{
+	unsigned requests = p->busy + p->reserved + p->queued + p->forced_count + 1;
+
+	return requests + (p->resetting < requests ? p->resetting : requests);
+}
+
 void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 {
 	struct pool *p = inv->ver->pool;
@@ -98,7 +107,7 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 
 	inv->submit_ns = now;
 	p->review_ns = 0;
-	pool_policy_arrival(&p->policy, now, p->busy + p->resetting + p->reserved + p->queued + p->forced_count + 1);
+	pool_policy_arrival(&p->policy, now, concurrency(p));
 	if (inv->force != INV_COLD_RESTORE && inv->force != INV_COLD_BOOT && stk_list_empty(&p->queue)) {
 		sb = pool_take(p);
 		if (sb) {

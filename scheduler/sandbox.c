@@ -487,9 +487,10 @@ static void on_timer(uv_timer_t *t)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-int sandbox_send_resume(int fd, const struct pool *p, bool warm_up)
+int sandbox_send_resume(int fd, const struct pool *p, enum gw_resume_how how)
 {
-	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .warm_up = warm_up && !p->learn.prefault};
+	bool prefault = how == GW_RESUME_WARM_UP && p->learn.prefault; /* the better way to warm up */
+	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .how = prefault ? GW_RESUME_TELL : how};
 	uint8_t frame[512];
 	char name[64], tag[4];
 	struct iovec parts[2];
@@ -512,7 +513,7 @@ int sandbox_send_resume(int fd, const struct pool *p, bool warm_up)
 	if (n < 0)
 		return n;
 	/* A process that has ended already: its exit, with the reason, is on its way. */
-	if (warm_up && p->learn.prefault)
+	if (prefault)
 		parts[count++] = (struct iovec){p->learn.prefault, p->learn.prefault_len};
 	parts[count++] = (struct iovec){frame, (size_t)n};
 	for (unsigned i = 0; i < count; i++)
@@ -577,7 +578,8 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 	init_handle(sb, (uv_handle_t *)&sb->timer);
 	/* A clone finds its RESUME waiting: one round trip less. INVOKE sets the clock again. */
 	if (!boot)
-		rc = sandbox_send_resume(ends.stream_fd, p, !inv && !p->queued && sb->record_fd < 0);
+		rc = sandbox_send_resume(ends.stream_fd, p, !inv && !p->queued && sb->record_fd < 0 ? GW_RESUME_WARM_UP
+											     : GW_RESUME_TELL);
 	if (rc == 0)
 		rc = uv_pipe_open(&sb->stream, ends.stream_fd);
 	if (rc == 0) {

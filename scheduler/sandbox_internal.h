@@ -16,7 +16,7 @@ void sandbox_charge(struct sandbox *sb, unsigned mib);
 void sandbox_become_warm(struct sandbox *sb);
 void sandbox_arm_timer(struct sandbox *sb, uint64_t ms);
 /* The first frame of a clone's life. 0 or negative errno. */
-int sandbox_send_resume(int fd, const struct pool *p, bool warm_up);
+int sandbox_send_resume(int fd, const struct pool *p, enum gw_resume_how how);
 
 /* sandbox_reset.c. May this VM, which has just answered, serve once more? */
 bool sandbox_reset_possible(const struct sandbox *sb);

@@ -2,8 +2,8 @@
  *
  *   "reset" ──► monitor ──"running NS BYTES"──► old bytes away, RESUME, warm
  *
- * Its RESUMED is not waited for: the guest has resumed from this very state before, and a call that is waiting already
- * reaches it together with RESUME.
+ * It is resumed quietly, without RESUMED: the guest has resumed from this very state before, and a call that is waiting
+ * already reaches it together with RESUME.
  *
  * No byte of the former life may be taken for one of the new: the parser is closed while the monitor works, and BYTES
  * tells where on the stream the new life begins. All of the old bytes are in the socket when that line comes. */
@@ -82,10 +82,9 @@ void sandbox_reset_line(struct sandbox *sb, const char *line)
 	rc = discard(sb, fd, bytes);
 	agent_fini(&sb->agent);
 	agent_init(&sb->agent, AGENT_IDLE, &sandbox_agent_ops, sb);
-	agent_expect_resumed(&sb->agent);
 	sb->resets++;
 	if (rc == 0)
-		rc = sandbox_send_resume(fd, sb->pool, false);
+		rc = sandbox_send_resume(fd, sb->pool, GW_RESUME_QUIET);
 	if (rc)
 		sandbox_die(sb, INV_VM_DIED, "the stream to the guest was not as expected after a reset");
 	else

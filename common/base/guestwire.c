@@ -138,15 +138,13 @@ int gw_start_decode(const uint8_t *buf, size_t len, struct gw_start *ret_start)
 int gw_resume_decode(const uint8_t *buf, size_t len, struct gw_resume *ret_resume)
 {
 	struct stk_rd r = stk_rd_init(buf, len);
-	uint8_t warm_up;
 
 	ret_resume->wall_ns = stk_rd_u64(&r);
 	stk_rd_copy(&r, ret_resume->entropy, GW_ENTROPY_LEN);
 	ret_resume->hostname_len = stk_rd_u16(&r);
 	ret_resume->hostname = (const char *)stk_rd_bytes(&r, ret_resume->hostname_len);
-	warm_up = stk_rd_u8(&r);
-	ret_resume->warm_up = warm_up == 1;
-	if (ret_resume->hostname_len > 64 || warm_up > 1)
+	ret_resume->how = stk_rd_u8(&r);
+	if (ret_resume->hostname_len > 64 || ret_resume->how > GW_RESUME_QUIET)
 		return -EPROTO;
 	return rd_end(&r);
 }
@@ -268,7 +266,7 @@ int gw_resume_encode(uint8_t *buf, size_t cap, const struct gw_resume *resume)
 	stk_wr_bytes(&w, resume->entropy, GW_ENTROPY_LEN);
 	stk_wr_u16(&w, resume->hostname_len);
 	stk_wr_bytes(&w, resume->hostname, resume->hostname_len);
-	stk_wr_u8(&w, resume->warm_up);
+	stk_wr_u8(&w, resume->how);
 	return frame_end(buf, &w, GW_RESUME, 0, 0);
 }
 

@@ -8,7 +8,7 @@
  *   boot:     agent connects to CID 2, port GW_PORT    HELLO(booted) ->   <- START
  *             LOG* ->   READY -> (init phase over)  or  ERROR(init) ->
  *   snapshot:                                          <- TRIM   TRIMMED ->   (paused here, stream kept)
- *   clone:                                             <- PREFAULT (or none)   <- RESUME   RESUMED ->
+ *   clone:                                             <- PREFAULT (or none)   <- RESUME   RESUMED -> (or none)
  *   call:                                              <- INVOKE   LOG* -> RESPONSE*(last: FIN) | ERROR ->
  *   end:                                               <- BYE (or SIGKILL from outside)
  *
@@ -45,7 +45,7 @@ enum gw_type {
 	GW_READY = 3,     /* agent: u64 init phase duration in ns */
 	GW_TRIM = 4,      /* host: leave zeros in free memory (file caches stay) */
 	GW_TRIMMED = 5,   /* agent: u64 bytes of memory in use after it */
-	GW_RESUME = 6,    /* host: u64 wall_ns, entropy, u16 length + host name, u8 1: warm up first */
+	GW_RESUME = 6,    /* host: u64 wall_ns, entropy, u16 length + host name, u8 enum gw_resume_how */
 	GW_RESUMED = 7,   /* agent: nothing */
 	GW_INVOKE = 8,    /* host: struct gw_invoke */
 	GW_RESPONSE = 9,  /* agent: bytes of the answer; GW_F_FIN on the last (may be empty) */
@@ -95,14 +95,20 @@ struct gw_start {
 	unsigned kv_count;
 };
 
+enum gw_resume_how {
+	GW_RESUME_TELL = 0,    /* RESUMED when it has resumed */
+	/* The clone will wait for its invocation: before RESUMED a runtime client that offers it goes
+	 * once more over its own code (never the function's), so that its pages are there. */
+	GW_RESUME_WARM_UP = 1,
+	GW_RESUME_QUIET = 2,   /* no RESUMED: it has resumed from this state before, and is believed to do so again */
+};
+
 struct gw_resume {
 	uint64_t wall_ns;
 	uint8_t entropy[GW_ENTROPY_LEN];
 	const char *hostname; /* not NUL-terminated */
 	uint16_t hostname_len;
-	/* The clone will wait for its invocation: before RESUMED a runtime client that offers it goes
-	 * once more over its own code (never the function's), so that its pages are there. */
-	bool warm_up;
+	uint8_t how; /* enum gw_resume_how */
 };
 
 /* INVOKE. The kv list becomes response headers of the runtime's pending `next`

@@ -28,7 +28,8 @@
 
 static int resume(struct session *s, struct stk_err *err)
 {
-	struct gw_resume msg = {.wall_ns = stk_wall_ns(), .hostname = "trial", .hostname_len = 5, .warm_up = true};
+	struct gw_resume msg = {.wall_ns = stk_wall_ns(), .hostname = "trial", .hostname_len = 5,
+		.how = GW_RESUME_WARM_UP};
 	struct gw_error e;
 	uint8_t frame[512];
 	int n, r;

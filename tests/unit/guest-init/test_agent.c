@@ -296,10 +296,12 @@ static void test_trim_resume_invoke(void **state)
 	for (int i = 0; i < 3; i++) {
 		if (i == 2) /* memory that comes with the clone; not answered */
 			transmit(buf, gw_prefault_encode(buf, sizeof(buf), (struct gw_page_range[]){{1, 9}, {77, 1}}, 2));
-		resume.warm_up = i > 0; /* the Python client is sent over its own code and asks again */
+		resume.how = i > 0 ? GW_RESUME_WARM_UP : GW_RESUME_TELL; /* the Python client is sent over its own code and asks again */
 		transmit(buf, gw_resume_encode(buf, sizeof(buf), &resume));
 		assert_int_equal(receive(), GW_RESUMED);
 	}
+	resume.how = GW_RESUME_QUIET;
+	transmit(buf, gw_resume_encode(buf, sizeof(buf), &resume));
 	call("{\"do\": \"count\"}");
 	assert_int_equal(receive(), GW_RESPONSE);
 	bye();

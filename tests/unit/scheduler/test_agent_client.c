@@ -85,28 +85,6 @@ static void in_call(void)
 	agent_call(&agent);
 }
 
-/* Called before it has resumed. */
-static void resumed_comes_before_the_answer(void **state)
-{
-	begin(AGENT_IDLE);
-	agent_expect_resumed(&agent);
-	agent_call(&agent);
-	assert_int_equal(feed_frame(GW_RESUMED, 0, 0, NULL, 0), 0);
-	assert_int_equal(seen.states, 0);
-	assert_int_equal(feed_frame(GW_RESPONSE, GW_F_FIN, 1, "x", 1), 0);
-	assert_int_equal(seen.fins, 1);
-	begin(AGENT_IDLE);
-	agent_expect_resumed(&agent);
-	assert_int_equal(feed_frame(GW_LOG, 0, 0, "\1x", 2), 0);
-	assert_int_equal(feed_frame(GW_RESUMED, 0, 0, NULL, 0), 0);
-	assert_int_equal(agent.phase, AGENT_IDLE);
-	assert_int_equal(feed_frame(GW_RESUMED, 0, 0, NULL, 0), -EPROTO); /* once */
-	begin(AGENT_IDLE);
-	agent_expect_resumed(&agent);
-	agent_call(&agent);
-	assert_int_equal(feed_frame(GW_RESPONSE, GW_F_FIN, 1, "x", 1), -EPROTO);
-}
-
 static void a_call_in_any_cuts(void **state)
 {
 	uint8_t all[4096];
@@ -215,7 +193,7 @@ static void answers_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(resumed_comes_before_the_answer), cmocka_unit_test(a_call_in_any_cuts),
+		cmocka_unit_test(a_call_in_any_cuts),
 		cmocka_unit_test(boot_order),
 		cmocka_unit_test(errors_are_told),
 		cmocka_unit_test(violations_end_the_session),

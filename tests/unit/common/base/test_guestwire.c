@@ -142,7 +142,7 @@ static void test_too_many_kv(void **state)
 
 static void test_resume(void **state)
 {
-	struct gw_resume r = {.wall_ns = 5, .hostname = "vm-1", .hostname_len = 4, .warm_up = true}, got;
+	struct gw_resume r = {.wall_ns = 5, .hostname = "vm-1", .hostname_len = 4, .how = GW_RESUME_WARM_UP}, got;
 	char longname[65];
 	struct gw_header h;
 
@@ -152,10 +152,15 @@ static void test_resume(void **state)
 	assert_int_equal(gw_resume_decode(payload(), h.length, &got), 0);
 	assert_int_equal(got.hostname_len, 4);
 	assert_memory_equal(got.hostname, "vm-1", 4);
-	assert_true(got.warm_up);
+	assert_int_equal(got.how, GW_RESUME_WARM_UP);
 	for (size_t len = 0; len < h.length; len++)
 		assert_int_equal(gw_resume_decode(payload(), len, &got), -EPROTO);
 	r.hostname = longname;
+	r.hostname_len = 4;
+	r.how = GW_RESUME_QUIET + 1;
+	h = header(gw_resume_encode(buf, sizeof(buf), &r));
+	assert_int_equal(gw_resume_decode(payload(), h.length, &got), -EPROTO);
+	r.how = GW_RESUME_QUIET;
 	r.hostname_len = 65;
 	h = header(gw_resume_encode(buf, sizeof(buf), &r));
 	assert_int_equal(gw_resume_decode(payload(), h.length, &got), -EPROTO);
