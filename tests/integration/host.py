@@ -55,6 +55,26 @@ def processes(name, parent=None):
     return found
 
 
+def stuck_processes():
+    """What every thread of our programs is doing, for the report of a test that waited in vain: twice, half a second
+    apart, so that what runs can be told from what waits."""
+    lines = []
+    for _ in range(2):
+        for pid in (pid for name in ("stokerd", "stoker-vmm", "stoker-snapshot") for pid in processes(name)):
+            for task in sorted(os.listdir(f"/proc/{pid}/task")):
+                try:
+                    folder = f"/proc/{pid}/task/{task}"
+                    with open(folder + "/stat") as f:
+                        fields = f.read().rpartition(")")[2].split()
+                    with open(folder + "/comm") as f, open(folder + "/syscall") as g, open(folder + "/stack") as k:
+                        lines.append(f"{pid}/{task} {f.read().strip()} {fields[0]} user {fields[11]} system {fields[12]}"
+                                     f" syscall {g.read().strip()} in {' '.join(line.split()[1] for line in k)}")
+                except OSError as problem:
+                    lines.append(f"{pid}/{task}: {problem}")
+        time.sleep(0.5)
+    return "\n".join(lines)
+
+
 class Answer:
     def __init__(self, response, body, seconds):
         self.status = response.status
@@ -194,9 +214,17 @@ class Host:
 
     # --- functions ---
     def cli(self, *arguments, check=True, timeout=None):
-        done = subprocess.run([program("stoker"), "--host", f"http://127.0.0.1:{self.port}", *arguments],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=timeout or DEADLINE * 2)
+        command = [program("stoker"), "--host", f"http://127.0.0.1:{self.port}", *arguments]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as process:
+            try:
+                out, text = process.communicate(timeout=timeout or DEADLINE * 2)
+            except subprocess.TimeoutExpired:
+                stuck = stuck_processes()
+                process.kill()
+                raise AssertionError(f"{arguments} did not end: {process.communicate()}\n{stuck}\n"
+                                     f"{self.log()[-3000:]}") from None
+        done = subprocess.CompletedProcess(command, process.returncode, out, text)
         if check:
             assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return done
