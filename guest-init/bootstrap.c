@@ -17,6 +17,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/fd.h"
+#include "guest-init/hotfiles.h"
 
 #define MAX_NPROC  742 /* Lambda's */
 #define MAX_NOFILE 1024
@@ -28,7 +29,7 @@
 static const char *const guest_paths[] = {"/var/task/bootstrap", "/opt/bootstrap",
 					  "/var/runtime/bootstrap", NULL};
 const struct bootstrap_conf bootstrap_guest = {
-	.paths = guest_paths, .task_dir = "/var/task", .confine = true};
+	.paths = guest_paths, .task_dir = "/var/task", .hot_files = "/var/runtime/hot-files", .confine = true};
 
 /* A START frame holds at most 64 KiB: so do its strings, with '=' and NUL in place of lengths. */
 static char env_text[65536];
@@ -181,6 +182,8 @@ int bootstrap_start(const struct bootstrap_conf *conf, const struct gw_start *st
 	}
 	if (!*path)
 		return -ENOENT;
+	if (conf->hot_files)
+		hotfiles_runtime(*path, conf->hot_files);
 	build_env(start);
 	if (conf->confine) {
 		child_rc = limit_memory(start);

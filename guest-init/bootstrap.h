@@ -14,6 +14,7 @@
 struct bootstrap_conf {
 	const char *const *paths; /* tried in order, NULL-terminated */
 	const char *task_dir;     /* working directory of the function */
+	const char *hot_files;    /* names files to be moved into huge pages (hotfiles.h); NULL: nothing is moved */
 	bool confine;             /* own user, group, memory group and limits: needs root */
 };
 

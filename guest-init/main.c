@@ -4,13 +4,14 @@
 
 #include "common/base/log.h"
 #include "guest-init/agent.h"
+#include "guest-init/hotfiles.h"
 #include "guest-init/mounts.h"
 #include "guest-init/power.h"
 
 /* Several MiB of buffers: pages that are never used are never there. */
 static struct agent agent;
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct agent_conf conf = {.session_fd = -1,
 					.api_port = RUNTIME_API_PORT,
@@ -21,6 +22,7 @@ int main(void)
 	stk_log_init("stoker-init", NULL);
 	if (getpid() != 1)
 		power_fail("runs only as the first process of a guest");
+	hotfiles_self(argv);
 
 	mounts_root();
 	mounts_settings();

@@ -49,7 +49,7 @@ def test_learned_from_the_first_invocations(own_host):
         assert host.invoke("hello", {}, start="warm").json() == greeting
         assert host.invoke("probe", {"do": "count"}).json() == host.invoke("probe", {"do": "count"}).json()
     assert not [line for line in host.log().splitlines() if " warn" in line], host.log()
-    # The guest kernel's code lies in huge pages that both functions' VMs share.
+    # The code of the guest's kernel, of its init and of the runtime lies in huge pages that VMs share.
     host.wait_warm("hello", 2)
     host.wait_warm("probe", 2)
     huge = [huge_kib(pid) for pid in host.vmms()]
