@@ -25,6 +25,10 @@ int jail_seccomp_install(enum jail_role role, struct stk_err *err)
 		prog.len = STK_ARRAY_LEN(filter_vmm_reusable);
 		prog.filter = (struct sock_filter *)(uintptr_t)filter_vmm_reusable;
 		break;
+	case JAIL_VMM_SHELL:
+		prog.len = STK_ARRAY_LEN(filter_vmm_shell);
+		prog.filter = (struct sock_filter *)(uintptr_t)filter_vmm_shell;
+		break;
 	case JAIL_VMM_VCPU:
 		prog.len = STK_ARRAY_LEN(filter_vmm_vcpu);
 		prog.filter = (struct sock_filter *)(uintptr_t)filter_vmm_vcpu;

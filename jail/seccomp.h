@@ -15,8 +15,9 @@
 
 #include "common/base/err.h"
 
-/* REUSABLE: the main thread of a VM that will be reset, in place of MAIN. */
-enum jail_role { JAIL_VMM_MAIN, JAIL_VMM_REUSABLE, JAIL_VMM_VCPU };
+/* REUSABLE: the main thread of a VM that will be reset, in place of MAIN. SHELL: that of a VM which is filled in by a
+ * restore later, from step 2 on. */
+enum jail_role { JAIL_VMM_MAIN, JAIL_VMM_REUSABLE, JAIL_VMM_SHELL, JAIL_VMM_VCPU };
 
 /* Sets no-new-privs and installs the role's filter on the calling thread; cannot be undone.
  * 0 or negative errno with text. No heap; a few microseconds. */

@@ -108,14 +108,20 @@ static uint64_t needed_len(const struct snap_file *f, bool with_runs)
 int snap_snapfile_open(const char *path, bool with_runs, struct snap_file *ret_file, struct stk_err *err)
 {
 	stk_autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		return stk_err_sys(err, -errno, "snapshot state %s", path);
+	return snap_snapfile_read(fd, path, with_runs, ret_file, err);
+}
+
+int snap_snapfile_read(int fd, const char *path, bool with_runs, struct snap_file *ret_file, struct stk_err *err)
+{
 	stk_autofree uint8_t *buf = NULL;
 	struct snap_file f;
 	struct stat st;
 	uint64_t size, want;
 	int r;
 
-	if (fd < 0)
-		return stk_err_sys(err, -errno, "snapshot state %s", path);
 	if (fstat(fd, &st) < 0)
 		return stk_err_sys(err, -errno, "snapshot state %s", path);
 	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)SNAP_HEADER_LEN || st.st_size > (off_t)SNAP_MAX_SIZE)

@@ -51,6 +51,8 @@ int snap_snapfile_parse(const uint8_t *buf, size_t len, uint64_t file_len, struc
 			struct stk_err *err);
 /* Reads and parses. with_runs false: leaves out the payload of RUNS (restoring does not need it). */
 int snap_snapfile_open(const char *path, bool with_runs, struct snap_file *ret_file, struct stk_err *err);
+/* The same of an open file, which stays the caller's; path is for messages. */
+int snap_snapfile_read(int fd, const char *path, bool with_runs, struct snap_file *ret_file, struct stk_err *err);
 void snap_snapfile_close(struct snap_file *file);
 
 const struct snap_section *snap_snapfile_find(const struct snap_file *file, uint32_t type,

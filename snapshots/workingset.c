@@ -152,6 +152,15 @@ int snap_workingset_read(const char *path, uint64_t pages, struct snap_workingse
 	return snap_workingset_decode(data, len, pages, ret_ws, err);
 }
 
+int snap_workingset_load(int fd, uint64_t pages, struct snap_workingset *ret_ws, struct stk_err *err)
+{
+	stk_autofree char *data = NULL;
+	size_t len = 0;
+	int r = stk_read_fd(fd, SNAP_WORKINGSET_MAX_SIZE, &data, &len);
+
+	return r < 0 ? stk_err_sys(err, r, "working set") : snap_workingset_decode(data, len, pages, ret_ws, err);
+}
+
 int snap_workingset_write(const char *path, const struct snap_workingset *ws, struct stk_err *err)
 {
 	stk_autofree uint8_t *data = NULL;

@@ -38,6 +38,8 @@ int snap_workingset_encode(const struct snap_workingset *ws, uint8_t **ret_data,
 /* Checks the checksum, order, and that all is within `pages` pages. -EBADMSG, -ENOMEM. */
 int snap_workingset_decode(const void *data, size_t len, uint64_t pages, struct snap_workingset *ret_ws,
 			   struct stk_err *err);
+/* The content of an open file, which stays the caller's. */
+int snap_workingset_load(int fd, uint64_t pages, struct snap_workingset *ret_ws, struct stk_err *err);
 int snap_workingset_read(const char *path, uint64_t pages, struct snap_workingset *ret_ws, struct stk_err *err);
 int snap_workingset_write(const char *path, const struct snap_workingset *ws, struct stk_err *err);
 

@@ -91,22 +91,44 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-int control_listen(struct control *c, uv_loop_t *loop, void (*on_reset)(void *ctx), void (*on_gone)(void *ctx),
-		   void *ctx, struct stk_err *err)
+static int start_polling(struct control *c, uv_loop_t *loop, uv_poll_cb cb, struct stk_err *err)
 {
 	int r = uv_poll_init_socket(loop, &c->poll, c->fd);
 
+	if (r < 0)
+		return stk_err_sys(err, r, "--control-fd");
+	c->polled = true;
+	r = uv_poll_start(&c->poll, UV_READABLE, cb);
+	return r < 0 ? stk_err_sys(err, r, "--control-fd") : 0;
+}
+
+int control_listen(struct control *c, uv_loop_t *loop, void (*on_reset)(void *ctx), void (*on_gone)(void *ctx),
+		   void *ctx, struct stk_err *err)
+{
 	c->on_reset = on_reset;
 	c->on_gone = on_gone;
 	c->ctx = ctx;
-	if (r == 0)
-		r = uv_poll_start(&c->poll, UV_READABLE, on_readable);
-	return r < 0 ? stk_err_sys(err, r, "--control-fd") : 0;
+	return start_polling(c, loop, on_readable, err);
+}
+
+static void on_fill_there(uv_poll_t *poll, int status, int events)
+{
+	struct control *c = STK_CONTAINER_OF(poll, struct control, poll);
+
+	control_stop(c);
+	c->on_fill(c->ctx);
+}
+
+int control_await_fill(struct control *c, uv_loop_t *loop, void (*on_fill)(void *ctx), void *ctx, struct stk_err *err)
+{
+	c->on_fill = on_fill;
+	c->ctx = ctx;
+	return start_polling(c, loop, on_fill_there, err);
 }
 
 void control_stop(struct control *c)
 {
-	if (c->on_reset)
+	if (c->polled)
 		uv_close((uv_handle_t *)&c->poll, NULL);
-	c->on_reset = NULL;
+	c->polled = false;
 }

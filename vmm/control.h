@@ -1,4 +1,5 @@
-/* The line to the process that started the monitor (--control-fd): it is told "running NS" or "error TEXT"; with
+/* The line to the process that started the monitor (--control-fd): it is told "running NS" or "error TEXT"; a shell says
+ * "ready" first, and is sent what fills it in (fill.h); with
  * --reusable it then says "reset", and is answered with "running NS BYTES" once the VM runs again from its snapshot.
  * BYTES: how many bytes of the lives before were ever written to the lent vsock streams; what follows them is of the
  * new life.
@@ -29,7 +30,9 @@ struct control {
 	uv_poll_t poll;
 	int fd; /* -1: none, or closed */
 	struct control_lines lines;
+	bool polled;
 	void (*on_reset)(void *ctx);
+	void (*on_fill)(void *ctx);
 	void (*on_gone)(void *ctx); /* closed by the other side, or something else than a command came */
 	void *ctx;
 };
@@ -42,6 +45,8 @@ void control_close(struct control *c);
 /* Waits for commands from now on; fd must be a socket. Before the thread is confined. */
 int control_listen(struct control *c, uv_loop_t *loop, void (*on_reset)(void *ctx), void (*on_gone)(void *ctx),
 		   void *ctx, struct stk_err *err);
+/* The same for the one message that fills a shell in: on_fill is called when something is there to be received. */
+int control_await_fill(struct control *c, uv_loop_t *loop, void (*on_fill)(void *ctx), void *ctx, struct stk_err *err);
 void control_stop(struct control *c);
 
 #endif

@@ -12,55 +12,66 @@
 
 #define GMEM_PAGE 4096ULL
 
-/* Address space of `size` bytes on a boundary of GMEM_BLOCK. */
-static uint8_t *reserve(uint64_t size)
+static int no_mapping(uint64_t size, struct stk_err *err)
 {
-	uint8_t *p = mmap(NULL, size + GMEM_BLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	uint64_t skip;
+	return stk_err_sys(err, -errno, "cannot map %llu MiB of guest memory", (unsigned long long)(size >> 20));
+}
 
+/* On a boundary of GMEM_BLOCK. */
+int gmem_reserve(struct gmem *m, uint64_t size, struct stk_err *err)
+{
+	uint64_t skip;
+	uint8_t *p;
+
+	m->base = NULL;
+	m->size = 0;
+	if (size == 0 || size % GMEM_PAGE != 0 || size > (uint64_t)PTRDIFF_MAX - GMEM_BLOCK)
+		return stk_err_set(err, -EINVAL, "guest memory of %llu bytes is not a whole number of pages",
+				   (unsigned long long)size);
+	p = mmap(NULL, size + GMEM_BLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
-		return NULL;
+		return no_mapping(size, err);
 	skip = -(uintptr_t)p & (GMEM_BLOCK - 1);
 	if (skip > 0)
 		munmap(p, skip);
 	munmap(p + skip + size, GMEM_BLOCK - skip);
-	return p + skip;
-}
-
-static int gmem_map(struct gmem *m, uint64_t size, int flags, int fd, struct stk_err *err)
-{
-	uint8_t *at;
-	void *p = MAP_FAILED;
-
-	m->base = NULL;
-	m->size = 0;
-	if (size == 0 || size % GMEM_PAGE != 0 || size > (uint64_t)PTRDIFF_MAX)
-		return stk_err_set(err, -EINVAL, "guest memory of %llu bytes is not a whole number of pages",
-				   (unsigned long long)size);
-	at = reserve(size);
-	if (at)
-		p = mmap(at, (size_t)size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE | flags, fd, 0);
-	if (p == MAP_FAILED) {
-		int r = stk_err_sys(err, -errno, "cannot map %llu MiB of guest memory",
-				    (unsigned long long)(size >> 20));
-
-		if (at)
-			munmap(at, size);
-		return r;
-	}
-	m->base = p;
+	m->base = p + skip;
 	m->size = size;
 	return 0;
 }
 
+static int map_over(struct gmem *m, int flags, int fd, struct stk_err *err)
+{
+	void *p = mmap(m->base, (size_t)m->size, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_NORESERVE | flags,
+		       fd, 0);
+
+	return p == MAP_FAILED ? no_mapping(m->size, err) : 0;
+}
+
+static int reserve_and_map(struct gmem *m, uint64_t size, int flags, int fd, struct stk_err *err)
+{
+	int r = gmem_reserve(m, size, err);
+
+	if (r == 0)
+		r = map_over(m, flags, fd, err);
+	if (r < 0)
+		gmem_fini(m);
+	return r;
+}
+
 int gmem_init_anon(struct gmem *m, uint64_t size, struct stk_err *err)
 {
-	return gmem_map(m, size, MAP_ANONYMOUS, -1, err);
+	return reserve_and_map(m, size, MAP_ANONYMOUS, -1, err);
 }
 
 int gmem_init_file(struct gmem *m, int fd, uint64_t size, struct stk_err *err)
 {
-	return gmem_map(m, size, 0, fd, err);
+	return reserve_and_map(m, size, 0, fd, err);
+}
+
+int gmem_map_file(struct gmem *m, int fd, struct stk_err *err)
+{
+	return map_over(m, 0, fd, err);
 }
 
 int gmem_populate(struct gmem *m, uint64_t offset, uint64_t len)

@@ -30,8 +30,12 @@ struct gmem {
 
 /* Anonymous memory (boot). */
 int gmem_init_anon(struct gmem *m, uint64_t size, struct stk_err *err);
-/* Private mapping of the first `size` bytes of a snapshot's memory file: nothing is copied, the
- * page cache is shared with every other clone. fd stays the caller's. */
+/* Addresses alone: no memory to be reached, until gmem_map_file. KVM may be told of them already. */
+int gmem_reserve(struct gmem *m, uint64_t size, struct stk_err *err);
+/* Puts a private mapping of the first m->size bytes of a snapshot's memory file where m is: nothing is copied, the
+ * page cache is shared with every other clone. What was there is gone. fd stays the caller's. */
+int gmem_map_file(struct gmem *m, int fd, struct stk_err *err);
+/* Both. */
 int gmem_init_file(struct gmem *m, int fd, uint64_t size, struct stk_err *err);
 /* Gives this part (offset and length in bytes from `base`, whole pages) private memory at once, with
  * the file's content. A negative errno when the kernel does not do it; the pages then come one by one. */

@@ -15,6 +15,7 @@
 #include "vmm/api/api_config.h"
 #include "vmm/api/api_server.h"
 #include "vmm/control.h"
+#include "vmm/fill.h"
 #include "vmm/options.h"
 #include "vmm/preflight.h"
 #include "vmm/stages.h"
@@ -166,16 +167,69 @@ static int make_vm(struct program *p, struct stk_err *err)
 	return vm_new(&p->loop, &host, on_stop, p, &p->vm, err);
 }
 
-/* Boots or restores what the command line names; nothing when all comes over the API. */
+/* The machine is made already, and nothing can be opened any more: the message has all of it. */
+static int fill_shell(struct program *p, struct fill *f, struct stk_err *err)
+{
+	struct vm_load_opts load = {
+		.state = {"state", f->state_fd},
+		.memory = {"memory", f->memory_fd},
+		.working_set = {f->set_fd >= 0 ? "set" : NULL, f->set_fd},
+		.record_fd = -1,
+		.blocks_fd = f->blocks_fd,
+		.block = f->block,
+		.block_count = f->block_count,
+		.drive_count = f->drive_count,
+		.uds_path = "",
+		.resume = true,
+	};
+
+	for (unsigned i = 0; i < f->drive_count; i++) {
+		load.drive[i].drive_id = f->drive[i].drive_id;
+		load.drive[i].fd = f->drive[i].fd;
+	}
+	for (unsigned i = 0; i < f->stream_count; i++)
+		vm_lend_stream(p->vm, f->stream[i].port, f->stream[i].fd); /* there is room for as many as f can have */
+	return vm_snapshot_load(p->vm, &load, err);
+}
+
+static void report_running(struct program *p);
+
+static void on_fill(void *ctx)
+{
+	struct program *p = ctx;
+	struct stk_err err = {0};
+	struct fill f;
+	int r;
+
+	stages_begin();
+	r = fill_receive(p->control.fd, &f, &err);
+	stages_mark("message");
+	if (r == -ESHUTDOWN) { /* never needed */
+		uv_stop(&p->loop);
+		return;
+	}
+	if (r == 0)
+		r = fill_shell(p, &f, &err);
+	if (r == 0) {
+		report_running(p);
+		return;
+	}
+	p->status = fail(p, OPTIONS_EXIT_ERROR, &err);
+	uv_stop(&p->loop);
+}
+
+/* Boots or restores what the command line names; nothing when all comes later, over the API or for a shell. */
 static int start_vm(struct program *p, struct stk_err *err)
 {
 	const struct options *o = &p->opts;
 
+	if (o->shell_mib)
+		return vm_make_shell(p->vm, o->shell_mib, 1, err);
 	if (o->restore_state) {
 		struct vm_load_opts load = {
-			.state_path = o->restore_state,
-			.memory_path = o->restore_memory,
-			.working_set_path = o->working_set,
+			.state = {o->restore_state, -1},
+			.memory = {o->restore_memory, -1},
+			.working_set = {o->working_set, -1},
 			.record_fd = o->record_fd,
 			.blocks_fd = o->blocks_fd,
 			.block = o->block,
@@ -229,6 +283,8 @@ static int open_control(struct program *p, struct stk_err *err)
 			return r;
 		api_server_on_fatal(p->api, on_fatal, p);
 	}
+	if (p->opts.shell_mib)
+		return control_await_fill(&p->control, &p->loop, on_fill, p, err);
 	return p->opts.reusable ? control_listen(&p->control, &p->loop, on_reset_wanted, on_fatal, p, err) : 0;
 }
 
@@ -282,7 +338,10 @@ int main(int argc, char **argv)
 		return fail(&p, p.status ? p.status : OPTIONS_EXIT_ERROR, &err);
 
 	/* say so, serve */
-	report_running(&p);
+	if (p.opts.shell_mib)
+		control_say(&p.control, "ready", "");
+	else
+		report_running(&p);
 	uv_run(&p.loop, UV_RUN_DEFAULT);
 
 	/* tear down: the API's socket and the vCPU threads; the kernel takes the rest */

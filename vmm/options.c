@@ -17,6 +17,7 @@ enum kind {
 	KIND_DRIVE,
 	KIND_PORT_FD,
 	KIND_BLOCKS,
+	KIND_MIB,   /* unsigned */
 };
 
 struct option_row {
@@ -45,6 +46,7 @@ static const struct option_row rows[] = {
 	ROW("--restore-state", KIND_TEXT, restore_state),
 	ROW("--reusable", KIND_FLAG, reusable),
 	ROW("--serial-off", KIND_FLAG, serial_off),
+	ROW("--shell", KIND_MIB, shell_mib),
 	ROW("--serial-path", KIND_TEXT, serial_path),
 	ROW("--version", KIND_FLAG, version),
 	ROW("--vsock-fd", KIND_PORT_FD, port_fd),
@@ -67,6 +69,8 @@ const char *options_help(void)
 	       "  --drive ID=PATH        file of a drive of the snapshot, when not where it was\n"
 	       "  --vsock-fd PORT:FD     the guest's connection to host port PORT is this open socket\n"
 	       "  --control-fd FD        write \"running NS\" or \"error TEXT\" there\n"
+	       "  --shell MIB            make a VM of this memory and one vCPU, wait on the socket of --control-fd for what\n"
+	       "                         it is to restore (vmm/fill.h), run that\n"
 	       "  --reusable             at each line \"reset\" read from the socket of --control-fd, put the\n"
 	       "                         restored machine back to its snapshot and write \"running NS BYTES\"\n"
 	       "  --serial-path FILE     console output goes to FILE (default: standard output)\n"
@@ -137,19 +141,10 @@ static int add_blocks(struct options *o, char *value, struct stk_err *err)
 		*rest++ = '\0';
 		r = parse_fd(value, &o->blocks_fd);
 	}
-	while (r == 0 && rest && *rest) {
-		char *pair = strsep(&rest, ","), *file = strchr(pair, '=');
-		uint64_t guest = 0, block = 0;
-
-		if (!file || o->block_count == OPTIONS_MAX_BLOCKS)
-			return stk_err_set(err, -EINVAL, "--blocks needs pairs GUEST=FILE, at most %u",
-					   OPTIONS_MAX_BLOCKS);
-		*file++ = '\0';
-		if (stk_parse_u64(pair, 0, UINT16_MAX, &guest) < 0 || stk_parse_u64(file, 0, UINT16_MAX, &block) < 0)
-			r = -EINVAL;
-		o->block[o->block_count++] = (struct gmem_block){(uint16_t)guest, (uint16_t)block};
-	}
-	return r < 0 ? stk_err_set(err, r, "--blocks needs FD:GUEST=FILE,... with an open descriptor FD") : 0;
+	if (r == 0)
+		r = fill_parse_blocks(rest, o->block, FILL_MAX_BLOCKS, &o->block_count);
+	return r < 0 ? stk_err_set(err, r, "--blocks needs FD:GUEST=FILE,... with an open descriptor FD and at most %u "
+				   "pairs", FILL_MAX_BLOCKS) : 0;
 }
 
 static int apply(struct options *o, const struct option_row *row, char *value, struct stk_err *err)
@@ -188,6 +183,15 @@ static int apply(struct options *o, const struct option_row *row, char *value, s
 		return add_port_fd(o, value, err);
 	case KIND_BLOCKS:
 		return add_blocks(o, value, err);
+	case KIND_MIB: {
+		uint64_t mib;
+
+		if (stk_parse_u64(value, VMCONFIG_MIN_MEM_MIB, VMCONFIG_MAX_MEM_MIB, &mib) < 0)
+			return stk_err_set(err, -EINVAL, "%s: \"%s\" is not a size of %u to %u MiB", row->name, value,
+					   VMCONFIG_MIN_MEM_MIB, VMCONFIG_MAX_MEM_MIB);
+		*(unsigned *)member = (unsigned)mib;
+		return 0;
+	}
 	}
 	return -EINVAL;
 }
@@ -212,8 +216,11 @@ static int check(const struct options *o, struct stk_err *err)
 		return stk_err_set(err, -EINVAL, "--reusable needs --restore-state and --control-fd, and no --record-fd");
 	if (o->serial_off && o->serial_path)
 		return stk_err_set(err, -EINVAL, "--serial-off and --serial-path exclude each other");
-	if (!o->api_sock && !o->config_file && !o->restore_state)
-		return stk_err_set(err, -EINVAL, "nothing to do: give --api-sock, --config-file or --restore-state");
+	if (o->shell_mib && (o->restore_state || o->config_file || o->api_sock || o->port_fd_count || o->control_fd < 0))
+		return stk_err_set(err, -EINVAL, "--shell needs --control-fd and is told there what to restore");
+	if (!o->api_sock && !o->config_file && !o->restore_state && !o->shell_mib)
+		return stk_err_set(err, -EINVAL,
+				   "nothing to do: give --api-sock, --config-file, --restore-state or --shell");
 	return 0;
 }
 

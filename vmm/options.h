@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "vmm/devices/device.h"
+#include "vmm/fill.h"
 #include "vmm/gmem.h"
 #include "vmm/vmconfig.h"
 
@@ -19,8 +20,6 @@ enum options_exit {
 	OPTIONS_EXIT_BAD_CONFIG = 152,
 	OPTIONS_EXIT_BAD_ARGS = 153,
 };
-
-#define OPTIONS_MAX_BLOCKS 32u
 
 struct options {
 	bool help, version, preflight;
@@ -38,9 +37,10 @@ struct options {
 	unsigned port_fd_count;
 	int control_fd; /* -1: none */
 	bool reusable;
+	unsigned shell_mib; /* 0: no shell */
 	int record_fd; /* -1: none */
 	int blocks_fd; /* -1: none */
-	struct gmem_block block[OPTIONS_MAX_BLOCKS];
+	struct gmem_block block[FILL_MAX_BLOCKS];
 	unsigned block_count;
 	const char *serial_path;
 };

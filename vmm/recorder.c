@@ -73,14 +73,14 @@ static int make_copy(int copy_fd, uint64_t size, int mem_fd)
 	return r;
 }
 
-static int map_copy(struct gmem *mem, uint64_t size, int mem_fd, struct stk_err *err)
+static int map_copy(struct gmem *mem, int mem_fd, struct stk_err *err)
 {
 	stk_autofd fd = memfd_create("memory", MFD_CLOEXEC);
-	int r = fd < 0 ? -errno : make_copy(fd, size, mem_fd);
+	int r = fd < 0 ? -errno : make_copy(fd, mem->size, mem_fd);
 
 	if (r < 0)
 		return stk_err_sys(err, r, "copy of the memory file");
-	return gmem_init_file(mem, fd, size, err);
+	return gmem_map_file(mem, fd, err);
 }
 
 /* ---- start and finish ---- */
@@ -111,21 +111,18 @@ static void free_recorder(struct recorder *r)
 	free(r);
 }
 
-int recorder_start(struct gmem *mem, uint64_t size, int mem_fd, int record_fd, struct recorder **ret,
-		   struct stk_err *err)
+int recorder_start(struct gmem *mem, int mem_fd, int record_fd, struct recorder **ret, struct stk_err *err)
 {
 	struct recorder *r = malloc(sizeof(*r));
 	int rc;
 
-	mem->base = NULL;
 	if (!r)
 		return stk_err_sys(err, -ENOMEM, "recorder");
 	*r = (struct recorder){.mem = mem, .record_fd = record_fd, .uffd = -1, .pagemap_fd = -1};
-	rc = map_copy(mem, size, mem_fd, err);
+	rc = map_copy(mem, mem_fd, err);
 	if (rc == 0)
 		rc = watch(r, err);
 	if (rc < 0) {
-		gmem_fini(mem);
 		free_recorder(r);
 		return rc;
 	}

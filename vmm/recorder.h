@@ -15,11 +15,10 @@ enum recorder_touch { RECORDER_UNTOUCHED, RECORDER_READ, RECORDER_WRITTEN };
 
 struct recorder; /* recorder.c */
 
-/* Makes `mem` memory of `size` bytes with the content of the start of mem_fd. Both descriptors stay the caller's,
- * record_fd until recorder_finish. -ENOSYS, -EPERM, -EINVAL: the kernel does not do this (Linux 5.19 and
- * CONFIG_PTE_MARKER_UFFD_WP are needed); any failure leaves mem without memory. Before the thread is confined. */
-int recorder_start(struct gmem *mem, uint64_t size, int mem_fd, int record_fd, struct recorder **ret,
-		   struct stk_err *err);
+/* Gives `mem`, which is reserved, the content of the start of mem_fd. Both descriptors stay the caller's, record_fd until
+ * recorder_finish. -ENOSYS, -EPERM, -EINVAL: the kernel does not do this (Linux 5.19 and
+ * CONFIG_PTE_MARKER_UFFD_WP are needed); after any failure mem is as if reserved. Before the thread is confined. */
+int recorder_start(struct gmem *mem, int mem_fd, int record_fd, struct recorder **ret, struct stk_err *err);
 /* At the end, with the vCPUs stopped and the memory still mapped: writes the record, one byte (enum recorder_touch) per
  * page, to record_fd and frees r. Accepts NULL. Also under the main thread's filter. */
 void recorder_finish(struct recorder *r);

@@ -211,7 +211,7 @@ static int park(struct vcpu *v, bool was_running)
 		set->active--;
 		pthread_cond_signal(&set->idle);
 	}
-	while ((want = atomic_load(&set->want)) == VCPU_PARK)
+	while ((want = atomic_load(&set->want)) == VCPU_PARK || (want == VCPU_REHEARSE && v->rehearsed))
 		pthread_cond_wait(&set->go, &set->lock);
 	if (want == VCPU_RUN) {
 		set->active++;
@@ -219,6 +219,18 @@ static int park(struct vcpu *v, bool was_running)
 	}
 	pthread_mutex_unlock(&set->lock);
 	return want;
+}
+
+static void rehearse(struct vcpu *v)
+{
+	struct vcpu_set *set = v->set;
+
+	(void)ioctl(v->fd, KVM_RUN, NULL); /* fails, as it is meant to */
+	pthread_mutex_lock(&set->lock);
+	v->rehearsed = true;
+	set->starting--;
+	pthread_cond_signal(&set->idle);
+	pthread_mutex_unlock(&set->lock);
 }
 
 static void *vcpu_main(void *arg)
@@ -242,7 +254,12 @@ static void *vcpu_main(void *arg)
 	if (r < 0)
 		return NULL;
 
-	if (park(v, false) != VCPU_RUN)
+	r = park(v, false);
+	if (r == VCPU_REHEARSE) {
+		rehearse(v);
+		r = park(v, false);
+	}
+	if (r != VCPU_RUN)
 		return NULL;
 	for (;;) {
 		int want = atomic_load(&set->want);
@@ -307,6 +324,18 @@ int vcpu_set_wait_started(struct vcpu_set *set, struct stk_err *err)
 	r = set->start_error;
 	pthread_mutex_unlock(&set->lock);
 	return r < 0 ? stk_err_sys(err, r, "cannot confine a vCPU thread") : 0;
+}
+
+void vcpu_set_rehearse(struct vcpu_set *set)
+{
+	pthread_mutex_lock(&set->lock);
+	set->starting = set->count;
+	atomic_store(&set->want, VCPU_REHEARSE);
+	pthread_cond_broadcast(&set->go);
+	while (set->starting > 0)
+		pthread_cond_wait(&set->idle, &set->lock);
+	atomic_store(&set->want, VCPU_PARK);
+	pthread_mutex_unlock(&set->lock);
 }
 
 int vcpu_set_park(struct vcpu_set *set, struct stk_err *err)

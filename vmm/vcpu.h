@@ -17,7 +17,7 @@
 #include "vmm/kvm.h"
 #include "vmm/vmconfig.h"
 
-enum vcpu_want { VCPU_PARK, VCPU_RUN, VCPU_END };
+enum vcpu_want { VCPU_PARK, VCPU_RUN, VCPU_END, VCPU_REHEARSE };
 
 struct vcpu_set;
 
@@ -27,7 +27,7 @@ struct vcpu {
 	int fd; /* -1 until created */
 	struct kvm_run *run;
 	pthread_t thread;
-	bool has_thread;
+	bool has_thread, rehearsed;
 };
 
 struct vcpu_set {
@@ -62,6 +62,8 @@ int vcpu_set_start(struct vcpu_set *set, unsigned count, struct stk_err *err);
 int vcpu_set_create(struct vcpu_set *set, const struct kvm *kvm, struct stk_err *err);
 /* Returns when all are confined and wait; before vcpu_set_resume. */
 int vcpu_set_wait_started(struct vcpu_set *set, struct stk_err *err);
+/* After vcpu_set_wait_started: each enters the guest once, whatever becomes of it, and waits again. */
+void vcpu_set_rehearse(struct vcpu_set *set);
 /* Returns with all vCPUs parked; -ETIMEDOUT when one hangs in a device for 10 s. */
 int vcpu_set_park(struct vcpu_set *set, struct stk_err *err);
 void vcpu_set_resume(struct vcpu_set *set);

@@ -12,6 +12,7 @@
 #include "jail/seccomp.h"
 #include "vmm/stages.h"
 #include "vmm/vm_internal.h"
+#include "vmm/warmup.h"
 #include "vmm/x86/boot.h"
 #include "vmm/x86/cpuid.h"
 #include "vmm/x86/layout.h"
@@ -158,7 +159,46 @@ int vm_create_machine(struct vm *vm, struct stk_err *err)
 		r = vcpu_set_create(&vm->vcpus, &vm->kvm, err);
 	stages_mark("create vcpus");
 	vm->host.kvm_vm_fd = vm->kvm.vm_fd;
+	vm->made = r == 0;
 	return r;
+}
+
+int vm_prepare(struct vm *vm, unsigned mem_size_mib, unsigned vcpu_count, struct stk_err *err)
+{
+	int r = gmem_reserve(&vm->mem, (uint64_t)mem_size_mib << 20, err);
+
+	vm->cfg.mem_size_mib = mem_size_mib;
+	vm->cfg.vcpu_count = vcpu_count;
+	return r == 0 ? vm_create_machine(vm, err) : r;
+}
+
+int vm_make_shell(struct vm *vm, unsigned mem_size_mib, unsigned vcpu_count, struct stk_err *err)
+{
+	int r;
+
+	if (vm->used || vm->made)
+		return stk_err_set(err, -EBUSY, "the microVM has been started already");
+	r = vm_prepare(vm, mem_size_mib, vcpu_count, err);
+	if (r == 0)
+		r = vcpu_set_wait_started(&vm->vcpus, err);
+	if (r == 0)
+		r = warmup_vcpus(&vm->kvm, &vm->vcpus, &vm->cpuid, err);
+	if (r == 0)
+		warmup_process();
+	if (r == 0 && vm->opts.seccomp)
+		r = jail_seccomp_install(JAIL_VMM_SHELL, err);
+	vm->shell = r == 0;
+	return r;
+}
+
+int vm_lend_stream(struct vm *vm, uint32_t port, int fd)
+{
+	if (vm->host.port_fd_count == DEVICE_MAX_PORT_FDS)
+		return -ENOSPC;
+	vm->host.port_fd[vm->host.port_fd_count].port = port;
+	vm->host.port_fd[vm->host.port_fd_count].fd = fd;
+	vm->host.port_fd_count++;
+	return 0;
 }
 
 int vm_create_devices(struct vm *vm, struct stk_err *err)
@@ -205,9 +245,10 @@ int vm_start(struct vm *vm, bool run, struct stk_err *err)
 	if (run)
 		r = vm_resume(vm, err);
 	stages_mark("resume");
-	if (r == 0 && vm->opts.seccomp)
+	if (r == 0 && vm->opts.seccomp && !vm->shell) {
 		r = jail_seccomp_install(vm->reset ? JAIL_VMM_REUSABLE : JAIL_VMM_MAIN, err);
-	stages_mark("confined");
+		stages_mark("confined");
+	}
 	return r;
 }
 

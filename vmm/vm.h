@@ -24,15 +24,21 @@ struct vm_host_opts {
 	bool seccomp; /* vCPU threads install their filter */
 };
 
+/* A file by its path, or open already: then path only names it in messages, and the descriptor is taken over. */
+struct vm_file {
+	const char *path;
+	int fd; /* -1: not open */
+};
+
 struct vm_load_opts {
-	const char *state_path;
-	const char *memory_path;
-	const char *working_set_path; /* NULL: none; a file that is missing or damaged is passed over */
+	struct vm_file state, memory;
+	struct vm_file working_set; /* path NULL: none; a file that is missing or damaged is passed over */
 	int record_fd; /* recorder.h; -1: none */
 	int blocks_fd; /* gmem_map_block for each of these, unless pages are recorded */
 	const struct gmem_block *block;
 	unsigned block_count;
-	struct { const char *drive_id, *path; } drive[VMCONFIG_MAX_DRIVES];
+	/* path NULL: as saved, and the image is open as fd. Else it is opened by path. */
+	struct { const char *drive_id, *path; int fd; } drive[VMCONFIG_MAX_DRIVES];
 	unsigned drive_count;
 	const char *uds_path; /* NULL: as saved; "": none, only the streams of --vsock-fd */
 	bool resume;
@@ -59,6 +65,12 @@ int vm_resume(struct vm *vm, struct stk_err *err); /* idempotent */
 /* Only when PAUSED. Writes both files whole (existing ones are replaced by rename). */
 int vm_snapshot_create(struct vm *vm, const char *state_path, const char *memory_path,
 		       bool keep_vsock_streams, struct stk_err *err);
+/* Only when NEW: makes all of the machine that does not depend on the snapshot (threads, KVM's objects, room for its
+ * memory), and confines the process to what a shell may do (jail/policy/vmm-shell.policy): no file can be opened any
+ * more. vm_snapshot_load then fills it, from open files alone. A failure leaves the process good for nothing but exit. */
+int vm_make_shell(struct vm *vm, unsigned mem_size_mib, unsigned vcpu_count, struct stk_err *err);
+/* One more stream like those of vm_host_opts, before vm_snapshot_load. Takes fd over. -ENOSPC. */
+int vm_lend_stream(struct vm *vm, uint32_t port, int fd);
 /* Only when NEW. A failure leaves the process good for nothing but exit. */
 int vm_snapshot_load(struct vm *vm, const struct vm_load_opts *opts, struct stk_err *err);
 /* Only when RUNNING, restored with `reusable`. All goes back to the snapshot, and the VM runs on from there. A failure

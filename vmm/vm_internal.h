@@ -9,6 +9,7 @@
 #include "vmm/recorder.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
+#include "vmm/x86/cpuid.h"
 
 struct vm_reset; /* vm_reset.c */
 
@@ -19,6 +20,9 @@ struct vm {
 	void *ctx;
 	enum vm_state state;
 	bool used; /* boot or restore was tried */
+	bool made; /* vm_create_machine has been here */
+	bool shell; /* by vm_make_shell: confined already */
+	struct cpuid_table cpuid; /* of a shell: what its vCPUs were given */
 
 	struct vmconfig cfg;
 	struct kvm kvm;
@@ -40,9 +44,11 @@ struct vm {
 	_Atomic int end_code;
 };
 
-/* vCPU threads, KVM, memory slots, irqchip, vCPUs: in the order that is quickest. vm->mem is mapped
- * already. */
+/* vCPU threads, KVM, memory slots, irqchip, vCPUs: in the order that is quickest. vm->mem is mapped or
+ * reserved already. */
 int vm_create_machine(struct vm *vm, struct stk_err *err);
+/* The same with memory that is reserved only: the part of a restore that every snapshot has in common. Once. */
+int vm_prepare(struct vm *vm, unsigned mem_size_mib, unsigned vcpu_count, struct stk_err *err);
 /* Devices from vm->cfg, and whatever vm->host says about restoring. */
 int vm_create_devices(struct vm *vm, struct stk_err *err);
 /* Lets the guest go when `run` says so, once the vCPU threads are confined; then confines the calling

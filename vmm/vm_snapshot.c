@@ -95,8 +95,10 @@ static int config_from_snap(const struct snap_config *s, struct vmconfig *c, str
 	return r;
 }
 
-static int apply_load_opts(struct vmconfig *c, const struct vm_load_opts *o, struct stk_err *err)
+static int apply_load_opts(struct vm *vm, const struct vm_load_opts *o, struct stk_err *err)
 {
+	struct vmconfig *c = &vm->cfg;
+
 	for (unsigned i = 0; i < o->drive_count; i++) {
 		unsigned k = 0;
 
@@ -104,9 +106,18 @@ static int apply_load_opts(struct vmconfig *c, const struct vm_load_opts *o, str
 			k++;
 		if (k == c->drive_count)
 			return stk_err_set(err, -ENOENT, "the snapshot has no drive %s", o->drive[i].drive_id);
-		if (stk_strcpy(c->drive[k].path, sizeof(c->drive[k].path), o->drive[i].path) < 0)
-			return stk_err_set(err, -ENAMETOOLONG, "drive %s: the path is too long",
+		if (o->drive[i].path) {
+			if (stk_strcpy(c->drive[k].path, sizeof(c->drive[k].path), o->drive[i].path) < 0)
+				return stk_err_set(err, -ENAMETOOLONG, "drive %s: the path is too long",
+						   o->drive[i].drive_id);
+			continue;
+		}
+		if (!c->drive[k].read_only || c->drive[k].copy_on_write)
+			return stk_err_set(err, -EROFS, "drive %s is more than an image to be read",
 					   o->drive[i].drive_id);
+		vm->host.drive_fd[vm->host.drive_fd_count].id = c->drive[k].id;
+		vm->host.drive_fd[vm->host.drive_fd_count].fd = o->drive[i].fd;
+		vm->host.drive_fd_count++;
 	}
 	if (o->uds_path && stk_strcpy(c->uds_path, sizeof(c->uds_path), o->uds_path) < 0)
 		return stk_err_set(err, -ENAMETOOLONG, "vsock: the path is too long");
@@ -249,6 +260,13 @@ static int match_tsc(struct vm *vm, uint32_t khz, struct stk_err *err)
 	return 0;
 }
 
+/* vCPUs that have entered the guest already cannot be given another CPUID any more: KVM refuses then. */
+static bool has_its_cpuid(struct vm *vm, unsigned i, const struct snap_vcpu *vcpu)
+{
+	cpuid_for_vcpu(&vm->cpuid, i, vm->vcpus.count);
+	return regs_same_cpuid(&vm->cpuid, vcpu);
+}
+
 static int restore_vcpus(struct vm *vm, const struct snap_file *f, const struct snap_vm *v, struct stk_err *err)
 {
 	stk_autofree struct snap_vcpu *vcpu = malloc(sizeof(*vcpu));
@@ -266,7 +284,9 @@ static int restore_vcpus(struct vm *vm, const struct snap_file *f, const struct 
 		if (r == 0)
 			r = snap_vcpu_decode(&rd, vcpu, err);
 		if (r == 0)
-			r = regs_restore(vm->vcpus.vcpu[i].fd, vcpu, host_tsc, err);
+			r = vm->shell && has_its_cpuid(vm, i, vcpu) ?
+				    regs_rewind(vm->vcpus.vcpu[i].fd, vcpu, host_tsc, err) :
+				    regs_restore(vm->vcpus.vcpu[i].fd, vcpu, host_tsc, err);
 		if (r < 0)
 			stk_err_prefix(err, "vCPU %u", i);
 	}
@@ -383,19 +403,25 @@ static int save_memory(struct vm *vm, const char *path, struct snap_writer *w, s
 	return r;
 }
 
-static int map_memory(struct vm *vm, uint64_t size, const struct vm_load_opts *opts, struct stk_err *err)
+static int map_memory(struct vm *vm, const struct vm_load_opts *opts, struct stk_err *err)
 {
 	int r;
 
 	if (opts->record_fd >= 0) {
-		if (recorder_start(&vm->mem, size, vm->mem_fd, opts->record_fd, &vm->recorder, err) == 0)
+		if (recorder_start(&vm->mem, vm->mem_fd, opts->record_fd, &vm->recorder, err) == 0)
 			return 0;
 		stk_info("no record: %s", err->text); /* the clone is as good without */
 	}
-	r = gmem_init_file(&vm->mem, vm->mem_fd, size, err);
+	r = gmem_map_file(&vm->mem, vm->mem_fd, err);
 	for (unsigned i = 0; r == 0 && i < opts->block_count; i++)
 		r = gmem_map_block(&vm->mem, opts->blocks_fd, opts->block[i], err);
 	return r;
+}
+
+/* -1 and errno. */
+static int open_file(const struct vm_file *f)
+{
+	return f->fd >= 0 ? f->fd : open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
 /* Regions of the state file against the configuration and the memory file itself: a mapping that
@@ -403,12 +429,12 @@ static int map_memory(struct vm *vm, uint64_t size, const struct vm_load_opts *o
 static int open_memory(struct vm *vm, const struct vm_load_opts *opts, const struct snap_memory *m,
 		       struct stk_err *err)
 {
-	const char *path = opts->memory_path;
+	const char *path = opts->memory.path;
 	struct stat st;
 
 	if (m->region[0].length != (uint64_t)vm->cfg.mem_size_mib << 20)
 		return stk_err_set(err, -EINVAL, "snapshot state: RAM is not %u MiB long", vm->cfg.mem_size_mib);
-	vm->mem_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	vm->mem_fd = open_file(&opts->memory);
 	if (vm->mem_fd < 0 || fstat(vm->mem_fd, &st) < 0)
 		return stk_err_sys(err, -errno, "memory file %s", path);
 	if (!S_ISREG(st.st_mode) || st.st_size < 0 || (uint64_t)st.st_size != m->total_size)
@@ -424,19 +450,25 @@ static int open_memory(struct vm *vm, const struct vm_load_opts *opts, const str
 	vm->host.restore_mem_fd = vm->mem_fd;
 	vm->host.restore_region = vm->region;
 	vm->host.restore_region_count = m->count - 1;
-	return map_memory(vm, m->region[0].length, opts, err);
+	return map_memory(vm, opts, err);
 }
 
 /* A hint: whatever is wrong with it costs time, not the clone. */
-static void bring_in_working_set(struct vm *vm, const char *path)
+static void bring_in_working_set(struct vm *vm, const struct vm_file *file)
 {
+	stk_autofd fd = open_file(file);
 	struct snap_workingset ws;
 	struct stk_err err;
-	int r = snap_workingset_read(path, vm->mem.size / SNAP_PAGE, &ws, &err);
+	int r;
 
+	if (fd < 0) {
+		if (errno != ENOENT)
+			stk_warn("%s: %s", file->path, strerror(errno));
+		return;
+	}
+	r = snap_workingset_load(fd, vm->mem.size / SNAP_PAGE, &ws, &err);
 	if (r < 0) {
-		if (r != -ENOENT)
-			stk_warn("%s", err.text);
+		stk_warn("%s: %s", file->path, err.text);
 		return;
 	}
 	for (unsigned i = 0; r == 0 && i < ws.written.count; i++)
@@ -495,7 +527,7 @@ static int read_head(const struct snap_file *f, struct vm *vm, const struct vm_l
 	if (r == 0)
 		r = config_from_snap(&cfg, &vm->cfg, err);
 	if (r == 0)
-		r = apply_load_opts(&vm->cfg, opts, err);
+		r = apply_load_opts(vm, opts, err);
 	if (r == 0)
 		r = snap_snapfile_section(f, SNAP_SECTION_VM, 0, &rd, err);
 	if (r == 0)
@@ -516,15 +548,19 @@ static int load(struct vm *vm, const struct snap_file *f, const struct vm_load_o
 	int r = read_head(f, vm, opts, &v, &memory, err);
 
 	stages_mark("check state");
+	if (r == 0 && !vm->made)
+		r = vm_prepare(vm, vm->cfg.mem_size_mib, vm->cfg.vcpu_count, err);
+	if (r == 0 && (vm->mem.size != (uint64_t)vm->cfg.mem_size_mib << 20 || vm->vcpus.count != vm->cfg.vcpu_count))
+		r = stk_err_set(err, -EINVAL, "the snapshot has %u MiB and %u vCPUs, this VM was made with %llu MiB and %u",
+				vm->cfg.mem_size_mib, vm->cfg.vcpu_count, (unsigned long long)(vm->mem.size >> 20),
+				vm->vcpus.count);
 	if (r == 0)
 		r = open_memory(vm, opts, &memory, err);
 	stages_mark("map memory");
-	if (r == 0 && opts->working_set_path && !vm->recorder) {
-		bring_in_working_set(vm, opts->working_set_path);
+	if (r == 0 && opts->working_set.path && !vm->recorder) {
+		bring_in_working_set(vm, &opts->working_set);
 		stages_mark("working set");
 	}
-	if (r == 0)
-		r = vm_create_machine(vm, err);
 	if (r == 0)
 		r = restore_vcpus(vm, f, &v, err);
 	stages_mark("vcpu state");
@@ -545,13 +581,18 @@ static int load(struct vm *vm, const struct snap_file *f, const struct vm_load_o
 
 int vm_snapshot_load(struct vm *vm, const struct vm_load_opts *opts, struct stk_err *err)
 {
+	stk_autofd state = -1;
 	struct snap_file f;
 	int r;
 
 	if (vm->used)
 		return stk_err_set(err, -EBUSY, "the microVM has been started already");
-	stages_mark("process");
-	r = snap_snapfile_open(opts->state_path, false, &f, err);
+	if (!vm->shell)
+		stages_mark("process");
+	state = open_file(&opts->state);
+	if (state < 0)
+		return stk_err_sys(err, -errno, "snapshot state %s", opts->state.path);
+	r = snap_snapfile_read(state, opts->state.path, false, &f, err);
 	if (r < 0)
 		return r;
 	stages_mark("read state");

@@ -109,11 +109,15 @@ int stk_set_cloexec(int fd, int on)
 int stk_read_file(const char *path, size_t max, char **ret_data, size_t *ret_len)
 {
 	stk_autofd fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : stk_read_fd(fd, max, ret_data, ret_len);
+}
+
+int stk_read_fd(int fd, size_t max, char **ret_data, size_t *ret_len)
+{
 	stk_autofree char *data = NULL;
 	size_t len = 0, cap = 4096;
 
-	if (fd < 0)
-		return -errno;
 	for (;;) {
 		char *grown;
 		ssize_t n;
@@ -125,7 +129,7 @@ int stk_read_file(const char *path, size_t max, char **ret_data, size_t *ret_len
 				return -ENOMEM;
 			data = grown;
 		}
-		n = read(fd, data + len, cap - len - 1);
+		n = pread(fd, data + len, cap - len - 1, (off_t)len);
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;

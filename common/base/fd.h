@@ -18,6 +18,8 @@ int stk_set_cloexec(int fd, int on);
 /* Reads a whole regular file of at most max bytes into heap memory the caller frees;
  * a NUL is put behind it. -EFBIG when larger. */
 int stk_read_file(const char *path, size_t max, char **ret_data, size_t *ret_len);
+/* The same of an open one, from its start; its offset stays where it is. */
+int stk_read_fd(int fd, size_t max, char **ret_data, size_t *ret_len);
 
 /* Writes path by temp file in the same folder, fsync, rename, fsync of the folder. */
 int stk_write_file_atomic(const char *path, const void *data, size_t len, mode_t mode);

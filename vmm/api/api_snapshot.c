@@ -148,7 +148,7 @@ int api_snapshot_load_parse(json_t *body, struct api_snapshot_load *ret, struct 
 
 int api_snapshot_load(struct api_server *s, struct api_call *c, json_t **ret_body, struct stk_err *err)
 {
-	struct vm_load_opts opts = {.record_fd = -1};
+	struct vm_load_opts opts = {.record_fd = -1, .working_set.fd = -1};
 	struct api_snapshot_load q;
 	int r = api_snapshot_load_parse(c->body, &q, err);
 
@@ -158,8 +158,8 @@ int api_snapshot_load(struct api_server *s, struct api_call *c, json_t **ret_bod
 	if (s->configured)
 		return stk_err_set(err, -EBUSY, "Loading a microVM snapshot not allowed after configuring "
 						"boot-specific resources.");
-	opts.state_path = q.state_path;
-	opts.memory_path = q.memory_path;
+	opts.state = (struct vm_file){q.state_path, -1};
+	opts.memory = (struct vm_file){q.memory_path, -1};
 	opts.uds_path = *q.uds_path ? q.uds_path : NULL;
 	opts.resume = q.resume;
 	opts.drive_count = q.drive_count;

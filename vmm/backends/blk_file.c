@@ -17,14 +17,10 @@ void blk_file_init(struct blk_file *b)
 	*b = (struct blk_file){.fd = -1};
 }
 
-static int open_image(const char *path, int flags, int *ret_fd, uint64_t *ret_size,
-		      struct stk_err *err)
+static int image_size(int fd, const char *path, uint64_t *ret_size, struct stk_err *err)
 {
-	stk_autofd fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 
-	if (fd < 0)
-		return stk_err_sys(err, -errno, "disk image %s cannot be opened", path);
 	if (fstat(fd, &st) < 0)
 		return stk_err_sys(err, -errno, "disk image %s", path);
 	if (!S_ISREG(st.st_mode))
@@ -32,7 +28,33 @@ static int open_image(const char *path, int flags, int *ret_fd, uint64_t *ret_si
 	if (st.st_size < (off_t)BLK_FILE_SECTOR)
 		return stk_err_set(err, -EINVAL, "disk image %s is smaller than one sector", path);
 	*ret_size = (uint64_t)st.st_size;
-	*ret_fd = stk_take_fd(&fd);
+	return 0;
+}
+
+static int open_image(const char *path, int flags, int *ret_fd, uint64_t *ret_size,
+		      struct stk_err *err)
+{
+	stk_autofd fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int r;
+
+	if (fd < 0)
+		return stk_err_sys(err, -errno, "disk image %s cannot be opened", path);
+	r = image_size(fd, path, ret_size, err);
+	if (r == 0)
+		*ret_fd = stk_take_fd(&fd);
+	return r;
+}
+
+int blk_file_open_fd(struct blk_file *b, int fd, const char *path, struct stk_err *err)
+{
+	uint64_t size;
+	int r = image_size(fd, path, &size, err);
+
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	*b = (struct blk_file){.fd = fd, .read_only = true, .sectors = size / BLK_FILE_SECTOR};
 	return 0;
 }
 

@@ -25,6 +25,8 @@ struct blk_file {
 /* Empty, good for blk_file_close. */
 void blk_file_init(struct blk_file *b);
 int blk_file_open(struct blk_file *b, const char *path, bool read_only, struct stk_err *err);
+/* To be read only; path is for messages. Takes fd over, also when it fails. */
+int blk_file_open_fd(struct blk_file *b, int fd, const char *path, struct stk_err *err);
 int blk_file_open_cow(struct blk_file *b, const char *path, bool read_only, struct stk_err *err);
 /* As it was when the snapshot was taken: len bytes (multiple of 4096) of fd at offset, `sectors` of
  * them the disk. fd stays the caller's. */

@@ -73,6 +73,9 @@ struct device_host {
 	/* vsock streams lent by the process that started us: host port -> connected socket. */
 	struct { uint32_t port; int fd; } port_fd[DEVICE_MAX_PORT_FDS];
 	unsigned port_fd_count;
+	/* Images that are open already, of drives that are only read; the drives take them over. */
+	struct { const char *id; int fd; } drive_fd[VMCONFIG_MAX_DRIVES];
+	unsigned drive_fd_count;
 	/* Set while restoring: the memory file and where each copy-on-write drive lies in it. */
 	int restore_mem_fd; /* -1 when booting */
 	const struct device_region *restore_region;

@@ -239,6 +239,10 @@ static const struct device_ops blk_ops = {
 static int open_drive(struct virtio_blk *d, const struct device_host *host,
 		      const struct vmconfig_drive *drive, struct stk_err *err)
 {
+	for (unsigned i = 0; i < host->drive_fd_count; i++) {
+		if (strcmp(host->drive_fd[i].id, drive->id) == 0)
+			return blk_file_open_fd(&d->file, host->drive_fd[i].fd, drive->id, err);
+	}
 	if (!drive->copy_on_write)
 		return blk_file_open(&d->file, drive->path, drive->read_only, err);
 	if (host->restore_mem_fd < 0)

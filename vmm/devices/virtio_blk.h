@@ -7,7 +7,7 @@
 
 #include "vmm/devices/device.h"
 
-/* Opens the image. While host->restore_mem_fd is set, a copy-on-write drive is taken from the
+/* Opens the image, unless host->drive_fd has it. While host->restore_mem_fd is set, a copy-on-write drive is taken from the
  * memory file as host->restore_region says; its image file is not opened. */
 int virtio_blk_create(struct device_host *host, unsigned mmio_index,
 		      const struct vmconfig_drive *drive, struct device **ret_dev, struct stk_err *err);

@@ -252,6 +252,41 @@ static int save_cpuid(int fd, struct snap_vcpu *v, struct stk_err *err)
 	return 0;
 }
 
+/* Bits that KVM itself keeps up to date with other registers. */
+static void drop_changing_bits(uint32_t function, uint32_t index, uint32_t out[4])
+{
+	enum { EAX, EBX, ECX, EDX };
+
+	if (function == 1) {
+		out[ECX] &= ~(1u << 27 | 1u << 3); /* OSXSAVE, MONITOR */
+		out[EDX] &= ~(1u << 9);            /* APIC is on */
+	} else if (function == 7 && index == 0) {
+		out[ECX] &= ~(1u << 4); /* OSPKE */
+	} else if (function == 0xd && index <= 1) {
+		out[EBX] = 0; /* size of what XCR0 and XSS have switched on */
+	} else if (function == 0x40000001) {
+		out[EAX] &= ~(1u << 7); /* PV_UNHALT */
+	}
+}
+
+bool regs_same_cpuid(const struct cpuid_table *t, const struct snap_vcpu *v)
+{
+	if (t->head.nent != v->cpuid_count)
+		return false;
+	for (unsigned i = 0; i < v->cpuid_count && i < SNAP_MAX_CPUID && i < CPUID_MAX; i++) {
+		const struct kvm_cpuid_entry2 *a = &t->entry[i];
+		const struct snap_cpuid *b = &v->cpuid[i];
+		uint32_t x[4] = {a->eax, a->ebx, a->ecx, a->edx}, y[4] = {b->eax, b->ebx, b->ecx, b->edx};
+
+		drop_changing_bits(a->function, a->index, x);
+		drop_changing_bits(b->function, b->index, y);
+		if (a->function != b->function || a->index != b->index || a->flags != b->flags ||
+		    memcmp(x, y, sizeof(x)) != 0)
+			return false;
+	}
+	return true;
+}
+
 static int restore_cpuid(int fd, const struct snap_vcpu *v, struct stk_err *err)
 {
 	struct cpuid_table t;

@@ -81,6 +81,31 @@ static void test_private_file(void **state)
 	gmem_fini(&b);
 }
 
+/* What KVM was told of stays where it is. */
+static void test_mapped_over(void **state)
+{
+	stk_autofd fd = memfd_create("t", MFD_CLOEXEC);
+	struct stk_err err;
+	struct gmem m;
+	uint8_t *base;
+
+	assert_int_equal(ftruncate(fd, 3 * MIB), 0);
+	assert_int_equal(pwrite(fd, "x", 1, 3 * MIB - 1), 1);
+	assert_int_equal(gmem_reserve(&m, 0, &err), -EINVAL);
+	assert_int_equal(gmem_reserve(&m, 3 * MIB, &err), 0);
+	base = m.base;
+	assert_int_equal((uintptr_t)base % GMEM_BLOCK, 0);
+	assert_int_equal(read(fd, base, 1), -1); /* not to be reached */
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(gmem_map_file(&m, fd, &err), 0);
+	assert_ptr_equal(m.base, base);
+	assert_int_equal(m.size, 3 * MIB);
+	assert_int_equal(base[3 * MIB - 1], 'x');
+	base[0] = 'y';
+	assert_int_equal(gmem_map_file(&m, -1, &err), -EBADF);
+	gmem_fini(&m);
+}
+
 static void test_blocks(void **state)
 {
 	struct gmem m;
@@ -119,6 +144,7 @@ int main(void)
 		cmocka_unit_test(test_hole),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_private_file),
+		cmocka_unit_test(test_mapped_over),
 		cmocka_unit_test(test_blocks),
 	};
 

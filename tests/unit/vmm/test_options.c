@@ -70,6 +70,8 @@ static void test_api(void **state)
 	assert_string_equal(o.api_sock, "/x");
 	assert_int_equal(o.log_level, STK_LOG_DEBUG);
 	assert_int_equal(o.control_fd, -1);
+	assert_int_equal(parse(&o, "--shell 160 --control-fd 1", NULL), 0);
+	assert_int_equal(o.shell_mib, 160);
 	assert_int_equal(parse(&o, "--version", NULL), 0);
 	assert_true(o.version);
 	assert_int_equal(parse(&o, "--preflight", NULL), 0);
@@ -102,6 +104,11 @@ static void test_refused(void **state)
 	refused("--api-sock x --vsock-fd 4294967296:0", "PORT:FD");
 	refused("--api-sock x --vsock-fd 1:0 --vsock-fd 1:1", "twice");
 	refused("--api-sock x --vsock-fd 1:0 --vsock-fd 2:0 --vsock-fd 3:0 --vsock-fd 4:0 --vsock-fd 5:0", "at most");
+	refused("--shell 128", "--control-fd");
+	refused("--shell 128 --control-fd 1 --api-sock x", "--shell");
+	refused("--shell 128 --control-fd 1 --vsock-fd 1:0", "--shell");
+	refused("--shell 8 --control-fd 1", "16 to");
+	refused("--shell x --control-fd 1", "16 to");
 	refused("--api-sock x --serial-off --serial-path y", "exclude");
 	refused("--api-sock x --blocks 2:1=2", "--restore-state");
 	refused("--restore-state s --restore-memory m --blocks 999:1=2", "FD:GUEST=FILE");

@@ -31,7 +31,8 @@ static void start(void)
 		if (i < HOLE || i >= HOLE + 16)
 			assert_int_equal(pwrite(file, page, PAGE, (off_t)i * PAGE), PAGE);
 	}
-	r = recorder_start(&mem, PAGES * PAGE, file, record, &recorder, &err);
+	assert_int_equal(gmem_reserve(&mem, PAGES * PAGE, &err), 0);
+	r = recorder_start(&mem, file, record, &recorder, &err);
 	if (r < 0)
 		print_message("%s\n", err.text);
 	if (r == -EINVAL || r == -EPERM || r == -ENOSYS)
@@ -93,14 +94,22 @@ static void test_system_calls_into_memory(void **state)
 	finish();
 }
 
-static void test_no_memory_after_a_failure(void **state)
+static void test_other_memory_after_a_failure(void **state)
 {
+	int fd = memfd_create("file", MFD_CLOEXEC);
 	struct stk_err err = {0};
 	struct gmem m;
 	struct recorder *r;
 
-	assert_int_equal(recorder_start(&m, PAGES * PAGE, -1, -1, &r, &err), -EBADF);
-	assert_null(m.base);
+	assert_int_equal(gmem_reserve(&m, PAGES * PAGE, &err), 0);
+	assert_int_equal(recorder_start(&m, -1, -1, &r, &err), -EBADF);
+	assert_int_equal(ftruncate(fd, PAGES * PAGE), 0);
+	assert_int_equal(pwrite(fd, "x", 1, PAGE), 1);
+	assert_int_equal(gmem_map_file(&m, fd, &err), 0);
+	assert_int_equal(m.base[PAGE], 'x');
+	m.base[PAGE] = 'y';
+	gmem_fini(&m);
+	close(fd);
 }
 
 int main(void)
@@ -108,7 +117,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reads_and_writes),
 		cmocka_unit_test(test_system_calls_into_memory),
-		cmocka_unit_test(test_no_memory_after_a_failure),
+		cmocka_unit_test(test_other_memory_after_a_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,8 +91,8 @@ int vm_snapshot_load(struct vm *vm, const struct vm_load_opts *o, struct stk_err
 {
 	int r = vm_result(vm, err), n;
 
-	n = snprintf(vm->called, sizeof(vm->called), "snapshot_load %s %s uds=%s resume=%d", o->state_path,
-		     o->memory_path, o->uds_path ? o->uds_path : "-", o->resume);
+	n = snprintf(vm->called, sizeof(vm->called), "snapshot_load %s %s uds=%s resume=%d", o->state.path,
+		     o->memory.path, o->uds_path ? o->uds_path : "-", o->resume);
 	for (unsigned i = 0; i < o->drive_count; i++)
 		n += snprintf(vm->called + n, sizeof(vm->called) - (size_t)n, " %s=%s", o->drive[i].drive_id,
 			      o->drive[i].path);
