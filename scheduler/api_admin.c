@@ -9,6 +9,7 @@
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
 #include "scheduler/pool.h"
+#include "scheduler/shells.h"
 
 void api_admin_health(void *ctx, struct http_req *req, const struct router_match *m)
 {
@@ -100,6 +101,7 @@ void api_admin_metrics(void *ctx, struct http_req *req, const struct router_matc
 	}
 	gauge(d, "stoker_functions", "Deployed functions", "", d->registry.active_count);
 	gauge(d, "stoker_vms", "VM processes", "", ds->vms);
+	gauge(d, "stoker_shells", "Prepared processes that wait for any function", "", shells_waiting(d->shells));
 	gauge(d, "stoker_vms_starting", "VMs being started", "", ds->starting);
 	gauge(d, "stoker_queue_length", "Requests waiting for a VM", "", ds->waiting);
 	gauge(d, "stoker_memory_budget_bytes", "Memory for all VMs", "",

@@ -41,7 +41,11 @@ static struct fn_version *prepare(struct daemon *d, struct http_req *req, const 
 		return NULL;
 	}
 	if (start < 0) {
-		answer_error(req, 400, "BadRequest", "X-Stoker-Start is warm, cold-restore or cold-boot", ret_id);
+		answer_error(req, 400, "BadRequest", "X-Stoker-Start is warm, shell, cold-restore or cold-boot", ret_id);
+		return NULL;
+	}
+	if (start == INV_SHELL && !d->opt->shells) {
+		answer_error(req, 400, "BadRequest", "this host keeps no shells", ret_id);
 		return NULL;
 	}
 	*ret_start = (enum inv_start)start;

@@ -23,6 +23,7 @@
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/sandbox.h"
+#include "scheduler/shells.h"
 #include "scheduler/store.h"
 #include "scheduler/verify.h"
 
@@ -97,6 +98,7 @@ int daemon_attach_version(struct daemon *d, struct fn_version *v)
 	if (!v->fn->metrics)
 		v->fn->metrics = fnmetrics_new(d->metrics, v->fn->name);
 	v->pool = pool_new(d, v);
+	shells_offer(d->shells, v->settings.memory_mib);
 	return v->fn->log && v->fn->metrics && v->pool ? 0 : -ENOMEM;
 }
 
@@ -248,6 +250,7 @@ static void close_own(struct daemon *d)
 	uv_close((uv_handle_t *)&d->reap_timer, on_handle_closed);
 	stall_close(&d->stall, on_handle_closed);
 	dispatch_close(&d->dispatch);
+	shells_close(d->shells);
 	logs_close_timer(d->logs);
 }
 
@@ -289,6 +292,7 @@ static void stop_all(struct daemon *d)
 	build_stop(d->builder);
 	dispatch_stop(&d->dispatch);
 	kill_all_vms(d);
+	shells_stop(d->shells);
 	daemon_job_done(d);
 }
 
@@ -437,11 +441,12 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	d->builder = build_new(d);
 	d->verifier = verify_new(d);
 	d->blocks = blocks_new();
+	d->shells = d->metrics ? shells_new(d) : NULL;
 	rc = state_path(d, "logs", logs_dir, err);
 	if (rc)
 		return rc;
 	d->logs = logs_new(d, logs_dir);
-	if (!d->metrics || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d) ||
+	if (!d->metrics || !d->shells || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d) ||
 	    stall_init(&d->stall, &d->loop, d->metrics))
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	init_handles(d);
@@ -482,6 +487,7 @@ void daemon_fini(struct daemon *d)
 	verify_free(d->verifier);
 	build_free(d->builder);
 	blocks_free(d->blocks);
+	shells_free(d->shells);
 	store_close(d->store);
 	metrics_free(d->metrics);
 	if (d->lock_fd >= 0)

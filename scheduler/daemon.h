@@ -18,6 +18,7 @@ struct logs;
 struct builder;
 struct verifier;
 struct blocks;
+struct shells;
 
 struct daemon {
 	const struct options *opt;
@@ -31,6 +32,7 @@ struct daemon {
 	struct builder *builder;
 	struct verifier *verifier;
 	struct blocks *blocks; /* or NULL */
+	struct shells *shells;
 	uint64_t started_ns;
 	int lock_fd;
 	unsigned jobs; /* background jobs that hold the drain: removals, store writes */

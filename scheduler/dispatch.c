@@ -2,6 +2,7 @@
 #include "scheduler/dispatch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -11,25 +12,38 @@
 #include "scheduler/pool.h"
 #include "scheduler/sample.h"
 #include "scheduler/sandbox.h"
+#include "scheduler/shells.h"
 #include "scheduler/verify.h"
 
-#define TICK_MS 100
+#define TICK_MS     100
+#define NO_SHELL_NS (10 * STK_NS_PER_S)
 
 #define POOL_OF(it) STK_CONTAINER_OF(it, struct pool, plan.node)
 
+/* In its pool's counts. */
+static void count_waiting(struct pool *p, const struct invocation *inv, int by)
+{
+	if (invocation_alone(inv))
+		p->forced_count += (unsigned)by;
+	else
+		p->queued += (unsigned)by;
+	if (inv->force == INV_SHELL)
+		p->forced_shell += (unsigned)by;
+}
+
 static void enqueue(struct dispatch *ds, struct pool *p, struct invocation *inv)
 {
-	bool alone = inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT;
+	bool alone = invocation_alone(inv);
 
 	stk_list_add_tail(alone ? &p->forced : &p->queue, &inv->node);
-	if (alone)
-		p->forced_count++;
-	else
-		p->queued++;
+	count_waiting(p, inv, 1);
 	inv->queue_deadline_ns = inv->submit_ns + ds->d->opt->queue_timeout_ms * STK_NS_PER_MS;
 	stk_list_add_tail(&ds->deadlines, &inv->deadline_node);
 	inv->waiting = true;
 	ds->waiting++;
+	ds->shell_forced += inv->force == INV_SHELL;
+	if (!alone || inv->force == INV_SHELL)
+		shells_want(ds->d->shells, p->ver->settings.memory_mib);
 }
 
 void dispatch_unqueue(struct invocation *inv)
@@ -40,11 +54,9 @@ void dispatch_unqueue(struct invocation *inv)
 		return;
 	stk_list_del(&inv->node);
 	stk_list_del(&inv->deadline_node);
-	if (inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT)
-		p->forced_count--;
-	else
-		p->queued--;
+	count_waiting(p, inv, -1);
 	inv->d->dispatch.waiting--;
+	inv->d->dispatch.shell_forced -= inv->force == INV_SHELL;
 	inv->waiting = false;
 }
 
@@ -54,20 +66,14 @@ void dispatch_move_queue(struct dispatch *ds, struct pool *from, struct fn_versi
 	STK_LIST_FOREACH_SAFE(it, tmp, &ds->deadlines) {
 		struct invocation *inv = STK_CONTAINER_OF(it, struct invocation, deadline_node);
 		struct fn_version *old = inv->ver;
-		bool alone = inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT;
 		struct pool *to = heir->pool;
 
 		if (old != from->ver)
 			continue;
 		stk_list_del(&inv->node);
-		stk_list_add_tail(alone ? &to->forced : &to->queue, &inv->node);
-		if (alone) {
-			from->forced_count--;
-			to->forced_count++;
-		} else {
-			from->queued--;
-			to->queued++;
-		}
+		stk_list_add_tail(invocation_alone(inv) ? &to->forced : &to->queue, &inv->node);
+		count_waiting(from, inv, -1);
+		count_waiting(to, inv, 1);
 		inv->ver = fn_version_get(heir);
 		fn_version_put(&ds->d->registry, old); /* never the last: its pool is being closed */
 	}
@@ -108,7 +114,7 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 	inv->submit_ns = now;
 	p->review_ns = 0;
 	pool_policy_arrival(&p->policy, now, concurrency(p));
-	if (inv->force != INV_COLD_RESTORE && inv->force != INV_COLD_BOOT && stk_list_empty(&p->queue)) {
+	if (!invocation_alone(inv) && stk_list_empty(&p->queue)) {
 		sb = pool_take(p);
 		if (sb) {
 			run_on(sb, inv, INV_WARM);
@@ -147,6 +153,7 @@ void dispatch_ready(struct sandbox *sb)
 		metrics_observe(p->d->dispatch.reset_times, (double)(sb->ready_ns - sb->reset_ns) / 1e9);
 	} else {
 		metrics_add(p->d->dispatch.starts_ok, 1);
+		metrics_observe(p->d->dispatch.start_times[sb->kind], (double)(sb->ready_ns - sb->started_ns) / 1e9);
 		if (sb->kind == INV_COLD_RESTORE)
 			pool_start_ok(p, stk_now_ns() - sb->started_ns);
 	}
@@ -155,7 +162,7 @@ void dispatch_ready(struct sandbox *sb)
 	} else if (!stk_list_empty(&p->queue)) {
 		inv = STK_CONTAINER_OF(p->queue.next, struct invocation, node);
 		dispatch_unqueue(inv);
-		run_on(sb, inv, inv->force == INV_WARM ? INV_WARM : INV_COLD_RESTORE);
+		run_on(sb, inv, inv->force == INV_WARM ? INV_WARM : sb->kind);
 	}
 	dispatch_changed(p);
 }
@@ -176,20 +183,25 @@ void dispatch_start_failed(struct sandbox *sb, const char *text)
 	}
 	if (sb->kind == INV_COLD_RESTORE)
 		pool_start_failed(p, text, stk_now_ns());
+	else if (sb->kind == INV_SHELL) /* the next start tells whether it was the shell's fault or the function's */
+		p->no_shell_ns = stk_now_ns() + NO_SHELL_NS;
 }
 
-static void start_one(struct dispatch *ds, struct pool *p)
+static void start_one(struct dispatch *ds, struct pool *p, bool urgent)
 {
-	struct invocation *inv = NULL;
+	struct invocation *inv = pool_next_forced(p);
 	enum inv_start kind = INV_COLD_RESTORE;
 	int rc;
 
-	if (!stk_list_empty(&p->forced)) {
-		inv = STK_CONTAINER_OF(p->forced.next, struct invocation, node);
+	if (inv) {
 		dispatch_unqueue(inv);
 		kind = inv->force;
+	} else if (urgent && pool_prefers_shell(p, stk_now_ns())) {
+		kind = INV_SHELL;
 	}
 	rc = sandbox_start(p, kind, inv);
+	if (rc && kind == INV_SHELL && !inv)
+		rc = sandbox_start(p, INV_COLD_RESTORE, NULL);
 	if (rc) {
 		static struct stk_log_limit limit = {.burst = 5};
 
@@ -217,7 +229,7 @@ static void look(const struct plan_flow *flow, uint64_t now, struct plan_view *r
 static bool next_step(struct dispatch *ds, struct plan_step *ret_step)
 {
 	struct plan_host host = {.charged_mib = ds->charged_mib, .dying_mib = ds->dying_mib,
-		.starting = ds->starting, .vms = ds->vms};
+		.spare_mib = shells_mib(ds->d->shells), .starting = ds->starting, .vms = ds->vms};
 
 	return plan_next(&ds->plan, &host, stk_now_ns(), ret_step);
 }
@@ -238,8 +250,10 @@ static void pump(struct dispatch *ds)
 		while (next_step(ds, &step)) {
 			struct pool *p = STK_CONTAINER_OF(step.flow, struct pool, plan);
 
-			if (step.what == PLAN_START) {
-				start_one(ds, p);
+			if (step.what == PLAN_SHED) {
+				shells_shed(ds->d->shells);
+			} else if (step.what == PLAN_START) {
+				start_one(ds, p, step.urgent);
 			} else {
 				metrics_add(ds->evictions, 1);
 				sandbox_kill(STK_CONTAINER_OF(p->warm.next, struct sandbox, node), NULL);
@@ -256,6 +270,21 @@ void dispatch_changed(struct pool *p)
 	p->review_ns = 0; /* what is busy bounds the target */
 	plan_changed(&ds->plan, &p->plan, stk_now_ns());
 	pump(ds);
+}
+
+void dispatch_shell_ready(struct dispatch *ds, unsigned memory_mib)
+{
+	if (!ds->shell_forced)
+		return;
+	STK_LIST_FOREACH(it, &ds->deadlines) {
+		const struct invocation *inv = STK_CONTAINER_OF(it, struct invocation, deadline_node);
+
+		if (inv->force == INV_SHELL && inv->ver->settings.memory_mib == memory_mib) {
+			/* pumping changes the list; the next one comes with the next shell */
+			dispatch_changed(inv->ver->pool);
+			return;
+		}
+	}
 }
 
 static void expire(struct dispatch *ds, uint64_t now)
@@ -315,6 +344,15 @@ int dispatch_init(struct dispatch *ds, struct daemon *d)
 				 "VMs put back to their snapshot after an invocation", "");
 	ds->reset_times = metrics_get(d->metrics, METRICS_HISTOGRAM, "stoker_vm_reset_seconds",
 				      "Time from the answer of an invocation until its VM, reset, is ready again", "");
+	for (enum inv_start k = INV_SHELL; k <= INV_COLD_BOOT; k++) {
+		char label[40];
+
+		snprintf(label, sizeof(label), "start=\"%s\"", invocation_start_name(k));
+		ds->start_times[k] = metrics_get(d->metrics, METRICS_HISTOGRAM, "stoker_vm_start_seconds",
+						 "Time until a new VM was ready, by kind of start", label);
+		if (!ds->start_times[k])
+			return -ENOMEM;
+	}
 	if (!ds->resets || !ds->reset_times || !ds->evictions || !ds->starts_ok || !ds->starts_failed)
 		return -ENOMEM;
 	uv_timer_init(&d->loop, &ds->tick);

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "common/base/list.h"
+#include "scheduler/invocation.h"
 #include "scheduler/policy/planner.h"
 
 struct daemon;
@@ -29,6 +30,7 @@ struct dispatch {
 	struct stk_list doomed;    /* sandboxes to end soon after this round of the loop */
 	struct stk_list to_reset;  /* sandboxes to reset after this round of the loop */
 	unsigned waiting;          /* requests in all queues */
+	unsigned shell_forced;     /* of them, those that want a shell */
 	unsigned starting;         /* VMs being started */
 	unsigned vms;              /* processes, dying ones included */
 	uint64_t charged_mib;      /* counted memory of all of them */
@@ -38,6 +40,7 @@ struct dispatch {
 	bool stopped;
 	uv_timer_t tick;
 	struct metrics_series *evictions, *starts_ok, *starts_failed, *resets, *reset_times;
+	struct metrics_series *start_times[INV_STARTS];
 };
 
 int dispatch_init(struct dispatch *ds, struct daemon *d);
@@ -50,6 +53,8 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv);
 void dispatch_unqueue(struct invocation *inv);
 /* All requests that wait for a VM of `from` wait for one of `heir` from now on, with their times. */
 void dispatch_move_queue(struct dispatch *ds, struct pool *from, struct fn_version *heir);
+/* A shell for functions of this memory waits: a request that wants one may go on. */
+void dispatch_shell_ready(struct dispatch *ds, unsigned memory_mib);
 /* From sandboxes. */
 void dispatch_ready(struct sandbox *sb);
 void dispatch_start_failed(struct sandbox *sb, const char *text);

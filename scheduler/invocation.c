@@ -16,7 +16,7 @@
 #include "scheduler/logs.h"
 #include "scheduler/sandbox.h"
 
-static const char *const start_names[] = {"any", "warm", "cold-restore", "cold-boot", "reset"};
+static const char *const start_names[] = {"any", "warm", "shell", "cold-restore", "cold-boot", "reset"};
 
 static const char *const outcome_names[INV_OUTCOMES] = {
 	[INV_OK] = "ok",

@@ -15,9 +15,9 @@ struct daemon;
 struct http_req;
 struct sandbox;
 
-/* How the VM that served the call was started; the first four are also what a client may ask for. RESET: it had served
- * before and was put back to its snapshot. */
-enum inv_start { INV_ANY, INV_WARM, INV_COLD_RESTORE, INV_COLD_BOOT, INV_RESET, INV_STARTS };
+/* How the VM that served the call was started; the first five are also what a client may ask for. SHELL: the snapshot
+ * was restored into a process that waited for that. RESET: it had served before and was put back to its snapshot. */
+enum inv_start { INV_ANY, INV_WARM, INV_SHELL, INV_COLD_RESTORE, INV_COLD_BOOT, INV_RESET, INV_STARTS };
 
 enum inv_outcome {
 	INV_OK,
@@ -54,9 +54,15 @@ struct invocation {
 	char id[IDS_UUID_LEN + 1];
 	uint64_t begin_ns, parsed_ns, submit_ns, start_ns, ready_ns, sent_ns; /* monotonic */
 	uint64_t queue_deadline_ns;
-	struct stk_list node;          /* pool's queue */
+	struct stk_list node;          /* pool's queue or its list of forced ones */
 	struct stk_list deadline_node; /* dispatch's */
 };
+
+/* It wants a VM that is started for it alone. */
+static inline bool invocation_alone(const struct invocation *inv)
+{
+	return inv->force == INV_SHELL || inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT;
+}
 
 /* Takes event (heap) over, also when it fails. Answers req itself in the end, whatever happens. */
 void invocation_submit(struct daemon *d, struct http_req *req, struct fn_version *ver, bool furl,

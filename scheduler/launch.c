@@ -89,13 +89,35 @@ static int make_ends(int child_fd[2], struct launch_ends *ret)
 	return 0;
 }
 
-static void blocks_option(const struct pool *p, char *buf, size_t cap)
+#define BLOCKS_TEXT (12 * BLOCKS_EACH)
+
+/* "GUEST=FILE,..." of at most BLOCKS_TEXT bytes. */
+static void blocks_text(const struct pool *p, char *buf)
 {
-	size_t used = (size_t)snprintf(buf, cap, "5:");
+	size_t used = 0;
 
 	for (unsigned i = 0; i < p->learn.block_count; i++)
-		used += (size_t)snprintf(buf + used, cap - used, "%s%u=%u", i ? "," : "", p->learn.block[i].guest,
-					 p->learn.block[i].store);
+		used += (size_t)sprintf(buf + used, "%s%u=%u", i ? "," : "", p->learn.block[i].guest,
+					p->learn.block[i].store);
+}
+
+/* What a clone of the version is made from. */
+struct clone_files {
+	char state[PATHS_MAX], memory[PATHS_MAX], pages[PATHS_MAX], code[PATHS_MAX], rootfs[PATHS_MAX];
+};
+
+static int clone_files(const struct pool *p, struct clone_files *ret)
+{
+	const char *pages = p->learn.have_set ? "snapshot/learned-set" : "snapshot/working-set";
+
+	if (daemon_version_path(p->d, p->ver, "snapshot/state", ret->state, sizeof(ret->state)) ||
+	    daemon_version_path(p->d, p->ver, "snapshot/memory", ret->memory, sizeof(ret->memory)) ||
+	    daemon_version_path(p->d, p->ver, pages, ret->pages, sizeof(ret->pages)) ||
+	    daemon_version_path(p->d, p->ver, "code.img", ret->code, sizeof(ret->code)) ||
+	    stk_snprintf(ret->rootfs, sizeof(ret->rootfs), "%s/%s.img", p->d->opt->images_dir,
+			 p->ver->settings.runtime))
+		return -ENAMETOOLONG;
+	return 0;
 }
 
 int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable, void (*on_start)(void *ctx, int err),
@@ -103,9 +125,9 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable
 	       struct child **ret_child)
 {
 	const struct options *o = p->d->opt;
-	char vmm[PATHS_MAX], state[PATHS_MAX], memory[PATHS_MAX], code[PATHS_MAX], rootfs[PATHS_MAX];
-	char code_arg[PATHS_MAX], rootfs_arg[PATHS_MAX], pages[PATHS_MAX], vsock_arg[32], parent[16];
-	char blocks[8 + 12 * BLOCKS_EACH];
+	struct clone_files f;
+	char vmm[PATHS_MAX], code_arg[PATHS_MAX], rootfs_arg[PATHS_MAX], vsock_arg[32], parent[16];
+	char blocks[8 + BLOCKS_TEXT];
 	const char *argv[28];
 	unsigned n = 0;
 	int extra_fd = -1; /* 5 in the child */
@@ -127,22 +149,15 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable
 		argv[n++] = "--config-file";
 		argv[n++] = "/proc/self/fd/5";
 	} else {
-		if (daemon_version_path(p->d, p->ver, "snapshot/state", state, sizeof(state)) ||
-		    daemon_version_path(p->d, p->ver, "snapshot/memory", memory, sizeof(memory)) ||
-		    daemon_version_path(p->d, p->ver,
-				p->learn.have_set ? "snapshot/learned-set" : "snapshot/working-set", pages, sizeof(pages)) ||
-		    daemon_version_path(p->d, p->ver, "code.img", code, sizeof(code)) ||
-		    stk_snprintf(rootfs, sizeof(rootfs), "%s/%s.img", o->images_dir,
-				 p->ver->settings.runtime) ||
-		    stk_snprintf(code_arg, sizeof(code_arg), "code=%s", code) ||
-		    stk_snprintf(rootfs_arg, sizeof(rootfs_arg), "rootfs=%s", rootfs))
+		if (clone_files(p, &f) || stk_snprintf(code_arg, sizeof(code_arg), "code=%s", f.code) ||
+		    stk_snprintf(rootfs_arg, sizeof(rootfs_arg), "rootfs=%s", f.rootfs))
 			return -ENAMETOOLONG;
 		argv[n++] = "--restore-state";
-		argv[n++] = state;
+		argv[n++] = f.state;
 		argv[n++] = "--restore-memory";
-		argv[n++] = memory;
+		argv[n++] = f.memory;
 		argv[n++] = "--working-set";
-		argv[n++] = pages;
+		argv[n++] = f.pages;
 		argv[n++] = "--drive";
 		argv[n++] = rootfs_arg;
 		if (record_fd >= 0) {
@@ -151,7 +166,7 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable
 			argv[n++] = "5";
 		} else if (p->learn.block_count) {
 			extra_fd = blocks_fd(p->d->blocks);
-			blocks_option(p, blocks, sizeof(blocks));
+			blocks_text(p, stpcpy(blocks, "5:"));
 			argv[n++] = "--blocks";
 			argv[n++] = blocks;
 		}
@@ -191,6 +206,109 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable
 	}
 	*ret_ends = ends;
 	return 0;
+}
+
+int launch_shell(struct daemon *d, unsigned mib, void (*on_start)(void *ctx, int err),
+		 void (*on_exit)(void *ctx, int status), void *ctx, int *ret_control_fd, struct child **ret_child)
+{
+	char vmm[PATHS_MAX], size[16], parent[16];
+	const char *const argv[] = {vmm, "--shell", size, "--control-fd", "3", "--serial-off", "--die-with-parent", parent,
+				    "--log-level", d->opt->log_level == STK_LOG_DEBUG ? "debug" : "warn", NULL};
+	struct child_spec spec = {.argv = argv, .fd_count = 2};
+	int cv[2], rc;
+
+	if (stk_snprintf(vmm, sizeof(vmm), "%s/stoker-vmm", d->opt->bin_dir))
+		return -ENAMETOOLONG;
+	snprintf(size, sizeof(size), "%u", mib);
+	snprintf(parent, sizeof(parent), "%d", (int)getpid());
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, cv))
+		return -errno;
+	stk_set_nonblock(cv[0]);
+	spec.fds[0].fd = cv[1], spec.fds[0].target = 3;
+	spec.fds[1].fd = 2, spec.fds[1].target = 2;
+	rc = child_spawn(&d->loop, &spec, on_start, on_exit, ctx, ret_child);
+	close(cv[1]);
+	if (rc)
+		close(cv[0]);
+	else
+		*ret_control_fd = cv[0];
+	return rc;
+}
+
+#define FILL_FDS 7u
+
+/* The line and its descriptors in one message. */
+static int send_fill(int control_fd, const char *line, const int *fd, unsigned count)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(FILL_FDS * sizeof(int))];
+	} control = {0};
+	struct iovec iov = {(char *)(uintptr_t)line, strlen(line)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+			     .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	ssize_t n;
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(c), fd, count * sizeof(int));
+	n = sendmsg(control_fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	return (size_t)n == iov.iov_len ? 0 : -EIO;
+}
+
+/* See vmm/fill.h for the line. */
+static int fill_from(const struct pool *p, const struct clone_files *f, int control_fd, int stream_fd)
+{
+	const char *const paths[] = {f->state, f->memory, f->rootfs, f->code, f->pages};
+	char line[128 + BLOCKS_TEXT], *end;
+	int fd[FILL_FDS], rc = 0;
+	unsigned opened = 0, count;
+
+	for (; opened < STK_ARRAY_LEN(paths); opened++) {
+		fd[opened] = open(paths[opened], O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		if (fd[opened] < 0)
+			break;
+	}
+	/* The last one is a hint, and may be missing. */
+	if (opened < STK_ARRAY_LEN(paths) - 1 || (opened < STK_ARRAY_LEN(paths) && errno != ENOENT))
+		rc = -errno;
+	count = opened;
+	end = line + sprintf(line, "fill state memory drive=rootfs drive=code%s stream=%u",
+			     opened == STK_ARRAY_LEN(paths) ? " set" : "", GW_PORT);
+	fd[count++] = stream_fd;
+	if (p->learn.block_count) {
+		fd[count++] = blocks_fd(p->d->blocks);
+		blocks_text(p, stpcpy(end, " blocks="));
+	}
+	strcat(end, "\n");
+	if (rc == 0)
+		rc = send_fill(control_fd, line, fd, count);
+	while (opened)
+		close(fd[--opened]);
+	return rc;
+}
+
+int launch_fill(const struct pool *p, int control_fd, int *ret_stream_fd)
+{
+	struct clone_files f;
+	int sv[2], rc = clone_files(p, &f);
+
+	if (rc)
+		return rc;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
+		return -errno;
+	stk_set_nonblock(sv[0]);
+	rc = fill_from(p, &f, control_fd, sv[1]);
+	close(sv[1]);
+	if (rc)
+		close(sv[0]);
+	else
+		*ret_stream_fd = sv[0];
+	return rc;
 }
 
 int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)

@@ -8,6 +8,7 @@
 #include "scheduler/invocation.h"
 
 struct child;
+struct daemon;
 struct pool;
 
 struct launch_ends {
@@ -20,6 +21,12 @@ struct launch_ends {
 int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable, void (*on_start)(void *ctx, int err),
 	       void (*on_exit)(void *ctx, int status), void *ctx, struct launch_ends *ret_ends,
 	       struct child **ret_child);
+
+/* A shell (shells.h) with a VM of mib MiB. *ret_control_fd: our end of its --control-fd, non-blocking, the caller's. */
+int launch_shell(struct daemon *d, unsigned mib, void (*on_start)(void *ctx, int err),
+		 void (*on_exit)(void *ctx, int status), void *ctx, int *ret_control_fd, struct child **ret_child);
+/* Tells the shell behind control_fd to restore the pool's version. *ret_stream_fd as in launch_ends. -EPIPE: it is gone. */
+int launch_fill(const struct pool *p, int control_fd, int *ret_stream_fd);
 
 /* START frame for a booted guest. Returns the frame's length or negative errno. */
 int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap);

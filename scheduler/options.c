@@ -33,6 +33,7 @@ void options_default(struct options *o)
 		.pool_floor = 1,
 		.pool_ceiling = 16,
 		.max_resets = 10000,
+		.shells = 2,
 		.idle_s = 300,
 		.pool_history = true,
 		.max_connections = 4096,
@@ -64,6 +65,7 @@ static const struct option_row rows[] = {
 	{"queue-timeout", K_U32, OFF(queue_timeout_ms), 1, 900000},
 	{"pool-floor", K_U32, OFF(pool_floor), 0, 10000},
 	{"pool-ceiling", K_U32, OFF(pool_ceiling), 1, 10000},
+	{"shells", K_U32, OFF(shells), 0, 1000},
 	{"max-resets", K_U32, OFF(max_resets), 1, 1000000000},
 	{"pool-idle", K_U32, OFF(idle_s), 1, 86400},
 	{"pool-history", K_BOOL, OFF(pool_history), 0, 0},
@@ -336,6 +338,7 @@ const char *options_usage(void)
 	       "  --queue-timeout MS     longest wait for a VM (30000)\n"
 	       "  --pool-floor N         warm VMs kept per function (1)\n"
 	       "  --pool-ceiling N       VMs per function (16)\n"
+	       "  --shells N             prepared VM processes that wait for any function (2)\n"
 	       "  --max-resets N         a VM of a function with reuse = reset is replaced after so many (10000)\n"
 	       "  --pool-idle S          shrink to the floor after this time without requests (300)\n"
 	       "  --pool-history yes|no  learn from past pauses when warm VMs are needed (yes)\n"

@@ -23,6 +23,7 @@ struct options {
 	unsigned queue_timeout_ms;  /* longest wait for a VM */
 	unsigned pool_floor;        /* warm VMs kept per function */
 	unsigned pool_ceiling;      /* VMs per function, warm and starting and busy */
+	unsigned shells;            /* kept waiting, for all functions together */
 	unsigned max_resets;        /* of one VM, then it is replaced */
 	unsigned idle_s;            /* without requests for this long: shrink to the floor */
 	bool pool_history;          /* learn from past pauses when VMs should wait */

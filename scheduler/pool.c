@@ -10,6 +10,7 @@
 #include "scheduler/daemon.h"
 #include "scheduler/invocation.h"
 #include "scheduler/sandbox.h"
+#include "scheduler/shells.h"
 
 #define BACKOFF_FIRST_NS (200 * STK_NS_PER_MS)
 #define BACKOFF_MAX_NS   (30 * STK_NS_PER_S)
@@ -82,9 +83,35 @@ void pool_shrink(struct pool *p)
 
 unsigned pool_missing_urgent(const struct pool *p)
 {
-	unsigned soon = p->starting + p->resetting;
+	unsigned soon = p->starting + p->resetting, forced = p->forced_count;
 
-	return p->forced_count + (p->queued > soon ? p->queued - soon : 0);
+	if (p->forced_shell) { /* some of them may have to wait for one */
+		unsigned ready = shells_ready(p->d->shells, p->ver->settings.memory_mib);
+
+		if (ready < p->forced_shell)
+			forced -= p->forced_shell - ready;
+	}
+	return forced + (p->queued > soon ? p->queued - soon : 0);
+}
+
+struct invocation *pool_next_forced(const struct pool *p)
+{
+	bool ready = p->forced_shell && shells_ready(p->d->shells, p->ver->settings.memory_mib);
+
+	STK_LIST_FOREACH(it, &p->forced) {
+		struct invocation *inv = STK_CONTAINER_OF(it, struct invocation, node);
+
+		if (ready || inv->force != INV_SHELL)
+			return inv;
+	}
+	return NULL;
+}
+
+/* A clone that is to record what it touches is not made from a shell. */
+bool pool_prefers_shell(const struct pool *p, uint64_t now_ns)
+{
+	return p->learn.state != LEARN_WANTED && now_ns >= p->no_shell_ns &&
+	       shells_ready(p->d->shells, p->ver->settings.memory_mib) > 0;
 }
 
 unsigned pool_missing_refill(const struct pool *p)

@@ -28,6 +28,8 @@ struct pool {
 	/* VMs by state; reserved = starting for one request */
 	unsigned warm_count, starting, reserved, busy, resetting, dying;
 	unsigned queued, forced_count;
+	unsigned forced_shell; /* of forced_count: those that want a shell */
+	uint64_t no_shell_ns;  /* no shell before then: one has failed */
 	unsigned target;
 	struct pool_policy policy;
 	uint64_t review_ns; /* the target may be another one from then on */
@@ -55,6 +57,10 @@ void pool_close(struct pool *p, struct fn_version *heir);
 struct sandbox *pool_take(struct pool *p);
 /* Ends warm VMs over the target, oldest first. */
 void pool_shrink(struct pool *p);
+/* The request that wants a VM of its own and can have it started now, or NULL. */
+struct invocation *pool_next_forced(const struct pool *p);
+/* A request without such a wish is better served by a shell, and there is one. */
+bool pool_prefers_shell(const struct pool *p, uint64_t now_ns);
 /* VMs that are missing: for waiting requests, or up to the target. */
 unsigned pool_missing_urgent(const struct pool *p);
 unsigned pool_missing_refill(const struct pool *p);

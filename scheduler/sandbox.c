@@ -18,6 +18,7 @@
 #include "scheduler/daemon.h"
 #include "scheduler/launch.h"
 #include "scheduler/pool.h"
+#include "scheduler/shells.h"
 
 #define RESTORE_LIMIT_MS 30000
 #define BOOT_LIMIT_MS    120000 /* beside the init phase's own limit */
@@ -549,9 +550,13 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 	stk_list_init(&sb->node);
 	stk_list_init(&sb->doomed_node);
 	agent_init(&sb->agent, boot ? AGENT_WANT_HELLO : AGENT_WANT_RESUMED, &sandbox_agent_ops, sb);
-	sb->record_fd = boot ? -1 : learn_begin(p);
-	sb->reusable = !boot && !inv && sb->record_fd < 0 && p->ver->settings.reuse == FN_RESET;
-	rc = launch_vmm(p, kind, sb->record_fd, sb->reusable, on_child_start, on_child_exit, sb, &ends, &sb->child);
+	sb->record_fd = kind == INV_COLD_RESTORE ? learn_begin(p) : -1;
+	sb->reusable = kind == INV_COLD_RESTORE && !inv && sb->record_fd < 0 && p->ver->settings.reuse == FN_RESET;
+	if (kind == INV_SHELL)
+		rc = shells_fill(d->shells, p, on_child_exit, sb, &ends, &sb->child);
+	else
+		rc = launch_vmm(p, kind, sb->record_fd, sb->reusable, on_child_start, on_child_exit, sb, &ends,
+				&sb->child);
 	if (rc) {
 		if (sb->record_fd >= 0)
 			learn_end(p, sb->record_fd, LEARN_UNUSED);

@@ -29,7 +29,7 @@ enum sandbox_state { SB_STARTING, SB_RESUMING, SB_WARM, SB_BUSY, SB_RESETTING, S
 
 struct sandbox {
 	enum sandbox_state state;
-	enum inv_start kind; /* INV_COLD_RESTORE or INV_COLD_BOOT */
+	enum inv_start kind; /* INV_SHELL, INV_COLD_RESTORE or INV_COLD_BOOT */
 	struct pool *pool;
 	struct stk_list node;        /* pool's warm or others */
 	struct stk_list doomed_node; /* dispatch's: killed soon after this loop round, or reset at once */
@@ -59,7 +59,7 @@ struct sandbox {
 	uint64_t log_bytes;   /* of this invocation */
 };
 
-/* Starts a VM; inv (may be NULL) is the request it is for. On error nothing has happened to inv. */
+/* Starts a VM (INV_SHELL: has a shell restore it); inv (may be NULL) is the request it is for. On error nothing has happened to inv. */
 int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv);
 /* Writes the event to a ready VM. Whatever goes wrong reaches inv by invocation_finish. */
 void sandbox_invoke(struct sandbox *sb, struct invocation *inv);

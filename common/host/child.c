@@ -288,6 +288,13 @@ pid_t child_pid(const struct child *c)
 	return c->started ? c->pid : 0;
 }
 
+void child_hand_over(struct child *c, void (*on_exit)(void *ctx, int status), void *ctx)
+{
+	c->on_start = NULL;
+	c->on_exit = on_exit;
+	c->ctx = ctx;
+}
+
 void child_detach(struct child *c, bool kill_it)
 {
 	c->on_start = NULL;

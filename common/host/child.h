@@ -35,6 +35,8 @@ int child_spawn(uv_loop_t *loop, const struct child_spec *spec, void (*on_start)
  * remembered and carried out then. */
 void child_kill(struct child *c, int sig);
 pid_t child_pid(const struct child *c); /* 0 before the start */
+/* From now on these are told of the end, of a child whose start was told already. */
+void child_hand_over(struct child *c, void (*on_exit)(void *ctx, int status), void *ctx);
 /* No more callbacks; the child (killed first if kill_it) is reaped in the background. */
 void child_detach(struct child *c, bool kill_it);
 

@@ -62,7 +62,7 @@ int cmd_invoke(struct cli *c)
 	if (o[2].value && (strpbrk(o[2].value, "\r\n") ||
 			   stk_snprintf(headers, sizeof(headers),
 					"Content-Type: application/json\r\nX-Stoker-Start: %s\r\n", o[2].value)))
-		return cli_usage("--start is warm, cold-restore or cold-boot");
+		return cli_usage("--start is warm, shell, cold-restore or cold-boot");
 	rc = read_event(o[0].value ? o[0].value : "{}", &event, &len);
 	if (rc)
 		return rc;

@@ -84,6 +84,13 @@ static bool start(struct fair *f, struct fair_flow *share, struct plan_flow *flo
 	return step(ret_step, PLAN_START, flow, share == &flow->urgent);
 }
 
+/* There would be room for this VM without what is to spare; part of it may do. */
+static bool shedding_helps(const struct plan *plan, const struct plan_host *host, const struct plan_view *v)
+{
+	return host->spare_mib &&
+	       host->charged_mib - host->dying_mib - host->spare_mib + v->mib <= plan->budget_mib;
+}
+
 /* Sets *ret_blocked when a request waits for memory. */
 static bool next_urgent(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step,
 			bool *ret_blocked)
@@ -104,6 +111,8 @@ static bool next_urgent(struct plan *plan, const struct plan_host *host, uint64_
 		*ret_blocked = true;
 		if (host->charged_mib - host->dying_mib + v.mib <= plan->budget_mib)
 			continue; /* when those have ended */
+		if (shedding_helps(plan, host, &v))
+			return step(ret_step, PLAN_SHED, NULL, true);
 		victim = cheapest(plan, flow, now_ns, &value);
 		if (victim)
 			return step(ret_step, PLAN_EVICT, victim, true);
@@ -125,6 +134,8 @@ static bool next_refill(struct plan *plan, const struct plan_host *host, uint64_
 		if (v.refill && v.may_start && host->charged_mib + v.mib <= plan->budget_mib)
 			return start(&plan->refill, &flow->refill, flow, &v, ret_step);
 		if (v.refill && v.may_start && host->charged_mib - host->dying_mib + v.mib > plan->budget_mib) {
+			if (shedding_helps(plan, host, &v))
+				return step(ret_step, PLAN_SHED, NULL, false);
 			if (!searched)
 				victim = cheapest(plan, NULL, now_ns, &least);
 			searched = true;

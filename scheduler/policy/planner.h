@@ -35,6 +35,7 @@ struct plan_view {
 struct plan_host {
 	uint64_t charged_mib; /* counted memory of all VMs */
 	uint64_t dying_mib;   /* part of it that is about to come back */
+	uint64_t spare_mib;   /* part of it that prepared processes of no function take */
 	unsigned starting;
 	unsigned vms;
 };
@@ -48,7 +49,8 @@ struct plan {
 };
 
 struct plan_step {
-	enum { PLAN_START, PLAN_EVICT } what; /* a VM of flow's pool; EVICT: its oldest waiting one */
+	/* A VM of flow's pool; EVICT: its oldest waiting one. SHED: some of spare_mib, no flow. */
+	enum { PLAN_START, PLAN_EVICT, PLAN_SHED } what;
 	struct plan_flow *flow;
 	bool urgent;
 };

@@ -75,6 +75,17 @@ def stuck_processes():
     return "\n".join(lines)
 
 
+def is_shell(pid):
+    """A prepared stoker-vmm that has not been told yet what to restore."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            arguments = f.read().split(b"\0")
+        with open(f"/proc/{pid}/maps") as f:
+            return b"--shell" in arguments and "/snapshot/memory" not in f.read()
+    except OSError:
+        return False
+
+
 class Answer:
     def __init__(self, response, body, seconds):
         self.status = response.status
@@ -253,7 +264,11 @@ class Host:
                             timeout=DEADLINE * 2)
 
     def vmms(self):
-        return processes("stoker-vmm", self.pid)
+        """VMs of functions: not the shells that wait."""
+        return [pid for pid in processes("stoker-vmm", self.pid) if not is_shell(pid)]
+
+    def shells(self):
+        return [pid for pid in processes("stoker-vmm", self.pid) if is_shell(pid)]
 
     def pool(self, name):
         """State of a function's pool: {"warm", "busy", "starting", ...}."""

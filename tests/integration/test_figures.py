@@ -95,7 +95,7 @@ def test_bench_proves_that_no_vm_serves_twice(host, tmp_path):
     scenario = figures["scenarios"]["any"]
     assert scenario["lag"]["count"] == 6
     assert sum(c["count"] for c in scenario["classes"].values()) == 6
-    assert set(scenario["classes"]) <= {"warm", "cold-restore"}
+    assert set(scenario["classes"]) <= {"warm", "shell", "cold-restore"}
     assert page.read_text().count("<svg") == 3
     # a function that always answers the same is found out
     same = '{"do": "echo", "value": {"boot_id": "5a4e1f0c-0000-4b6c-9d6e-2f1f9a3b7c11"}}'

@@ -65,7 +65,7 @@ def test_what_an_answer_carries(host):
     answer = host.invoke("probe", {"do": "environment"})
     environment = answer.json()
     assert answer.headers["X-Request-Id"] == environment["context"]["aws_request_id"]
-    assert answer.headers["X-Stoker-Start"] in ("warm", "cold-restore", "cold-boot")
+    assert answer.headers["X-Stoker-Start"] in ("warm", "shell", "cold-restore", "cold-boot")
     stages = dict(re.findall(r"([a-z]+);dur=([0-9.]+)", answer.headers["Server-Timing"]))
     assert {"parse", "queue", "start", "send", "function", "total"} <= set(stages)
     assert 0 < float(stages["function"]) <= float(stages["total"]) <= answer.seconds * 1000 + 1
@@ -123,7 +123,7 @@ def test_too_large_payloads(host):
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("start", ["cold-boot", "cold-restore", "warm"])
+@pytest.mark.parametrize("start", ["cold-boot", "cold-restore", "shell", "warm"])
 def test_forced_start(host, start):
     if start == "warm":
         host.wait_warm("hello")

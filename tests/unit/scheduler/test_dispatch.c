@@ -3,6 +3,7 @@
  * sees for each way a VM can behave, and that nothing is left behind. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/guestwire.h"
@@ -61,6 +63,33 @@ static void send_error(uint16_t kind, int32_t detail, const char *body)
 		stk_write_full(3, buf, (size_t)n);
 }
 
+/* --shell: the stream comes in a message on the control socket. */
+static void be_shell(void)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(16 * sizeof(int))];
+	} control;
+	char line[1024];
+	struct iovec iov = {line, sizeof(line) - 1};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf)};
+	unsigned at = 0;
+	ssize_t n;
+
+	stk_write_full(3, "ready\n", 6);
+	n = recvmsg(3, &msg, 0);
+	if (n <= 0)
+		_exit(0);
+	line[n] = '\0';
+	for (char *word = strtok(line, " "); strncmp(word, "stream=", 7) != 0; word = strtok(NULL, " "))
+		at++;
+	dup2(3, 4);
+	memcpy(&at, CMSG_DATA(CMSG_FIRSTHDR(&msg)) + (at - 1) * sizeof(int), sizeof(at));
+	dup2((int)at, 3);
+	close((int)at);
+}
+
 static int be_guest(int argc, char **argv)
 {
 	struct gw_header h;
@@ -74,6 +103,8 @@ static int be_guest(int argc, char **argv)
 			return 1;
 		}
 	}
+	if (argc > 1 && strcmp(argv[1], "--shell") == 0)
+		be_shell();
 	stk_write_full(4, "running 1\n", 10);
 	free(read_frame(&h));
 	send_frame(GW_RESUMED, 0, NULL, 0);
@@ -108,7 +139,7 @@ static int be_guest(int argc, char **argv)
 static char root[64], target[128], self[512];
 static pid_t host;
 
-static void add_function(const char *name)
+static void add_function_of(const char *name, unsigned memory_mib)
 {
 	struct store_version v = {.number = 1, .created_ms = 1};
 	char path[160];
@@ -120,12 +151,17 @@ static void add_function(const char *name)
 	strcpy(v.name, name);
 	strcpy(v.settings.runtime, "python3");
 	strcpy(v.settings.handler, "a.b");
-	v.settings.memory_mib = 128;
+	v.settings.memory_mib = memory_mib;
 	v.settings.timeout_s = 1;
 	assert_int_equal(store_put(st, &v, &err), 0);
 	store_close(st);
 	snprintf(path, sizeof(path), "%s/functions/%s/1", root, name);
 	assert_int_equal(fsx_mkdirs(path, 0755), 0);
+}
+
+static void add_function(const char *name)
+{
+	add_function_of(name, 128);
 }
 
 static void run_host(const char *const *extra)
@@ -139,6 +175,7 @@ static void run_host(const char *const *extra)
 	strcpy(o.state_dir, root);
 	strcpy(o.bin_dir, root);
 	strcpy(o.images_dir, root);
+	o.shells = 0;
 	o.listen_unix = true;
 	snprintf(o.listen_host, sizeof(o.listen_host), "%s/http", root);
 	o.log_level = STK_LOG_ERROR;
@@ -430,6 +467,193 @@ static void forced_start_and_refusals(void **state)
 	http_client_resp_fini(&r);
 }
 
+/* --- shells ---------------------------------------------------------------------------------------- */
+
+static void add_file(const char *leaf)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", root, leaf);
+	close(open(path, O_WRONLY | O_CREAT, 0644));
+}
+
+/* What a shell is given: stokerd opens it, the stand-in for stoker-vmm does not look. */
+static void add_snapshot_of(const char *name)
+{
+	static const char *const leaves[] = {"snapshot/state", "snapshot/memory", "code.img"};
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/functions/%s/1/snapshot", root, name);
+	assert_int_equal(fsx_mkdirs(path, 0755), 0);
+	for (size_t i = 0; i < STK_ARRAY_LEN(leaves); i++) {
+		snprintf(path, sizeof(path), "functions/%s/1/%s", name, leaves[i]);
+		add_file(path);
+	}
+	add_file("python3.img");
+}
+
+static void add_snapshot(void)
+{
+	add_snapshot_of("f");
+}
+
+#define SHELLS "\nstoker_shells "
+
+static void call_of(const char *name, const char *start, int status, const char *by)
+{
+	struct http_client_resp r;
+	char headers[64], value[64] = "", path[64];
+
+	snprintf(headers, sizeof(headers), "X-Stoker-Start: %s\r\n", start);
+	snprintf(path, sizeof(path), "/v1/functions/%s/invoke", name);
+	assert_int_equal(request("POST", path, headers, "7", &r), 0);
+	http_client_header(&r, "x-stoker-start", value, sizeof(value));
+	if (r.status != status || strcmp(value, by) != 0)
+		fail_msg("%s: status %d by \"%s\", not %d by \"%s\": %s", start, r.status, value, status, by,
+			 (char *)r.body);
+	http_client_resp_fini(&r);
+}
+
+static void call_by(const char *start, int status, const char *by)
+{
+	call_of("f", start, status, by);
+}
+
+static pid_t a_shell(void)
+{
+	struct dirent *e;
+	DIR *d = opendir("/proc");
+	pid_t found = 0;
+
+	while ((e = readdir(d))) {
+		char path[300], *text = NULL;
+		size_t len = 0;
+
+		snprintf(path, sizeof(path), "/proc/%s/cmdline", e->d_name);
+		if (e->d_name[0] < '0' || e->d_name[0] > '9' || stk_read_file(path, 65536, &text, &len))
+			continue;
+		if (strncmp(text, root, strlen(root)) == 0 && memmem(text, len, "\0--shell", 9) && len > 20)
+			found = (pid_t)atoi(e->d_name);
+		free(text);
+	}
+	closedir(d);
+	return found;
+}
+
+static void shells_serve(void **state)
+{
+	unsigned before;
+
+	add_snapshot();
+	start_host((const char *[]){"shells", "2", "pool-floor", "0", "pool-idle", "1", NULL});
+	wait_metric(SHELLS, 2);
+	assert_true(metric("\nstoker_memory_charged_bytes ") == 4 * 1048576.0);
+	before = open_fds(host);
+	call_by("any", 200, "shell");
+	call_by("shell", 200, "shell");
+	for (int i = 0; i < 6; i++) /* each waits for its own */
+		call_by("shell", 200, "shell");
+	call_by("cold-restore", 200, "cold-restore");
+	wait_metric(SHELLS, 2);
+	wait_metric("\nstoker_vms ", 0);
+	wait_metric("\nstoker_memory_charged_bytes ", 4 * 1048576.0);
+	assert_true(metric("\nstoker_vm_start_seconds_count{start=\"shell\"} ") == 8);
+	assert_true(metric("\nstoker_shell_starts_total{result=\"ok\"} ") == 10);
+	assert_in_range(open_fds(host), 0, before + 1);
+}
+
+static void many_at_once_use_what_there_is(void **state)
+{
+	pthread_t t[20];
+
+	add_snapshot();
+	start_host((const char *[]){"shells", "3", "pool-floor", "0", "pool-idle", "1", NULL});
+	wait_metric(SHELLS, 3);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, one_call, (void *)(intptr_t)i), 0);
+	for (int i = 0; i < 20; i++) {
+		void *status;
+
+		pthread_join(t[i], &status);
+		assert_int_equal((intptr_t)status, 200);
+	}
+	assert_true(metric("\nstoker_vm_start_seconds_count{start=\"shell\"} ") >= 1);
+	wait_metric(SHELLS, 3);
+	wait_metric("\nstoker_memory_charged_bytes ", 6 * 1048576.0);
+}
+
+static void a_shell_that_dies_is_replaced(void **state)
+{
+	add_snapshot();
+	start_host((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", NULL});
+	wait_metric(SHELLS, 1);
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = a_shell();
+
+		assert_true(pid > 0);
+		kill(pid, SIGKILL);
+		if (i == 2) /* before anyone can have noticed, perhaps: then it is a start that fails */
+			expect("2", 200, "2");
+		else
+			wait_metric("\nstoker_shells_lost_total ", i + 1);
+		wait_metric(SHELLS, 1);
+	}
+	call_by("shell", 200, "shell");
+	assert_true(metric("\nstoker_shell_starts_total{result=\"failed\"} ") == 0);
+}
+
+/* One shell, and more sizes than are remembered: who insists on one gets it. */
+static void each_size_in_its_turn(void **state)
+{
+	char name[8];
+
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "g%u", i);
+		add_function_of(name, 128 + 16 * i);
+		add_snapshot_of(name);
+	}
+	start_host((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", "queue-timeout", "10000", NULL});
+	for (unsigned i = 0; i < 24; i++) {
+		snprintf(name, sizeof(name), "g%u", i < 14 ? i % 2 : i - 14);
+		call_of(name, "shell", 200, "shell");
+	}
+	wait_metric("\nstoker_vms ", 0);
+	wait_metric("\nstoker_memory_charged_bytes ", 2 * 1048576.0);
+}
+
+/* What a shell cannot restore, a process of its own is tried with, and says why. */
+static void shells_are_no_way_around_a_fault(void **state)
+{
+	start_host((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", NULL}); /* no snapshot files */
+	wait_metric(SHELLS, 1);
+	expect("by another way", 200, "by another way");
+	call_by("shell", 503, "");
+	wait_metric(SHELLS, 1);
+	teardown(NULL);
+	setup(NULL);
+	start_host(NULL); /* none are kept */
+	call_by("shell", 400, "");
+	assert_true(metric(SHELLS) == 0);
+}
+
+static void requests_come_before_shells(void **state)
+{
+	add_snapshot();
+	/* 16 MiB are counted for a waiting VM, 64 for a working one; shells take what is left, and give it back. */
+	start_host((const char *[]){"shells", "4", "pool-floor", "0", "pool-idle", "1", "memory-budget", "24", NULL});
+	wait_metric(SHELLS, 4);
+	call_by("any", 200, "shell");
+	call_by("cold-restore", 200, "cold-restore");
+	wait_metric("\nstoker_vms ", 0);
+	teardown(NULL);
+	setup(NULL);
+	add_snapshot();
+	start_host((const char *[]){"shells", "8", "pool-floor", "1", "pool-idle", "1", "memory-budget", "16", NULL});
+	call_by("cold-restore", 200, "cold-restore");
+	wait_metric(WARM, 1);
+	assert_true(metric("\nstoker_memory_charged_bytes ") <= 16 * 1048576.0);
+}
+
 static void deleted_means_gone(void **state)
 {
 	struct http_client_resp r;
@@ -460,6 +684,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(client_that_leaves_takes_its_vm_along, setup, teardown),
 		cmocka_unit_test_setup_teardown(restores_that_fail_back_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(forced_start_and_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(shells_serve, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_at_once_use_what_there_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_shell_that_dies_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_size_in_its_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(shells_are_no_way_around_a_fault, setup, teardown),
+		cmocka_unit_test_setup_teardown(requests_come_before_shells, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_means_gone, setup, teardown),
 	};
 	const char *slash = strrchr(argv[0], '/');

@@ -81,6 +81,35 @@ static void requests_before_refills(void **state)
 	assert_false(plan_next(&plan, &host, now, &step));
 }
 
+/* What belongs to nobody goes before waiting VMs do, but only if that is enough. */
+static void what_is_to_spare_goes_first(void **state)
+{
+	struct plan_step step;
+
+	pool[0].view.spare = 3;
+	pool[1].view.urgent = 1;
+	all_changed();
+	host.vms = 3;
+	host.charged_mib = 100;
+	host.spare_mib = 10;
+	assert_true(plan_next(&plan, &host, now, &step));
+	assert_int_equal(step.what, PLAN_SHED);
+	host.spare_mib = 8;
+	assert_true(plan_next(&plan, &host, now, &step));
+	assert_int_equal(step.what, PLAN_EVICT);
+	assert_ptr_equal(of(&step), &pool[0]);
+	host.charged_mib = host.dying_mib = 100; /* enough is on its way out */
+	host.spare_mib = 0;
+	assert_false(plan_next(&plan, &host, now, &step));
+	pool[1].view.urgent = 0;
+	pool[1].view.refill = 1;
+	all_changed();
+	host.dying_mib = 0;
+	host.spare_mib = 20;
+	assert_true(plan_next(&plan, &host, now, &step));
+	assert_int_equal(step.what, PLAN_SHED);
+}
+
 static void a_flood_leaves_others_their_share(void **state)
 {
 	pool[0].view.urgent = 1000;
@@ -232,6 +261,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(requests_before_refills, setup),
+		cmocka_unit_test_setup(what_is_to_spare_goes_first, setup),
 		cmocka_unit_test_setup(a_flood_leaves_others_their_share, setup),
 		cmocka_unit_test_setup(never_more_starts_than_allowed, setup),
 		cmocka_unit_test_setup(pools_that_may_not_start_are_passed_over, setup),
