@@ -58,7 +58,7 @@ sleep 2
 for function in echo hello; do
 	echo "=== $function"
 	stoker-bench --url $url --scenario warm -n 8 --think 300 $function >/dev/null 2>&1 # what it uses is learned
-	stoker-bench --url $url --scenario warm,cold-restore -n "$N" --think 300 --warmup 2 --cpu --json - $function 2>/dev/null
+	stoker-bench --url $url --scenario warm,shell,cold-restore -n "$N" --think 300 --warmup 2 --cpu --json - $function 2>/dev/null
 done
 stop_host
 start_host --pool-floor 1
@@ -80,11 +80,11 @@ for function in echo hello; do
 	[ $function = echo ] || other=echo
 	state=/var/state-$function
 	cp -r /var/state $state
-	start_host --pool-floor 0
+	start_host --pool-floor 0 --shells 0
 	stoker --host $url delete $other >/dev/null 2>&1
 	stop_host
 	for floor in 2 102; do
-		start_host --pool-floor $floor
+		start_host --pool-floor $floor --shells 0
 		echo "=== available $function $floor"
 		settled_memory $floor
 		stop_host

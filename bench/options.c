@@ -17,7 +17,7 @@ static const char usage[] =
 	"       stoker-bench --compare A.json B.json\n"
 	"       stoker-bench replay --help\n"
 	"  --url URL            host to measure (http://127.0.0.1:8080)\n"
-	"  --scenario LIST      of cold-boot, cold-restore, warm, any (default any)\n"
+	"  --scenario LIST      of cold-boot, cold-restore, shell, warm, any (default any)\n"
 	"  --event TEXT|@FILE   event to post (default {})\n"
 	"  -n, --requests N     requests of each scenario (default 100; 0: no limit)\n"
 	"  --duration S         at most this long for each scenario\n"

@@ -106,7 +106,7 @@ static int run_scenario(const struct options *o, const struct load_spec *spec, s
 /* Copies the name; "any" forces nothing. */
 static int set_scenario(struct load_spec *spec, char name[40], const char *text, size_t len, struct stk_err *err)
 {
-	static const char *const names[] = {"cold-boot", "cold-restore", "warm", "any"};
+	static const char *const names[] = {"cold-boot", "cold-restore", "shell", "warm", "any"};
 
 	for (size_t i = 0; i < STK_ARRAY_LEN(names); i++) {
 		if (strlen(names[i]) == len && strncmp(names[i], text, len) == 0) {
@@ -114,7 +114,7 @@ static int set_scenario(struct load_spec *spec, char name[40], const char *text,
 			return stk_strcpy(name, 40, names[i]);
 		}
 	}
-	return stk_err_set(err, -EINVAL, "unknown scenario %.*s (cold-boot, cold-restore, warm, any)",
+	return stk_err_set(err, -EINVAL, "unknown scenario %.*s (cold-boot, cold-restore, shell, warm, any)",
 			   len < 40 ? (int)len : 40, text);
 }
 
