@@ -79,10 +79,7 @@ int warmup_vcpus(const struct kvm *kvm, struct vcpu_set *vcpus, struct cpuid_tab
 	}
 	if (r < 0)
 		return r;
-	/* As KVM gives it back to who makes a snapshot: what is behind its entries stays as it was. */
-	memset(ret_cpuid, 0, sizeof(*ret_cpuid));
-	ret_cpuid->head.nent = CPUID_MAX;
-	r = KVM_CALL(vcpus->vcpu[0].fd, KVM_GET_CPUID2, ret_cpuid, err);
+	r = cpuid_of_vcpu(vcpus->vcpu[0].fd, ret_cpuid, err); /* as KVM gives it back to who makes a snapshot */
 	if (r >= 0)
 		vcpu_set_rehearse(vcpus);
 	return r < 0 ? r : 0;

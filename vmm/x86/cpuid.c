@@ -49,6 +49,27 @@ static bool leaf_dropped(const struct kvm_cpuid_entry2 *e)
 	}
 }
 
+void cpuid_trim(struct cpuid_table *t)
+{
+	static const struct kvm_cpuid_entry2 empty;
+
+	while (t->head.nent > 0 && memcmp(&t->entry[t->head.nent - 1], &empty, sizeof(empty)) == 0)
+		t->head.nent--;
+}
+
+int cpuid_of_vcpu(int vcpu_fd, struct cpuid_table *ret, struct stk_err *err)
+{
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->head.nent = CPUID_MAX;
+	r = KVM_CALL(vcpu_fd, KVM_GET_CPUID2, ret, err);
+	if (r < 0)
+		return r;
+	cpuid_trim(ret);
+	return 0;
+}
+
 void cpuid_filter(struct cpuid_table *t)
 {
 	unsigned out = 0;

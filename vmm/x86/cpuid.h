@@ -25,6 +25,10 @@ _Static_assert(offsetof(struct cpuid_table, entry) == sizeof(struct kvm_cpuid2),
 int cpuid_host(int kvm_fd, struct cpuid_table *ret_table, struct stk_err *err);
 /* The entries that differ between processors: APIC id and topology. Pure. */
 void cpuid_for_vcpu(struct cpuid_table *table, unsigned index, unsigned vcpus);
+/* What this virtual processor was given. */
+int cpuid_of_vcpu(int vcpu_fd, struct cpuid_table *ret_table, struct stk_err *err);
+/* Cuts off what is empty at the end: KVM_GET_CPUID2 does not say how many entries it wrote. Pure. */
+void cpuid_trim(struct cpuid_table *table);
 /* The filter of cpuid_host. Pure. */
 void cpuid_filter(struct cpuid_table *table);
 

@@ -234,11 +234,8 @@ static int tsc_offset(int fd, unsigned long req, const char *name, uint64_t *val
 static int save_cpuid(int fd, struct snap_vcpu *v, struct stk_err *err)
 {
 	struct cpuid_table t;
-	int r;
+	int r = cpuid_of_vcpu(fd, &t, err);
 
-	memset(&t, 0, sizeof(t));
-	t.head.nent = CPUID_MAX;
-	r = KVM_CALL(fd, KVM_GET_CPUID2, &t, err);
 	if (r < 0)
 		return r;
 	if (t.head.nent > SNAP_MAX_CPUID)

@@ -85,11 +85,29 @@ static void test_topology(void **state)
 	}
 }
 
+static void test_trim(void **state)
+{
+	struct cpuid_table t;
+
+	memset(&t, 0, sizeof(t));
+	t.head.nent = CPUID_MAX;
+	cpuid_trim(&t);
+	assert_int_equal(t.head.nent, 0);
+	add(&t, 0x0d, 0);
+	memset(&t.entry[t.head.nent++], 0, sizeof(t.entry[0])); /* between others: a leaf that says nothing */
+	add(&t, 0x80000000, 0);
+	assert_int_equal(t.head.nent, 3);
+	t.head.nent = CPUID_MAX;
+	cpuid_trim(&t);
+	assert_int_equal(t.head.nent, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_topology),
+		cmocka_unit_test(test_trim),
 	};
 
 	unit_time_limit(30);
