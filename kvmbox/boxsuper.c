@@ -16,6 +16,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -466,6 +468,22 @@ static void serve_batch(const struct command *cmd, const char *script)
 	send_collected(err, 'E');
 }
 
+/* Two virtual processors that never run, one with and one without an interrupt controller, until the machine ends. As
+ * long as there is one of each kind, KVM need not rewrite its own jumps whenever a microVM starts and has started:
+ * rewritten code is what an emulated processor now and then does not take notice of, and then traps there for ever
+ * (seen as a first microVM that never answered while one processor was busy). */
+static void hold_kvm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	for (int chip = 0; chip < 2; chip++) {
+		int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+
+		if (vm < 0 || (chip && ioctl(vm, KVM_CREATE_IRQCHIP, 0) < 0) || ioctl(vm, KVM_CREATE_VCPU, 0) < 0)
+			fprintf(stderr, "kvmbox: /dev/kvm: %s\n", strerror(errno));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct command cmd = { 0 };
@@ -491,6 +509,7 @@ int main(int argc, char **argv)
 	if (super.sigfd < 0)
 		die("signalfd");
 	command_load(argv[i], &cmd);
+	hold_kvm();
 
 	if (script)
 		serve_batch(&cmd, script);
