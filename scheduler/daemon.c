@@ -482,6 +482,7 @@ void daemon_fini(struct daemon *d)
 			pool_free(fn->active->pool);
 		fnmetrics_free(fn->metrics);
 	}
+	dispatch_fini(&d->dispatch);
 	registry_fini(&d->registry);
 	logs_free(d->logs);
 	verify_free(d->verifier);

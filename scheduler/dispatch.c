@@ -17,8 +17,74 @@
 
 #define TICK_MS     100
 #define NO_SHELL_NS (10 * STK_NS_PER_S)
+#define REVIEWS     128 /* pools looked at in one round of the loop */
+#define NEXT_MS     1   /* to the next round, when there are more */
+#define RETRIES     32  /* pools per tick that wait for memory to fill up */
 
 #define POOL_OF(it) STK_CONTAINER_OF(it, struct pool, plan.node)
+
+/* --- when a pool is looked at -------------------------------------------------------------------- */
+
+void dispatch_note(struct pool *p)
+{
+	bool cold = !p->closed && p->target && !p->warm_count && !p->busy && !p->fail_count &&
+		    p->ver->check != FN_BROKEN;
+
+	p->d->dispatch.cold += (unsigned)cold - (unsigned)p->cold;
+	p->cold = cold;
+}
+
+int dispatch_add(struct pool *p)
+{
+	struct dispatch *ds = &p->d->dispatch;
+	int rc = stk_heap_join(&ds->due, &p->due, POOL_POLICY_NEVER);
+
+	if (rc)
+		return rc;
+	plan_add(&ds->plan, &p->plan);
+	dispatch_note(p);
+	return 0;
+}
+
+void dispatch_remove(struct pool *p)
+{
+	struct dispatch *ds = &p->d->dispatch;
+
+	ds->cold -= p->cold;
+	plan_remove(&ds->plan, &p->plan);
+	stk_heap_leave(&ds->due, &p->due);
+}
+
+void dispatch_touch(struct pool *p, uint64_t now_ns)
+{
+	if (p->due.key > now_ns)
+		stk_heap_set(&p->d->dispatch.due, &p->due, now_ns);
+}
+
+/* What is busy and what arrived bounds the target. */
+static void touch_target(struct pool *p, uint64_t now)
+{
+	p->review_ns = 0;
+	dispatch_touch(p, now);
+}
+
+/* When the pool is to be looked at if nothing happens to it before: for its target, the end of a back-off, a
+ * measurement. */
+static uint64_t next_look(const struct pool *p, uint64_t now)
+{
+	uint64_t at = p->review_ns, sample = sample_next(p);
+
+	if (p->closed)
+		return POOL_POLICY_NEVER;
+	if (p->retry_ns > now && p->retry_ns < at)
+		at = p->retry_ns;
+	if (sample < at)
+		at = sample;
+	/* Requests that wait may wait for anything. */
+	return at > now && !p->queued && !p->forced_count ? at : now + TICK_MS * STK_NS_PER_MS;
+}
+
+/* --- queue --------------------------------------------------------------------------------------- */
 
 /* In its pool's counts. */
 static void count_waiting(struct pool *p, const struct invocation *inv, int by)
@@ -112,7 +178,7 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 	struct sandbox *sb;
 
 	inv->submit_ns = now;
-	p->review_ns = 0;
+	touch_target(p, now);
 	pool_policy_arrival(&p->policy, now, concurrency(p));
 	if (!invocation_alone(inv) && stk_list_empty(&p->queue)) {
 		sb = pool_take(p);
@@ -266,9 +332,11 @@ static void pump(struct dispatch *ds)
 void dispatch_changed(struct pool *p)
 {
 	struct dispatch *ds = &p->d->dispatch;
+	uint64_t now = stk_now_ns();
 
-	p->review_ns = 0; /* what is busy bounds the target */
-	plan_changed(&ds->plan, &p->plan, stk_now_ns());
+	dispatch_note(p);
+	touch_target(p, now);
+	plan_changed(&ds->plan, &p->plan, now);
 	pump(ds);
 }
 
@@ -299,31 +367,41 @@ static void expire(struct dispatch *ds, uint64_t now)
 	}
 }
 
+static void review(struct dispatch *ds, struct pool *p, uint64_t now)
+{
+	if (!p->closed) {
+		if (now >= p->review_ns) {
+			p->target = pool_policy_target(&p->policy, now, p->busy + p->reserved);
+			pool_shrink(p);
+			p->review_ns = pool_policy_next(&p->policy, now);
+		}
+		if (p->queued || p->forced_count)
+			verify_want(ds->d->verifier, p->ver); /* no effect unless that is due */
+		sample_maybe(p, now);
+		dispatch_note(p);
+		plan_changed(&ds->plan, &p->plan, now);
+	}
+	stk_heap_set(&ds->due, &p->due, next_look(p, now));
+}
+
+/* Pools to which nothing happens cost nothing here: only those are touched whose time has come. */
 static void on_tick(uv_timer_t *t)
 {
 	struct dispatch *ds = t->data;
+	struct stk_heap_node *first;
 	uint64_t now = stk_now_ns();
+	unsigned left = REVIEWS;
 
 	expire(ds, now);
 	if (ds->stopped)
 		return;
-	STK_LIST_FOREACH_SAFE(it, tmp, &ds->plan.all) {
-		struct pool *p = POOL_OF(it);
-
-		if (p->closed)
-			continue;
-		if (now >= p->review_ns) {
-			p->target = pool_policy_target(&p->policy, now, p->busy + p->reserved);
-			p->review_ns = pool_policy_next(&p->policy, now);
-			pool_shrink(p);
-		}
-		if (p->ver->check == FN_BROKEN && (p->queued || p->forced_count) &&
-		    now >= p->ver->check_retry_ns)
-			verify_want(ds->d->verifier, p->ver);
-		sample_maybe(p, now);
-		plan_changed(&ds->plan, &p->plan, now);
+	while (left && (first = stk_heap_first(&ds->due)) && first->key <= now) {
+		review(ds, STK_CONTAINER_OF(first, struct pool, due), now);
+		left--;
 	}
+	plan_retry(&ds->plan, now, RETRIES);
 	pump(ds);
+	uv_timer_start(t, on_tick, left ? TICK_MS : NEXT_MS, 0);
 }
 
 int dispatch_init(struct dispatch *ds, struct daemon *d)
@@ -357,7 +435,7 @@ int dispatch_init(struct dispatch *ds, struct daemon *d)
 		return -ENOMEM;
 	uv_timer_init(&d->loop, &ds->tick);
 	ds->tick.data = ds;
-	return uv_timer_start(&ds->tick, on_tick, TICK_MS, TICK_MS);
+	return uv_timer_start(&ds->tick, on_tick, TICK_MS, 0);
 }
 
 void dispatch_stop(struct dispatch *ds)
@@ -373,4 +451,9 @@ void dispatch_stop(struct dispatch *ds)
 void dispatch_close(struct dispatch *ds)
 {
 	uv_close((uv_handle_t *)&ds->tick, NULL);
+}
+
+void dispatch_fini(struct dispatch *ds)
+{
+	stk_heap_fini(&ds->due);
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "common/base/heap.h"
 #include "common/base/list.h"
 #include "scheduler/invocation.h"
 #include "scheduler/policy/planner.h"
@@ -26,6 +27,7 @@ struct metrics_series;
 struct dispatch {
 	struct daemon *d;
 	struct plan plan;          /* all pools, and who is next */
+	struct stk_heap due;       /* all pools, by when they are to be looked at */
 	struct stk_list deadlines; /* waiting requests, earliest first */
 	struct stk_list doomed;    /* sandboxes to end soon after this round of the loop */
 	struct stk_list to_reset;  /* sandboxes to reset after this round of the loop */
@@ -33,6 +35,7 @@ struct dispatch {
 	unsigned shell_forced;     /* of them, those that want a shell */
 	unsigned starting;         /* VMs being started */
 	unsigned vms;              /* processes, dying ones included */
+	unsigned cold;             /* pools that should have a VM and have none yet */
 	uint64_t charged_mib;      /* counted memory of all of them */
 	uint64_t dying_mib;        /* part of it that is about to come back */
 	bool pumping;
@@ -47,6 +50,14 @@ int dispatch_init(struct dispatch *ds, struct daemon *d);
 /* No more starts; fails what waits. */
 void dispatch_stop(struct dispatch *ds);
 void dispatch_close(struct dispatch *ds); /* the timer; before the loop ends */
+void dispatch_fini(struct dispatch *ds);  /* when no pool is left */
+/* A pool is made (0, -ENOMEM), or about to be freed. */
+int dispatch_add(struct pool *p);
+void dispatch_remove(struct pool *p);
+/* Something was changed that decides whether the pool counts as cold. */
+void dispatch_note(struct pool *p);
+/* Something about the pool may have to be done: it is looked at within a tick. */
+void dispatch_touch(struct pool *p, uint64_t now_ns);
 /* Finishes inv at once when it cannot be taken. */
 void dispatch_submit(struct dispatch *ds, struct invocation *inv);
 /* Takes a waiting request out of its queue. */

@@ -32,7 +32,11 @@ struct pool *pool_new(struct daemon *d, struct fn_version *ver)
 			 o->pool_history, ver->settings.reuse == FN_RESET);
 	p->idle_mib = plan_idle_mib(ver->settings.memory_mib);
 	p->target = o->pool_floor;
-	plan_add(&d->dispatch.plan, &p->plan);
+	p->review_ns = POOL_POLICY_NEVER; /* the first request tells more */
+	if (dispatch_add(p)) {
+		free(p);
+		return NULL;
+	}
 	return p;
 }
 
@@ -42,7 +46,7 @@ void pool_free(struct pool *p)
 		return;
 	assert(stk_list_empty(&p->warm) && stk_list_empty(&p->others));
 	assert(stk_list_empty(&p->queue) && stk_list_empty(&p->forced));
-	plan_remove(&p->plan);
+	dispatch_remove(p);
 	pool_policy_fini(&p->policy);
 	learn_fini(&p->learn);
 	free(p);
@@ -52,6 +56,7 @@ void pool_close(struct pool *p, struct fn_version *heir)
 {
 	p->closed = true;
 	p->target = 0;
+	dispatch_note(p);
 	pool_shrink(p);
 	STK_LIST_FOREACH_SAFE(it, tmp, &p->others) {
 		struct sandbox *sb = STK_CONTAINER_OF(it, struct sandbox, node);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/base/err.h"
+#include "common/base/heap.h"
 #include "common/base/list.h"
 #include "scheduler/learn.h"
 #include "scheduler/policy/planner.h"
@@ -32,6 +33,7 @@ struct pool {
 	uint64_t no_shell_ns;  /* no shell before then: one has failed */
 	unsigned target;
 	struct pool_policy policy;
+	struct stk_heap_node due; /* in dispatch's: when it is to be looked at */
 	uint64_t review_ns; /* the target may be another one from then on */
 	/* Starts that failed in a row; no new one before retry_ns. */
 	unsigned fail_count;
@@ -45,6 +47,7 @@ struct pool {
 	struct learn learn;
 	struct sandbox *recording; /* of the warm ones, or NULL */
 	bool closed; /* version retired: no more VMs */
+	bool cold;   /* counted in dispatch->cold */
 };
 
 struct pool *pool_new(struct daemon *d, struct fn_version *ver);

@@ -13,6 +13,7 @@
 #include "scheduler/sandbox.h"
 
 #define EVERY_NS (30 * STK_NS_PER_S)
+#define SETTLED_NS (500 * STK_NS_PER_MS) /* what it does when it has become ready is done */
 #define KERNEL_MIB 2 /* page tables, KVM's own structures: not in the process's figures */
 
 struct sample {
@@ -62,21 +63,31 @@ static void measured(uv_work_t *w, int status)
 		p->idle_mib = (unsigned)(s->kib / 1024 + 1) + KERNEL_MIB;
 		p->measured = true;
 	}
+	dispatch_touch(p, stk_now_ns());
 	fn_version_put(&d->registry, s->ver);
 	free(s);
 	daemon_job_done(d);
 }
 
+uint64_t sample_next(const struct pool *p)
+{
+	uint64_t at = p->measured_ns + (p->measured ? EVERY_NS : STK_NS_PER_S), settled;
+
+	if (p->measuring || !p->warm_count)
+		return UINT64_MAX;
+	settled = STK_CONTAINER_OF(p->warm.next, struct sandbox, node)->ready_ns + SETTLED_NS;
+	return at > settled ? at : settled;
+}
+
 void sample_maybe(struct pool *p, uint64_t now_ns)
 {
-	uint64_t every = p->measured ? EVERY_NS : STK_NS_PER_S;
 	struct sandbox *sb;
 	struct sample *s;
 
-	if (p->measuring || !p->warm_count || now_ns < p->measured_ns + every)
+	if (now_ns < sample_next(p))
 		return;
 	sb = STK_CONTAINER_OF(p->warm.next, struct sandbox, node);
-	if (now_ns < sb->ready_ns + 500 * STK_NS_PER_MS || !sb->child || child_pid(sb->child) <= 0)
+	if (!sb->child || child_pid(sb->child) <= 0)
 		return;
 	s = calloc(1, sizeof(*s));
 	if (!s)

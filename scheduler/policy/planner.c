@@ -3,13 +3,17 @@
 
 #define WORTH_IT     2.0 /* to fill up: how much more the new VM must be worth */
 #define QUEUE_SHARE  8u
+#define COMPARED     128u /* pools whose values are compared, of many */
 
-#define FLOW_OF(it, member) STK_CONTAINER_OF(it, struct plan_flow, member.node)
+#define FLOW_OF(it, member)   STK_CONTAINER_OF(it, struct plan_flow, member)
 
 void plan_init(struct plan *plan, uint64_t budget_mib, unsigned max_starts,
 	       void (*look)(const struct plan_flow *flow, uint64_t now_ns, struct plan_view *ret_view))
 {
 	stk_list_init(&plan->all);
+	stk_list_init(&plan->spare);
+	stk_list_init(&plan->starved);
+	plan->spare_count = 0;
 	fair_init(&plan->urgent);
 	fair_init(&plan->refill);
 	plan->budget_mib = budget_mib;
@@ -21,11 +25,26 @@ void plan_add(struct plan *plan, struct plan_flow *flow)
 {
 	fair_flow_init(&flow->urgent, 1);
 	fair_flow_init(&flow->refill, 1);
+	stk_list_init(&flow->spare);
+	stk_list_init(&flow->starved);
 	stk_list_add_tail(&plan->all, &flow->node);
 }
 
-void plan_remove(struct plan_flow *flow)
+static void set_spare(struct plan *plan, struct plan_flow *flow, bool spare)
 {
+	if (spare == !stk_list_empty(&flow->spare))
+		return;
+	if (spare)
+		stk_list_add_tail(&plan->spare, &flow->spare);
+	else
+		stk_list_del(&flow->spare);
+	plan->spare_count += spare ? 1u : -1u;
+}
+
+void plan_remove(struct plan *plan, struct plan_flow *flow)
+{
+	set_spare(plan, flow, false);
+	stk_list_del(&flow->starved);
 	fair_leave(&flow->urgent);
 	fair_leave(&flow->refill);
 	stk_list_del(&flow->node);
@@ -36,23 +55,33 @@ void plan_changed(struct plan *plan, struct plan_flow *flow, uint64_t now_ns)
 	struct plan_view v;
 
 	plan->look(flow, now_ns, &v);
+	set_spare(plan, flow, v.spare > 0);
+	stk_list_del(&flow->starved);
 	if (v.urgent && v.may_start)
 		fair_enter(&plan->urgent, &flow->urgent);
 	if (v.refill && v.may_start)
 		fair_enter(&plan->refill, &flow->refill);
 }
 
+void plan_retry(struct plan *plan, uint64_t now_ns, unsigned max)
+{
+	while (max-- && !stk_list_empty(&plan->starved))
+		plan_changed(plan, FLOW_OF(plan->starved.next, starved), now_ns);
+}
+
 /* The pool whose waiting VM is worth least; never `not_this`. NULL: nobody has one to spare. */
-static struct plan_flow *cheapest(const struct plan *plan, const struct plan_flow *not_this, uint64_t now_ns,
+static struct plan_flow *cheapest(struct plan *plan, const struct plan_flow *not_this, uint64_t now_ns,
 				  double *ret_value)
 {
 	struct plan_flow *best = NULL;
 
-	STK_LIST_FOREACH(it, &plan->all) {
-		struct plan_flow *flow = STK_CONTAINER_OF(it, struct plan_flow, node);
+	for (unsigned n = plan->spare_count < COMPARED ? plan->spare_count : COMPARED; n; n--) {
+		struct plan_flow *flow = FLOW_OF(plan->spare.next, spare);
 		struct plan_view v;
 		double value;
 
+		stk_list_del(&flow->spare);
+		stk_list_add_tail(&plan->spare, &flow->spare);
 		if (flow == not_this)
 			continue;
 		plan->look(flow, now_ns, &v);
@@ -96,7 +125,7 @@ static bool next_urgent(struct plan *plan, const struct plan_host *host, uint64_
 			bool *ret_blocked)
 {
 	STK_LIST_FOREACH_SAFE(it, tmp, &plan->urgent.active) {
-		struct plan_flow *flow = FLOW_OF(it, urgent), *victim;
+		struct plan_flow *flow = FLOW_OF(it, urgent.node), *victim;
 		struct plan_view v;
 		double value;
 
@@ -127,7 +156,7 @@ static bool next_refill(struct plan *plan, const struct plan_host *host, uint64_
 	bool searched = false;
 
 	STK_LIST_FOREACH_SAFE(it, tmp, &plan->refill.active) {
-		struct plan_flow *flow = FLOW_OF(it, refill);
+		struct plan_flow *flow = FLOW_OF(it, refill.node);
 		struct plan_view v;
 
 		plan->look(flow, now_ns, &v);
@@ -144,6 +173,8 @@ static bool next_refill(struct plan *plan, const struct plan_host *host, uint64_
 				return step(ret_step, PLAN_EVICT, victim, false);
 		}
 		fair_leave(&flow->refill);
+		if (v.refill && v.may_start)
+			stk_list_add_tail(&plan->starved, &flow->starved);
 	}
 	return false;
 }

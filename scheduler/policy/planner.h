@@ -4,7 +4,8 @@
  * Starts are for waiting requests first, then to fill pools up; in both classes they are shared fairly
  * between pools (fair.h), measured in start time; never more than max_starts at the same time, never over
  * the memory budget. For a waiting request the waiting VM of the least value is given up, to fill up a pool
- * only one that is worth much less than the new one. */
+ * only one that is worth much less than the new one. Of many pools that have one to give up some hundred are
+ * compared, others each time, so that a decision costs the same however many functions there are. */
 #ifndef SCHEDULER_POLICY_PLANNER_H
 #define SCHEDULER_POLICY_PLANNER_H
 
@@ -18,6 +19,7 @@
 /* A pool's part in it; the pool embeds one. */
 struct plan_flow {
 	struct stk_list node; /* of plan.all */
+	struct stk_list spare, starved; /* of plan's lists of these names */
 	struct fair_flow urgent, refill;
 };
 
@@ -42,6 +44,9 @@ struct plan_host {
 
 struct plan {
 	struct stk_list all;
+	struct stk_list spare;   /* those that had VMs to give up when they last changed; searched in turn */
+	struct stk_list starved; /* those to be filled up for which there was no memory, the first passed over first */
+	unsigned spare_count;
 	struct fair urgent, refill;
 	uint64_t budget_mib;
 	unsigned max_starts;
@@ -58,12 +63,15 @@ struct plan_step {
 void plan_init(struct plan *plan, uint64_t budget_mib, unsigned max_starts,
 	       void (*look)(const struct plan_flow *flow, uint64_t now_ns, struct plan_view *ret_view));
 void plan_add(struct plan *plan, struct plan_flow *flow);
-void plan_remove(struct plan_flow *flow);
+void plan_remove(struct plan *plan, struct plan_flow *flow);
 /* Something about this pool is different: it may want starts now. */
 void plan_changed(struct plan *plan, struct plan_flow *flow, uint64_t now_ns);
 /* The next step, to be carried out before this is called again. False: nothing can be done now. A pool to be
- * filled up for which there is no memory is passed over until plan_changed. */
+ * filled up for which there is no memory is passed over until plan_changed or plan_retry. */
 bool plan_next(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step);
+
+/* Up to `max` of the pools that were passed over want to be filled up again: to be called now and then. */
+void plan_retry(struct plan *plan, uint64_t now_ns, unsigned max);
 
 /* Memory that a VM is counted with, from its function's setting, in MiB. Waiting, until one was measured: the
  * monitor, the agent, and a sixteenth of the guest. A working function may use all of it; half is counted,

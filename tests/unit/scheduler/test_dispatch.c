@@ -189,8 +189,10 @@ static void run_host(const char *const *extra)
 		fprintf(stderr, "%s\n", err.text);
 		_exit(8);
 	}
-	REGISTRY_FOREACH(&d.registry, fn)
+	REGISTRY_FOREACH(&d.registry, fn) {
 		fn->active->check = FN_GOOD; /* there are no snapshots to check here */
+		dispatch_touch(fn->active->pool, 0);
+	}
 	code = daemon_run(&d);
 	daemon_fini(&d);
 	exit(code); /* with the sanitizers' leak check */

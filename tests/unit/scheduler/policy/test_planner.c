@@ -236,8 +236,66 @@ static void removed_pools_are_forgotten(void **state)
 	pool[0].view.urgent = 1;
 	pool[0].view.refill = 1;
 	all_changed();
-	plan_remove(&pool[0].flow);
+	plan_remove(&plan, &pool[0].flow);
 	assert_false(plan_next(&plan, &host, now, &step));
+}
+
+static void what_found_no_memory_is_tried_again(void **state)
+{
+	struct plan_step step;
+
+	host = (struct plan_host){.charged_mib = 95, .vms = 9};
+	pool[0].view.refill = pool[1].view.refill = 1;
+	all_changed();
+	assert_false(plan_next(&plan, &host, now, &step));
+	host.charged_mib = 80;
+	assert_false(plan_next(&plan, &host, now, &step)); /* not before it is told */
+	plan_retry(&plan, now, 1);
+	assert_true(plan_next(&plan, &host, now, &step));
+	assert_ptr_equal(of(&step), &pool[0]);
+	pool[0].view.refill = 0;
+	assert_false(plan_next(&plan, &host, now, &step));
+	plan_retry(&plan, now, 100);
+	assert_true(plan_next(&plan, &host, now, &step));
+	assert_ptr_equal(of(&step), &pool[1]);
+	plan_remove(&plan, &pool[1].flow);
+	plan_retry(&plan, now, 100);
+	assert_false(plan_next(&plan, &host, now, &step));
+}
+
+/* Of many pools with spare VMs the least valuable ones go, though not all are compared each time. */
+static void many_pools_are_compared_in_turn(void **state)
+{
+	enum { MANY = 600 };
+	static struct fake many[MANY];
+	struct plan_step step;
+	unsigned called_lately = 0;
+
+	host = (struct plan_host){.charged_mib = 100, .vms = MANY};
+	for (unsigned i = 0; i < MANY; i++) {
+		struct fake *f = &many[i];
+
+		*f = (struct fake){.view = {.may_start = true, .mib = 10, .spare = 1, .policy = &f->policy}};
+		pool_policy_init(&f->policy, 0, 16, 60 * S, true, false);
+		pool_policy_arrival(&f->policy, now - (i % 10 ? 1 : 900) * S, 1);
+		plan_add(&plan, &f->flow);
+		plan_changed(&plan, &f->flow, now);
+	}
+	pool[3].view.urgent = 1;
+	all_changed();
+	for (unsigned i = 0; i < MANY / 20; i++) {
+		assert_true(plan_next(&plan, &host, now, &step));
+		assert_int_equal(step.what, PLAN_EVICT);
+		called_lately += (of(&step) - many) % 10 != 0;
+		of(&step)->view.spare = 0;
+		plan_changed(&plan, step.flow, now);
+	}
+	assert_int_equal(called_lately, 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		plan_remove(&plan, &many[i].flow);
+		pool_policy_fini(&many[i].policy);
+	}
+	assert_int_equal(plan.spare_count, 0);
 }
 
 static void queue_is_bounded_and_has_room_for_others(void **state)
@@ -269,6 +327,8 @@ int main(void)
 		cmocka_unit_test_setup(a_refill_takes_only_from_much_lower_value, setup),
 		cmocka_unit_test_setup(larger_than_the_budget_runs_alone, setup),
 		cmocka_unit_test_setup(removed_pools_are_forgotten, setup),
+		cmocka_unit_test_setup(what_found_no_memory_is_tried_again, setup),
+		cmocka_unit_test_setup(many_pools_are_compared_in_turn, setup),
 		cmocka_unit_test(queue_is_bounded_and_has_room_for_others),
 	};
 
