@@ -95,11 +95,9 @@ int daemon_attach_version(struct daemon *d, struct fn_version *v)
 {
 	if (!v->fn->log)
 		v->fn->log = logs_sink(d->logs, v->fn->name);
-	if (!v->fn->metrics)
-		v->fn->metrics = fnmetrics_new(d->metrics, v->fn->name);
 	v->pool = pool_new(d, v);
 	shells_offer(d->shells, v->settings.memory_mib);
-	return v->fn->log && v->fn->metrics && v->pool ? 0 : -ENOMEM;
+	return v->fn->log && v->pool ? 0 : -ENOMEM;
 }
 
 static int load_name(void *ctx, const char *name, unsigned last_version)
@@ -460,7 +458,7 @@ int daemon_run(struct daemon *d)
 {
 	remove_orphans(d);
 	REGISTRY_FOREACH(&d->registry, fn) {
-		if (fn->active)
+		if (fn->active && (d->opt->verify_ahead || fn->active->pool->target))
 			verify_later(d->verifier, fn->active);
 	}
 	uv_signal_start(&d->sigterm, on_signal, SIGTERM);

@@ -125,10 +125,20 @@ static double span_ms(uint64_t from, uint64_t to)
 	return from && to > from ? (double)(to - from) / 1e6 : 0.0;
 }
 
+/* NULL when out of memory. */
+static struct fnmetrics *metrics_of(const struct invocation *inv)
+{
+	struct function *fn = inv->ver->fn;
+
+	if (!fn->metrics)
+		fn->metrics = fnmetrics_new(inv->d->metrics, fn->name);
+	return fn->metrics;
+}
+
 /* Stage times: into the answer's headers and the metrics. */
 static void report_times(struct invocation *inv, uint64_t now)
 {
-	struct fnmetrics *m = inv->ver->fn->metrics;
+	struct fnmetrics *m = metrics_of(inv);
 	double parse = span_ms(inv->begin_ns, inv->parsed_ns);
 	double queue = span_ms(inv->submit_ns, inv->start_ns ? inv->start_ns : now);
 	double start = span_ms(inv->start_ns, inv->ready_ns);
@@ -175,8 +185,8 @@ void invocation_finish(struct invocation *inv, enum inv_outcome outcome, const c
 
 	dispatch_unqueue(inv);
 	report_times(inv, now);
-	if (inv->ver->fn->metrics)
-		fnmetrics_count(inv->ver->fn->metrics, outcome);
+	if (metrics_of(inv))
+		fnmetrics_count(metrics_of(inv), outcome);
 	if (req) {
 		inv->req = NULL;
 		http_req_set_ptr(req, NULL);

@@ -24,6 +24,7 @@
 struct logsink {
 	struct logs *logs;
 	struct stk_list node;
+	struct stk_list due; /* logs->due: it has something to write */
 	char name[FN_NAME_MAX + 1];
 	char *buf, *writing;
 	size_t len, cap, writing_len;
@@ -35,7 +36,7 @@ struct logsink {
 struct logs {
 	struct daemon *d;
 	char dir[OPTIONS_PATH_MAX];
-	struct stk_list sinks;
+	struct stk_list sinks, due;
 	uv_timer_t timer;
 	bool armed;
 };
@@ -50,6 +51,7 @@ struct logs *logs_new(struct daemon *d, const char *dir)
 	}
 	l->d = d;
 	stk_list_init(&l->sinks);
+	stk_list_init(&l->due);
 	uv_timer_init(&d->loop, &l->timer);
 	l->timer.data = l;
 	uv_unref((uv_handle_t *)&l->timer);
@@ -65,6 +67,7 @@ struct logsink *logs_sink(struct logs *l, const char *name)
 		return NULL;
 	}
 	s->logs = l;
+	stk_list_init(&s->due);
 	stk_list_add_tail(&l->sinks, &s->node);
 	return s;
 }
@@ -98,8 +101,12 @@ static void work_write(uv_work_t *w)
 
 static void on_timer(uv_timer_t *t);
 
-static void arm(struct logs *l)
+static void arm(struct logsink *s)
 {
+	struct logs *l = s->logs;
+
+	if (stk_list_empty(&s->due))
+		stk_list_add_tail(&l->due, &s->due);
 	if (!l->armed) {
 		l->armed = true;
 		uv_timer_start(&l->timer, on_timer, FLUSH_MS, 0);
@@ -116,7 +123,7 @@ static void work_done(uv_work_t *w, int status)
 	free(s->writing);
 	s->writing = NULL;
 	if (s->len)
-		arm(s->logs);
+		arm(s);
 	daemon_job_done(s->logs->d);
 }
 
@@ -125,9 +132,10 @@ static void on_timer(uv_timer_t *t)
 	struct logs *l = t->data;
 
 	l->armed = false;
-	STK_LIST_FOREACH(it, &l->sinks) {
-		struct logsink *s = STK_CONTAINER_OF(it, struct logsink, node);
+	while (!stk_list_empty(&l->due)) {
+		struct logsink *s = STK_CONTAINER_OF(l->due.next, struct logsink, due);
 
+		stk_list_del(&s->due);
 		if (!s->len || s->writing)
 			continue;
 		s->writing = s->buf;
@@ -199,7 +207,7 @@ void logs_line(struct logsink *s, const char *id, const char *text, size_t len)
 	append(s, head, n);
 	append(s, text, len);
 	append(s, "\n", 1);
-	arm(s->logs);
+	arm(s);
 }
 
 void logs_flush_line(struct logsink *s, struct logline *line, const char *id)

@@ -39,6 +39,7 @@ void options_default(struct options *o)
 		.max_connections = 4096,
 		.drain_ms = 10000,
 		.init_timeout_ms = 10000,
+		.verify_ahead = true,
 		.preflight = true,
 		.log_level = STK_LOG_INFO,
 	};
@@ -72,6 +73,7 @@ static const struct option_row rows[] = {
 	{"max-connections", K_U32, OFF(max_connections), 1, 1000000},
 	{"drain", K_U32, OFF(drain_ms), 0, 900000},
 	{"init-timeout", K_U32, OFF(init_timeout_ms), 100, 900000},
+	{"verify-ahead", K_BOOL, OFF(verify_ahead), 0, 0},
 	{"preflight", K_BOOL, OFF(preflight), 0, 0},
 	{"log-level", K_LEVEL, OFF(log_level), 0, 0},
 };
@@ -345,6 +347,7 @@ const char *options_usage(void)
 	       "  --max-connections N    open client connections (4096)\n"
 	       "  --init-timeout MS      limit of a function's init phase at deploy (10000)\n"
 	       "  --drain MS             at SIGTERM, time for requests under way (10000)\n"
+	       "  --verify-ahead yes|no  after the start, check all snapshots and not only those that are used (yes)\n"
 	       "  --preflight yes|no     test KVM before anything else (yes)\n"
 	       "  --log-level LEVEL      error, warn, info, debug (info)\n"
 	       "  --config FILE          the same options as lines \"name = value\"\n"

@@ -30,6 +30,7 @@ struct options {
 	unsigned max_connections;
 	unsigned drain_ms;      /* at SIGTERM: time for requests under way */
 	unsigned init_timeout_ms; /* a function's init phase */
+	bool verify_ahead;        /* check snapshots before they are first needed */
 	bool preflight;           /* run stoker-vmm --preflight first */
 	enum stk_log_level log_level;
 	bool show_help, show_version;

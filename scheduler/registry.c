@@ -125,6 +125,7 @@ struct fn_version *fn_version_new(struct function *fn, unsigned number, struct f
 	settings->env = NULL;
 	settings->env_len = 0;
 	v->refs = 1;
+	stk_list_init(&v->check_node);
 	return v;
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/base/err.h"
+#include "common/base/list.h"
 
 #define FN_NAME_MAX    64
 #define FN_RUNTIME_MAX 32
@@ -58,6 +59,7 @@ struct fn_version {
 	uint64_t zip_crc, img_crc;
 	enum fn_check check;
 	uint64_t check_retry_ns; /* FN_BROKEN: not before */
+	struct stk_list check_node; /* FN_CHECKING: verifier's, until its turn */
 	struct stk_err check_err;
 	unsigned refs;
 	bool retired;
@@ -71,10 +73,10 @@ struct function {
 	unsigned last_version;
 	bool busy; /* a deploy or delete is under way */
 	struct logsink *log;
-	struct fnmetrics *metrics;
+	struct fnmetrics *metrics; /* NULL: never called so far */
 };
 
-#define REGISTRY_BUCKETS 1024
+#define REGISTRY_BUCKETS 16384
 
 struct registry {
 	struct function *bucket[REGISTRY_BUCKETS];

@@ -28,7 +28,6 @@
 
 struct check {
 	struct verifier *v;
-	struct stk_list node;
 	struct fn_version *ver; /* counted */
 	uv_work_t work;
 	char dir[PATH_CAP];  /* the version's */
@@ -40,7 +39,7 @@ struct check {
 
 struct verifier {
 	struct daemon *d;
-	struct stk_list waiting;
+	struct stk_list waiting; /* versions, counted */
 	bool running;
 	bool stopped;
 	unsigned rebuilds;
@@ -92,8 +91,10 @@ static void broken(struct check *c, const char *text)
 	ver->check_retry_ns = stk_now_ns() + RETRY_NS;
 	stk_err_set(&ver->check_err, -EIO, "the snapshot is damaged and could not be made again: %.280s", text);
 	stk_error("%s version %u: %s", ver->fn->name, ver->number, ver->check_err.text);
-	if (ver->pool)
+	if (ver->pool) {
 		pool_fail_queue(ver->pool, INV_START_FAILED, ver->check_err.text);
+		dispatch_note(ver->pool);
+	}
 	check_free(c);
 }
 
@@ -211,6 +212,20 @@ static void work_check(uv_work_t *w)
 		learn_read(c->dir, c->ver->settings.memory_mib, c->v->d->blocks, &c->learned);
 }
 
+/* It gets no check. The pool asks again while requests wait. */
+static void unchecked(struct verifier *v, struct fn_version *ver)
+{
+	struct daemon *d = v->d;
+
+	ver->check = FN_UNCHECKED;
+	if (ver->pool) {
+		dispatch_note(ver->pool);
+		dispatch_touch(ver->pool, stk_now_ns());
+	}
+	fn_version_put(&d->registry, ver);
+	daemon_job_done(d);
+}
+
 static void checked(uv_work_t *w, int status)
 {
 	struct check *c = w->data;
@@ -219,8 +234,9 @@ static void checked(uv_work_t *w, int status)
 
 	v->running = false;
 	if (status || v->stopped) {
-		c->ver->check = FN_UNCHECKED;
-		check_free(c);
+		unchecked(v, c->ver);
+		learn_fini(&c->learned);
+		free(c);
 	} else if (c->rc == 0) {
 		good(c);
 	} else {
@@ -237,12 +253,22 @@ static void checked(uv_work_t *w, int status)
 
 static void start_next(struct verifier *v)
 {
+	struct fn_version *ver;
 	struct check *c;
 
 	if (v->running || stk_list_empty(&v->waiting))
 		return;
-	c = STK_CONTAINER_OF(v->waiting.next, struct check, node);
-	stk_list_del(&c->node);
+	ver = STK_CONTAINER_OF(v->waiting.next, struct fn_version, check_node);
+	stk_list_del(&ver->check_node);
+	c = calloc(1, sizeof(*c));
+	if (!c || daemon_version_path(v->d, ver, NULL, c->dir, sizeof(c->dir))) {
+		free(c);
+		unchecked(v, ver);
+		start_next(v);
+		return;
+	}
+	c->v = v;
+	c->ver = ver;
 	v->running = true;
 	c->work.data = c;
 	if (uv_queue_work(&v->d->loop, &c->work, work_check, checked))
@@ -251,39 +277,23 @@ static void start_next(struct verifier *v)
 
 static void want(struct verifier *v, struct fn_version *ver, bool urgent)
 {
-	struct check *c;
-
 	if (v->stopped)
 		return;
-	if (ver->check == FN_CHECKING && urgent) { /* waiting in the background? then now */
-		STK_LIST_FOREACH(it, &v->waiting) {
-			c = STK_CONTAINER_OF(it, struct check, node);
-			if (c->ver == ver) {
-				stk_list_del(it);
-				stk_list_add_head(&v->waiting, it);
-				return;
-			}
-		}
+	if (ver->check == FN_CHECKING && urgent && !stk_list_empty(&ver->check_node)) {
+		stk_list_del(&ver->check_node); /* waiting in the background? then next */
+		stk_list_add_head(&v->waiting, &ver->check_node);
 		return;
 	}
 	if (ver->check != FN_UNCHECKED &&
 	    !(ver->check == FN_BROKEN && stk_now_ns() >= ver->check_retry_ns))
 		return;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return; /* the next request asks again */
-	if (daemon_version_path(v->d, ver, NULL, c->dir, sizeof(c->dir))) {
-		free(c);
-		return;
-	}
-	c->v = v;
-	c->ver = fn_version_get(ver);
+	fn_version_get(ver);
 	ver->check = FN_CHECKING;
 	v->d->jobs++;
 	if (urgent)
-		stk_list_add_head(&v->waiting, &c->node);
+		stk_list_add_head(&v->waiting, &ver->check_node);
 	else
-		stk_list_add_tail(&v->waiting, &c->node);
+		stk_list_add_tail(&v->waiting, &ver->check_node);
 	start_next(v);
 }
 
@@ -301,10 +311,9 @@ void verify_stop(struct verifier *v)
 {
 	v->stopped = true;
 	while (!stk_list_empty(&v->waiting)) {
-		struct check *c = STK_CONTAINER_OF(v->waiting.next, struct check, node);
+		struct fn_version *ver = STK_CONTAINER_OF(v->waiting.next, struct fn_version, check_node);
 
-		stk_list_del(&c->node);
-		c->ver->check = FN_UNCHECKED;
-		check_free(c);
+		stk_list_del(&ver->check_node);
+		unchecked(v, ver);
 	}
 }

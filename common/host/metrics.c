@@ -2,6 +2,7 @@
 #include "common/host/metrics.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 static const double bounds[] = {50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3,
 				0.1,   0.2,    0.5,    1,      2,    5,    10,   20,    30,    60};
 #define BOUNDS STK_ARRAY_LEN(bounds)
+#define BUCKETS 8192
 
 struct family {
 	struct stk_list link; /* in metrics->families, in order of creation */
@@ -25,6 +27,7 @@ struct family {
 struct metrics_series {
 	struct stk_list link; /* in family->series */
 	struct family *family;
+	struct metrics_series *same_hash;
 	double value; /* histogram: sum */
 	uint64_t *bucket; /* histogram: BOUNDS + 1 counts, not cumulative */
 	char labels[];
@@ -32,11 +35,12 @@ struct metrics_series {
 
 struct metrics {
 	struct stk_list families;
+	struct metrics_series *by_labels[BUCKETS]; /* hash of family and labels */
 };
 
 struct metrics *metrics_new(void)
 {
-	struct metrics *m = malloc(sizeof(*m));
+	struct metrics *m = calloc(1, sizeof(*m));
 
 	if (m)
 		stk_list_init(&m->families);
@@ -97,17 +101,28 @@ static struct family *family_get(struct metrics *m, enum metrics_kind kind, cons
 	return f;
 }
 
+static unsigned hash(const char *name, const char *labels)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	for (; *labels; labels++)
+		h = (h ^ (uint8_t)*labels) * 16777619u;
+	return h % BUCKETS;
+}
+
 struct metrics_series *metrics_get(struct metrics *m, enum metrics_kind kind, const char *name,
 				   const char *help, const char *labels)
 {
 	struct family *f = family_get(m, kind, name, help);
-	struct metrics_series *s;
+	struct metrics_series *s, **bucket;
 
 	if (!f)
 		return NULL;
-	STK_LIST_FOREACH(it, &f->series) {
-		s = STK_CONTAINER_OF(it, struct metrics_series, link);
-		if (strcmp(s->labels, labels) == 0)
+	bucket = &m->by_labels[hash(name, labels)];
+	for (s = *bucket; s; s = s->same_hash) {
+		if (s->family == f && strcmp(s->labels, labels) == 0)
 			return s;
 	}
 	s = calloc(1, sizeof(*s) + strlen(labels) + 1);
@@ -123,14 +138,10 @@ struct metrics_series *metrics_get(struct metrics *m, enum metrics_kind kind, co
 		}
 	}
 	s->family = f;
+	s->same_hash = *bucket;
+	*bucket = s;
 	stk_list_add_tail(&f->series, &s->link);
 	return s;
-}
-
-void metrics_remove(struct metrics *m, struct metrics_series *s)
-{
-	if (s)
-		series_free(s); /* a family without series prints nothing */
 }
 
 void metrics_add(struct metrics_series *s, double v)
@@ -226,9 +237,45 @@ static void print_help(FILE *out, const char *text)
 	}
 }
 
-char *metrics_text(const struct metrics *m, size_t *ret_len)
+void metrics_head(FILE *out, enum metrics_kind kind, const char *name, const char *help)
 {
 	static const char *const kinds[] = {"counter", "gauge", "histogram"};
+
+	fprintf(out, "# HELP %s ", name);
+	print_help(out, help);
+	fprintf(out, "\n# TYPE %s %s\n", name, kinds[kind]);
+}
+
+bool metrics_walk(const struct metrics *m, struct metrics_walk *walk, unsigned lines, FILE *out)
+{
+	const struct stk_list *family = walk->family ? walk->family : m->families.next; /* none is ever removed */
+	const struct stk_list *series = walk->series;
+	unsigned done = 0;
+
+	for (; family != &m->families; family = family->next, series = NULL) {
+		const struct family *f = STK_CONTAINER_OF(family, const struct family, link);
+
+		if (!series) {
+			series = f->series.next;
+			if (series != &f->series)
+				metrics_head(out, f->kind, f->name, f->help);
+		}
+		for (; series != &f->series; series = series->next) {
+			if (done >= lines) {
+				walk->family = family;
+				walk->series = series;
+				return true;
+			}
+			print_series(out, f->name, STK_CONTAINER_OF(series, const struct metrics_series, link));
+			done += f->kind == METRICS_HISTOGRAM ? BOUNDS + 3 : 1;
+		}
+	}
+	return false;
+}
+
+char *metrics_text(const struct metrics *m, size_t *ret_len)
+{
+	struct metrics_walk walk = {0};
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
@@ -236,17 +283,7 @@ char *metrics_text(const struct metrics *m, size_t *ret_len)
 
 	if (!out)
 		return NULL;
-	STK_LIST_FOREACH(it, &m->families) {
-		const struct family *f = STK_CONTAINER_OF(it, struct family, link);
-
-		if (stk_list_empty(&f->series))
-			continue;
-		fprintf(out, "# HELP %s ", f->name);
-		print_help(out, f->help);
-		fprintf(out, "\n# TYPE %s %s\n", f->name, kinds[f->kind]);
-		STK_LIST_FOREACH(jt, &f->series)
-			print_series(out, f->name, STK_CONTAINER_OF(jt, struct metrics_series, link));
-	}
+	metrics_walk(m, &walk, UINT_MAX, out);
 	bad = ferror(out) != 0;
 	if (fclose(out) != 0 || bad) {
 		free(text);

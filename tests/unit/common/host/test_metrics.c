@@ -32,13 +32,39 @@ static void test_text(void **state)
 				  "x_warm 2.5\n");
 	assert_int_equal(len, strlen(text));
 	free(text);
-	metrics_remove(m, b);
-	metrics_remove(m, a);
-	text = metrics_text(m, &len);
-	assert_null(strstr(text, "x_requests_total"));
-	free(text);
 	metrics_free(m);
 	metrics_free(NULL);
+}
+
+/* In pieces of any size the text is the same as in one. */
+static void test_pieces(void **state)
+{
+	struct metrics *m = metrics_new();
+	char labels[32], *whole;
+	size_t len;
+
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(labels, sizeof(labels), "n=\"%u\"", i);
+		metrics_add(metrics_get(m, METRICS_COUNTER, "x_total", "X.", labels), i);
+		metrics_observe(metrics_get(m, METRICS_HISTOGRAM, "x_seconds", "S.", labels), i);
+	}
+	whole = metrics_text(m, &len);
+	for (unsigned lines = 1; lines < 10000; lines = lines * 3 + 1) {
+		struct metrics_walk walk = {0};
+		char *text = NULL;
+		size_t text_len = 0;
+		FILE *out = open_memstream(&text, &text_len);
+		unsigned pieces = 1;
+
+		while (metrics_walk(m, &walk, lines, out))
+			pieces++;
+		fclose(out);
+		assert_string_equal(text, whole);
+		assert_true(lines > 7200 ? pieces == 1 : pieces > 1);
+		free(text);
+	}
+	free(whole);
+	metrics_free(m);
 }
 
 static void test_histogram(void **state)
@@ -78,6 +104,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_histogram),
 		cmocka_unit_test(test_escape),
 	};
