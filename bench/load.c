@@ -132,7 +132,8 @@ static void on_done(void *ctx, struct client *c, const struct client_result *res
 {
 	struct worker *w = ctx;
 	struct load *l = w->load;
-	struct result_check check = {.start = l->spec->start, .fresh = l->spec->fresh};
+	struct result_check check = {.start = l->spec->start, .fresh = l->spec->fresh,
+		.expect = l->spec->expect};
 
 	(void)c;
 	w->busy = false;

@@ -20,6 +20,7 @@ struct load_spec {
 	const void *event;
 	size_t event_len;
 	const char *start;     /* X-Stoker-Start to force and to check; NULL: any */
+	const char *expect;    /* what each answer must be; NULL: anything */
 	struct fresh *fresh;   /* answers must prove that their VM was never used before; NULL: not checked */
 	unsigned connections;  /* closed loop: how many; open loop: the most */
 	struct arrivals *arrivals; /* open loop: when requests are due (rewound first); NULL: closed loop */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/client.h"
 #include "common/base/cleanup.h"
 #include "common/base/fd.h"
 #include "common/base/str.h"
@@ -19,6 +20,7 @@ static const char usage[] =
 	"  --url URL            host to measure (http://127.0.0.1:8080)\n"
 	"  --scenario LIST      of cold-boot, cold-restore, shell, warm, any (default any)\n"
 	"  --event TEXT|@FILE   event to post (default {})\n"
+	"  --expect TEXT        what each answer must be\n"
 	"  -n, --requests N     requests of each scenario (default 100; 0: no limit)\n"
 	"  --duration S         at most this long for each scenario\n"
 	"  -c, --connections N  closed loop: clients (default 1); open loop: the most connections (256)\n"
@@ -109,13 +111,14 @@ static int settle_loop(struct options *o, const struct loop_options *l)
 
 int options_parse(struct options *o, int argc, char **argv)
 {
-	enum { OPT_URL = 256, OPT_SCENARIO, OPT_EVENT, OPT_DURATION, OPT_RATE, OPT_ARRIVALS, OPT_SEED, OPT_SATURATE,
+	enum { OPT_URL = 256, OPT_SCENARIO, OPT_EVENT, OPT_EXPECT, OPT_DURATION, OPT_RATE, OPT_ARRIVALS, OPT_SEED, OPT_SATURATE,
 	       OPT_THINK, OPT_WARMUP, OPT_TIMEOUT, OPT_FRESH, OPT_MEMORY, OPT_CPU, OPT_JSON, OPT_HTML, OPT_COMPARE,
 	       OPT_VERSION };
 	static const struct option longs[] = {
 		{"url", required_argument, NULL, OPT_URL},
 		{"scenario", required_argument, NULL, OPT_SCENARIO},
 		{"event", required_argument, NULL, OPT_EVENT},
+		{"expect", required_argument, NULL, OPT_EXPECT},
 		{"requests", required_argument, NULL, 'n'},
 		{"duration", required_argument, NULL, OPT_DURATION},
 		{"connections", required_argument, NULL, 'c'},
@@ -150,6 +153,10 @@ int options_parse(struct options *o, int argc, char **argv)
 		case OPT_URL: o->url = optarg; break;
 		case OPT_SCENARIO: o->scenarios = optarg; break;
 		case OPT_EVENT: rc = read_event(o, optarg); break;
+		case OPT_EXPECT:
+			o->expect = optarg;
+			rc = strlen(optarg) < CLIENT_BODY_KEEP ? 0 : -EINVAL;
+			break;
 		case 'n': rc = stk_parse_u64(optarg, 0, 100000000, &o->requests); break;
 		case 'c': rc = stk_parse_u64(optarg, 1, 10000, &o->connections); break;
 		case OPT_DURATION: rc = stk_parse_u64(optarg, 1, 86400, &o->duration_s); break;

@@ -9,7 +9,7 @@
 #include "bench/arrivals.h"
 
 struct options {
-	const char *url, *function, *scenarios, *json_path, *html_path;
+	const char *url, *function, *scenarios, *json_path, *html_path, *expect;
 	const char *compare_a, *compare_b; /* both or neither */
 	char *event; /* heap */
 	size_t event_len;

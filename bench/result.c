@@ -63,6 +63,9 @@ static void judge(struct result *r, const struct result_check *check, const stru
 
 		if (v != FRESH_NEW)
 			snprintf(name, NAME_CAP, "%s", fresh_text(v));
+		else if (check->expect && (res->body_len != strlen(check->expect) ||
+					   memcmp(res->body, check->expect, res->body_len) != 0))
+			snprintf(name, NAME_CAP, "not the expected answer");
 		else if (check->start && strcmp(res->start, check->start) != 0)
 			snprintf(name, NAME_CAP, "%s instead of %s", res->start[0] ? res->start : "no start", check->start);
 	}

@@ -37,6 +37,7 @@ struct result {
 struct result_check {
 	const char *start;   /* X-Stoker-Start that an answer must have; NULL: any */
 	struct fresh *fresh; /* boot ids seen so far; NULL: not checked */
+	const char *expect;  /* the answer's whole body, shorter than CLIENT_BODY_KEEP; NULL: any */
 };
 
 /* One answer, or the lack of one, to a request meant to start at start_ns in a run that began at begin_ns. */

@@ -212,6 +212,7 @@ int run_all(struct options *o, struct run *r, struct stk_err *err)
 		.event = o->event,
 		.event_len = o->event_len,
 		.fresh = o->prove_fresh ? &r->fresh : NULL,
+		.expect = o->expect,
 		.connections = (unsigned)o->connections,
 		.arrivals = o->open_loop && !o->saturate ? &o->arrivals : NULL,
 		.requests = o->requests,

@@ -82,6 +82,19 @@ static void a_vm_used_twice_is_a_failure(void **state)
 	assert_int_equal(fresh.repeated, 3);
 }
 
+static void an_answer_must_be_what_is_expected(void **state)
+{
+	struct result_check check = {.expect = "{\"n\": 1}"};
+
+	add(&check, answer(200, "warm", "{\"n\": 1}"));
+	assert_int_equal(r.failed, 0);
+	add(&check, answer(200, "warm", "{\"n\": 2}"));
+	add(&check, answer(200, "warm", "{\"n\": 1} "));
+	add(&check, answer(200, "warm", ""));
+	assert_int_equal(r.failed, 3);
+	assert_string_equal(r.failures[0].name, "not the expected answer");
+}
+
 static void text_from_outside_is_made_plain(void **state)
 {
 	struct result_check check = {.start = "warm"};
@@ -112,6 +125,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(classes_are_by_the_answer_failures_by_the_check, clear),
 		cmocka_unit_test_teardown(a_vm_used_twice_is_a_failure, clear),
+		cmocka_unit_test_teardown(an_answer_must_be_what_is_expected, clear),
 		cmocka_unit_test_teardown(text_from_outside_is_made_plain, clear),
 		cmocka_unit_test_teardown(kinds_of_failures_are_bounded, clear),
 	};
