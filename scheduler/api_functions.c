@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/host/workers.h"
 #include "scheduler/answer.h"
 #include "scheduler/daemon.h"
 #include "scheduler/describe.h"
@@ -185,7 +186,7 @@ void api_functions_delete(void *ctx, struct http_req *req, const struct router_m
 	fn->busy = true;
 	http_req_set_ptr(req, &r->owner);
 	d->jobs++;
-	if (uv_queue_work(&d->loop, &r->work, work_delete, deleted)) {
+	if (workers_queue(&d->loop, &r->work, work_delete, deleted)) {
 		stk_err_set(&r->err, -ENOMEM, "out of memory");
 		deleted(&r->work, UV_ENOMEM);
 	}
@@ -275,6 +276,6 @@ void api_functions_logs(void *ctx, struct http_req *req, const struct router_mat
 	stk_strcpy(t->id, sizeof(t->id), id);
 	http_req_set_ptr(req, &t->owner);
 	d->jobs++;
-	if (uv_queue_work(&d->loop, &t->work, work_tail, tailed))
+	if (workers_queue(&d->loop, &t->work, work_tail, tailed))
 		tailed(&t->work, UV_ENOMEM);
 }

@@ -20,6 +20,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/host/child.h"
+#include "common/host/workers.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
 #include "scheduler/store.h"
@@ -221,7 +222,7 @@ static void work_finish(uv_work_t *w, int status)
 static void queue_work(struct build *bd, uv_work_cb work, uv_after_work_cb after)
 {
 	bd->work.data = bd;
-	if (uv_queue_work(&bd->b->d->loop, &bd->work, work, after)) {
+	if (workers_queue(&bd->b->d->loop, &bd->work, work, after)) {
 		stk_err_set(&bd->result.err, -ENOMEM, "out of memory");
 		after(&bd->work, UV_ECANCELED);
 	}

@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/host/workers.h"
 #include "scheduler/blocks.h"
 #include "scheduler/build.h"
 #include "scheduler/fnmetrics.h"
@@ -29,6 +30,7 @@
 
 #define LAG_MS        100
 #define REAP_DELAY_MS 1
+#define THREADS       8 /* one long check must not hold a spawn */
 #define PATH_CAP      (OPTIONS_PATH_MAX + 256)
 
 int daemon_version_path(const struct daemon *d, const struct fn_version *v, const char *leaf, char *ret,
@@ -73,7 +75,7 @@ void daemon_remove_later(struct daemon *d, const char *path)
 	r->d = d;
 	strcpy(r->path, path);
 	d->jobs++;
-	if (uv_queue_work(&d->loop, &r->work, work_remove, removed))
+	if (workers_queue(&d->loop, &r->work, work_remove, removed))
 		removed(&r->work, UV_ENOMEM);
 }
 
@@ -250,6 +252,7 @@ static void close_own(struct daemon *d)
 	dispatch_close(&d->dispatch);
 	shells_close(d->shells);
 	logs_close_timer(d->logs);
+	workers_close(&d->loop);
 }
 
 void daemon_job_done(struct daemon *d)
@@ -433,6 +436,8 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	d->started_ns = stk_now_ns();
 	registry_init(&d->registry, version_unused, d);
 	rc = uv_loop_init(&d->loop);
+	if (rc == 0)
+		rc = workers_start(&d->loop, THREADS);
 	if (rc)
 		return stk_err_sys(err, rc, "event loop");
 	d->metrics = metrics_new();
@@ -491,5 +496,6 @@ void daemon_fini(struct daemon *d)
 	metrics_free(d->metrics);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
+	workers_stop(&d->loop);
 	uv_loop_close(&d->loop);
 }

@@ -13,6 +13,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/host/workers.h"
 #include "scheduler/daemon.h"
 #include "scheduler/pool.h"
 #include "snapshots/funcenv.h"
@@ -329,7 +330,7 @@ void learn_end(struct pool *p, int fd, enum learn_use use)
 		j->pages = pages_of(p->ver->settings.memory_mib);
 		j->first = p->learn.first;
 		if (daemon_version_path(p->d, p->ver, NULL, j->dir, sizeof(j->dir)) == 0 &&
-		    uv_queue_work(&p->d->loop, &j->work, work, worked) == 0) {
+		    workers_queue(&p->d->loop, &j->work, work, worked) == 0) {
 			fn_version_get(p->ver);
 			p->d->jobs++;
 			return;

@@ -16,6 +16,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/host/workers.h"
 #include "scheduler/daemon.h"
 
 #define PENDING_MAX (512u * 1024) /* per function; beyond that lines are dropped */
@@ -144,7 +145,7 @@ static void on_timer(uv_timer_t *t)
 		s->len = s->cap = 0;
 		s->work.data = s;
 		l->d->jobs++;
-		if (uv_queue_work(&l->d->loop, &s->work, work_write, work_done)) {
+		if (workers_queue(&l->d->loop, &s->work, work_write, work_done)) {
 			s->write_err = -ENOMEM;
 			work_done(&s->work, 0);
 		}

@@ -1,5 +1,6 @@
 /* stokerd: the life of the daemon. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/log.h"
@@ -14,6 +16,8 @@
 #include "scheduler/fsx.h"
 #include "scheduler/options.h"
 #include "scheduler/preflight.h"
+
+#define FILES 32768u
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "0"
@@ -25,6 +29,16 @@ static int fail(const struct stk_err *err)
 	return 1;
 }
 
+/* The kernel enlarges the table of open files when it is full, and in a process with threads it waits for a grace
+ * period then, some 10 ms. As long as there are no threads it does not, and the table never shrinks. */
+static void enlarge_file_table(rlim_t limit)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)(limit < FILES ? limit : FILES) - 1);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Process-wide settings, before any thread exists. */
 static void set_up_process(void)
 {
@@ -34,11 +48,10 @@ static void set_up_process(void)
 	umask(0027);
 	/* File names inside packages are UTF-8. */
 	setlocale(LC_CTYPE, "C.UTF-8");
-	/* Spawning, disk work and checks share libuv's threads; one long check must not hold a spawn. */
-	setenv("UV_THREADPOOL_SIZE", "8", 0);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
+		enlarge_file_table(files.rlim_cur);
 	}
 }
 

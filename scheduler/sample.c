@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/host/child.h"
+#include "common/host/workers.h"
 #include "scheduler/daemon.h"
 #include "scheduler/pool.h"
 #include "scheduler/sandbox.h"
@@ -99,6 +100,6 @@ void sample_maybe(struct pool *p, uint64_t now_ns)
 	s->pid = child_pid(sb->child);
 	p->measuring = true;
 	p->d->jobs++;
-	if (uv_queue_work(&p->d->loop, &s->work, measure, measured))
+	if (workers_queue(&p->d->loop, &s->work, measure, measured))
 		measured(&s->work, UV_ENOMEM);
 }

@@ -9,6 +9,7 @@
 
 #include "common/base/fd.h"
 #include "common/host/http_server.h"
+#include "common/host/workers.h"
 
 #define CHUNK     (256u * 1024)
 #define HOLD_BACK (1024u * 1024)
@@ -74,7 +75,7 @@ static void kick(struct spool *s)
 		s->busy = true;
 		s->write_err = 0;
 		s->work.data = s;
-		if (uv_queue_work(s->loop, &s->work, work_write, work_done))
+		if (workers_queue(s->loop, &s->work, work_write, work_done))
 			work_done(&s->work, UV_ENOMEM);
 		return;
 	}

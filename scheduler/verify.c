@@ -15,6 +15,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/host/workers.h"
 #include "scheduler/build.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
@@ -245,7 +246,7 @@ static void checked(uv_work_t *w, int status)
 		if (stk_snprintf(c->work_dir, sizeof(c->work_dir), "%s/tmp/rebuild-%s-%u-%u", d->opt->state_dir,
 				 c->ver->fn->name, c->ver->number, v->rebuilds++))
 			broken(c, "path too long");
-		else if (uv_queue_work(&d->loop, &c->work, work_copy, copied))
+		else if (workers_queue(&d->loop, &c->work, work_copy, copied))
 			broken(c, "out of memory");
 	}
 	start_next(v);
@@ -271,7 +272,7 @@ static void start_next(struct verifier *v)
 	c->ver = ver;
 	v->running = true;
 	c->work.data = c;
-	if (uv_queue_work(&v->d->loop, &c->work, work_check, checked))
+	if (workers_queue(&v->d->loop, &c->work, work_check, checked))
 		checked(&c->work, UV_ENOMEM);
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/list.h"
+#include "common/host/workers.h"
 
 /* Copies of the caller's descriptors live from here up, targets below: dup2 never hits a source. */
 #define HIGH_FD 64
@@ -265,7 +266,7 @@ int child_spawn(uv_loop_t *loop, const struct child_spec *spec, void (*on_start)
 	c->pidfd = -1;
 	r = copy_fds(c, spec);
 	if (r == 0)
-		r = uv_queue_work(loop, &c->work, work_cb, after_cb);
+		r = workers_queue(loop, &c->work, work_cb, after_cb);
 	if (r < 0) {
 		close_copies(c);
 		free(c);
