@@ -17,7 +17,7 @@
 
 #define TICK_MS     100
 #define NO_SHELL_NS (10 * STK_NS_PER_S)
-#define REVIEWS     128 /* pools looked at in one round of the loop */
+#define REVIEWS_NS  (500 * 1000ull) /* for pools that are due, in one round of the loop */
 #define NEXT_MS     1   /* to the next round, when there are more */
 #define RETRIES     32  /* pools per tick that wait for memory to fill up */
 
@@ -390,18 +390,18 @@ static void on_tick(uv_timer_t *t)
 	struct dispatch *ds = t->data;
 	struct stk_heap_node *first;
 	uint64_t now = stk_now_ns();
-	unsigned left = REVIEWS;
+	bool in_time = true;
 
 	expire(ds, now);
 	if (ds->stopped)
 		return;
-	while (left && (first = stk_heap_first(&ds->due)) && first->key <= now) {
+	while (in_time && (first = stk_heap_first(&ds->due)) && first->key <= now) {
 		review(ds, STK_CONTAINER_OF(first, struct pool, due), now);
-		left--;
+		in_time = stk_now_ns() < now + REVIEWS_NS;
 	}
 	plan_retry(&ds->plan, now, RETRIES);
 	pump(ds);
-	uv_timer_start(t, on_tick, left ? TICK_MS : NEXT_MS, 0);
+	uv_timer_start(t, on_tick, in_time ? TICK_MS : NEXT_MS, 0);
 }
 
 int dispatch_init(struct dispatch *ds, struct daemon *d)

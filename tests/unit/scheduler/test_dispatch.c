@@ -332,8 +332,8 @@ static void answers_for_every_behaviour(void **state)
 	expect("rubbish", 502, "Sandbox.ProtocolError");
 	expect("endless", 502, "Function.ResponseSizeTooLarge");
 	expect("after all that", 200, "after all that");
-	assert_true(metric("\nstoker_loop_stalls_total ") >= 0);
-	assert_true(metric("\nstoker_loop_stall_longest_seconds ") >= 0);
+	assert_true(metric("\nstoker_loop_stalls_total{cause=\"work\"} ") >= 0);
+	assert_true(metric("\nstoker_loop_stall_longest_seconds{cause=\"wait\"} ") >= 0);
 	wait_metric("\nstoker_invocations_total{function=\"f\",outcome=\"vm_died\"} ", 1);
 }
 
