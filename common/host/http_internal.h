@@ -114,7 +114,7 @@ struct http_listener {
 	struct http_server *server;
 	union http_handle io;
 	bool is_tcp;
-	bool stuck; /* an accepted connection waits in libuv for want of memory */
+	bool stuck; /* an accepted connection waits in libuv for want of memory, or for the next round */
 };
 
 struct http_server {
@@ -126,11 +126,13 @@ struct http_server {
 	unsigned listener_count;
 	struct stk_list conns;
 	unsigned conn_count, overflow_count;
-	unsigned handles_open; /* listeners, timer, refuse_io */
+	unsigned handles_open; /* listeners, timer, round, refuse_io */
+	unsigned accepted;     /* connections in this round of the loop */
 	bool closing;
 	bool refusing; /* refuse_io is in use */
 	union http_handle refuse_io;
 	uv_timer_t close_timer;
+	uv_idle_t round; /* active after a round in which connections were accepted */
 	void (*done)(void *ctx);
 	void *done_ctx;
 	time_t date_time;

@@ -15,6 +15,8 @@
 #include "common/base/cleanup.h"
 #include "common/host/http_internal.h"
 
+#define ACCEPTS_PER_ROUND 4
+
 void http_limits_default(struct http_limits *limits)
 {
 	*limits = (struct http_limits){
@@ -95,8 +97,9 @@ int http_server_new(uv_loop_t *loop, const struct http_limits *limits,
 		free(s);
 		return r;
 	}
-	s->close_timer.data = s;
-	s->handles_open = 1;
+	uv_idle_init(loop, &s->round);
+	s->close_timer.data = s->round.data = s;
+	s->handles_open = 2;
 	ignore_sigpipe();
 	*ret_server = s;
 	return 0;
@@ -104,12 +107,8 @@ int http_server_new(uv_loop_t *loop, const struct http_limits *limits,
 
 static void on_connection(uv_stream_t *stream, int status);
 
-static void refuse_closed(uv_handle_t *h)
+static void accept_stuck(struct http_server *s)
 {
-	struct http_server *s = h->data;
-
-	s->refusing = false;
-	s->handles_open--;
 	for (unsigned i = 0; i < s->listener_count; i++) {
 		struct http_listener *l = &s->listener[i];
 
@@ -118,7 +117,26 @@ static void refuse_closed(uv_handle_t *h)
 			on_connection(&l->io.stream, 0);
 		}
 	}
+}
+
+static void refuse_closed(uv_handle_t *h)
+{
+	struct http_server *s = h->data;
+
+	s->refusing = false;
+	s->handles_open--;
+	accept_stuck(s);
 	http_server_conn_closed(s, NULL);
+}
+
+static void on_next_round(uv_idle_t *idle)
+{
+	struct http_server *s = idle->data;
+
+	s->accepted = 0;
+	accept_stuck(s);
+	if (s->accepted == 0)
+		uv_idle_stop(idle);
 }
 
 /* No memory for a connection: take it with the one spare handle and close it. libuv stops listening
@@ -152,6 +170,13 @@ static void on_connection(uv_stream_t *stream, int status)
 
 	if (status < 0 || s->closing)
 		return;
+	/* Many clients that come at once do not hold up those that are there. */
+	if (s->accepted == ACCEPTS_PER_ROUND) {
+		l->stuck = true;
+		return;
+	}
+	s->accepted++;
+	uv_idle_start(&s->round, on_next_round);
 	if (http_conn_new(s, l->is_tcp, overflow, &c) < 0) {
 		refuse(l);
 		return;
@@ -324,7 +349,7 @@ unsigned http_server_connections(const struct http_server *s)
 	return s->conn_count;
 }
 
-static void timer_closed(uv_handle_t *h)
+static void own_closed(uv_handle_t *h)
 {
 	struct http_server *s = h->data;
 
@@ -343,8 +368,10 @@ void http_server_conn_closed(struct http_server *s, struct http_conn *c)
 	}
 	if (!s->closing || !stk_list_empty(&s->conns))
 		return;
-	if (!uv_is_closing((uv_handle_t *)&s->close_timer))
-		uv_close((uv_handle_t *)&s->close_timer, timer_closed);
+	if (!uv_is_closing((uv_handle_t *)&s->close_timer)) {
+		uv_close((uv_handle_t *)&s->close_timer, own_closed);
+		uv_close((uv_handle_t *)&s->round, own_closed);
+	}
 	if (s->handles_open == 0) {
 		if (s->done)
 			s->done(s->done_ctx);
