@@ -72,7 +72,7 @@ resident() {
 }
 
 starts() {
-	wget -qO - $url/metrics | grep '^stoker_vm_start_seconds_[sc]'
+	wget -qO - $url/metrics | grep '^stoker_vm_start_seconds_[sc][^ ]*start="cold-restore"'
 }
 
 mkdir $state

@@ -58,7 +58,7 @@ def number(name):
     return float(found[name])
 def starts(name):
     """Mean time of the starts of a run, ms."""
-    before, after = (dict(re.findall(r"^stoker_vm_start_seconds_(sum|count) (\S+)$", found[f"{name} {when}"], re.M))
+    before, after = (dict(re.findall(r"^stoker_vm_start_seconds_(sum|count)\S* (\S+)$", found[f"{name} {when}"], re.M))
                      for when in ("before", "after"))
     count = int(after["count"]) - int(before["count"])
     say(f"{name}: {count} starts")

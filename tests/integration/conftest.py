@@ -38,7 +38,7 @@ def deployed():
 
     def deploy_all(one):
         for name in EXAMPLES:
-            one.deploy(name, os.path.join(h.EXAMPLES, name), *(("--timeout", "30") if h.SLOW > 1 else ()))
+            one.deploy(name, os.path.join(h.EXAMPLES, name), "--timeout", "30")  # this machine may be a busy one
         for name in FUNCTIONS:
             one.deploy(name, os.path.join(h.FUNCTIONS, name), "--timeout", "30")
         one.deploy(SHORT, os.path.join(h.FUNCTIONS, "probe"), "--timeout", str(h.SHORT_S))
