@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -172,18 +173,36 @@ int stk_fsync_parent(const char *path)
 	return 0;
 }
 
+/* As mkostemp(3), which the thread sanitizer does not know: it takes the new descriptor for the one that had its number
+ * before. 0600. The descriptor, or a negative errno. */
+static int open_temporary(const char *path, char *ret_name, size_t cap)
+{
+	struct timespec ts;
+	int fd = -1;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	for (unsigned i = 0; i < 100; i++) {
+		unsigned tag = (unsigned)ts.tv_nsec ^ (unsigned)getpid() << 14 ^ i;
+
+		if (snprintf(ret_name, cap, "%s.tmp.%06x", path, tag & 0xffffff) >= (int)cap)
+			return -ENAMETOOLONG;
+		fd = open(ret_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd >= 0 || errno != EEXIST)
+			break;
+	}
+	return fd < 0 ? -errno : fd;
+}
+
 int stk_write_file_atomic(const char *path, const void *data, size_t len, mode_t mode)
 {
 	char tmp[PATH_MAX];
 	int r;
 
-	if (snprintf(tmp, sizeof(tmp), "%s.tmp.XXXXXX", path) >= (int)sizeof(tmp))
-		return -ENAMETOOLONG;
 	{
-		stk_autofd fd = mkostemp(tmp, O_CLOEXEC);
+		stk_autofd fd = open_temporary(path, tmp, sizeof(tmp));
 
 		if (fd < 0)
-			return -errno;
+			return fd;
 		r = stk_write_full(fd, data, len);
 		if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
 			r = -errno;
