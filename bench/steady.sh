@@ -6,14 +6,15 @@
 #                           an open loop with poisson arrivals: every request is answered, p99.9 is at most ten times
 #                           p50, the load generator's own lag below 1 % of p99.9
 #
-# STEP (default 20) is the time of each step of the search, in seconds: long enough for a pool to be used up.
+# STEP (default 60) is the time of each step of the search, in seconds: so long that what a full pool adds to a step is
+# little of it.
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=${STOKER_BUILD:-$top/build}
 images=${STOKER_IMAGES:-$top/build/images}
 functions=${STOKER_FUNCTIONS:-$top/build/functions}
 seconds=${1:-600}
-step=${STEP:-20}
+step=${STEP:-60}
 base=${STOKER_STATE:-/var/tmp}
 [ ! -d /var/lib/stoker-box ] || base=/var/lib/stoker-box
 dir=$(mktemp -d "$base/steady.XXXXXX")
@@ -38,7 +39,7 @@ stalls() {
 "$build/stoker-bench" --url "$url" --saturate --duration "$step" --json "$dir/capacity.json" echo || true
 rate=$(/usr/bin/python3 -c '
 import json, sys
-print(f"{json.load(open(sys.argv[1]))[\"saturation\"][\"capacity_per_second\"] * 0.7:.3f}")' "$dir/capacity.json")
+print(round(json.load(open(sys.argv[1]))["saturation"]["capacity_per_second"] * 0.7, 3))' "$dir/capacity.json")
 sleep 5
 echo
 echo "$rate requests per second for $seconds s:"
