@@ -183,11 +183,9 @@ int snap_memfile_write(const char *path, const struct snap_source *src, unsigned
 
 	for (unsigned i = 0; i < src_count; i++)
 		runs.total_size += src[i].length;
-	if (snprintf(tmp, sizeof(tmp), "%s.tmp.XXXXXX", path) >= (int)sizeof(tmp))
-		return stk_err_sys(err, -ENAMETOOLONG, "cannot write %s", path);
-	fd = mkostemp(tmp, O_CLOEXEC);
+	fd = stk_open_temporary(path, tmp, sizeof(tmp));
 	if (fd < 0)
-		return stk_err_sys(err, -errno, "cannot write %s", path);
+		return stk_err_sys(err, fd, "cannot write %s", path);
 	r = write_all(fd, src, src_count, &runs);
 	if (r == 0 && (fchmod(fd, 0644) < 0 || rename(tmp, path) < 0))
 		r = -errno;

@@ -173,9 +173,9 @@ int stk_fsync_parent(const char *path)
 	return 0;
 }
 
-/* As mkostemp(3), which the thread sanitizer does not know: it takes the new descriptor for the one that had its number
- * before. 0600. The descriptor, or a negative errno. */
-static int open_temporary(const char *path, char *ret_name, size_t cap)
+/* Not mkostemp(3), which the thread sanitizer does not know: it takes the new descriptor for the one that had its number
+ * before. */
+int stk_open_temporary(const char *path, char *ret_name, size_t cap)
 {
 	struct timespec ts;
 	int fd = -1;
@@ -199,7 +199,7 @@ int stk_write_file_atomic(const char *path, const void *data, size_t len, mode_t
 	int r;
 
 	{
-		stk_autofd fd = open_temporary(path, tmp, sizeof(tmp));
+		stk_autofd fd = stk_open_temporary(path, tmp, sizeof(tmp));
 
 		if (fd < 0)
 			return fd;

@@ -21,6 +21,10 @@ int stk_read_file(const char *path, size_t max, char **ret_data, size_t *ret_len
 /* The same of an open one, from its start; its offset stays where it is. */
 int stk_read_fd(int fd, size_t max, char **ret_data, size_t *ret_len);
 
+/* A new file beside path, mode 0600, to be renamed to it when it is whole; its name goes to ret_name. The descriptor, or
+ * negative errno. */
+int stk_open_temporary(const char *path, char *ret_name, size_t cap);
+
 /* Writes path by temp file in the same folder, fsync, rename, fsync of the folder. */
 int stk_write_file_atomic(const char *path, const void *data, size_t len, mode_t mode);
 
