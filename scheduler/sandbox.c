@@ -279,19 +279,13 @@ static void on_child_start(void *ctx, int err)
 static void on_child_exit(void *ctx, int status)
 {
 	struct sandbox *sb = ctx;
-	char text[384];
+	char how[384], text[sizeof(how) + 16];
 
 	sb->child = NULL;
 	if (sandbox_starting(sb) || sb->state == SB_RESETTING)
 		read_last_words(sb);
-	if (WIFSIGNALED(status))
-		snprintf(text, sizeof(text), "stoker-vmm was killed by signal %d (%s)", WTERMSIG(status),
-			 sigdescr_np(WTERMSIG(status)) ? sigdescr_np(WTERMSIG(status)) : "unknown");
-	else if (sb->control_len)
-		snprintf(text, sizeof(text), "stoker-vmm ended with status %d: %.*s", WEXITSTATUS(status),
-			 (int)sb->control_len, sb->control_line);
-	else
-		snprintf(text, sizeof(text), "stoker-vmm ended with status %d", WEXITSTATUS(status));
+	child_status_text(status, sb->control_line, sb->control_len, how, sizeof(how));
+	snprintf(text, sizeof(text), "stoker-vmm %s%s", WIFSIGNALED(status) ? "was " : "", how);
 	sandbox_die(sb, INV_VM_DIED, text);
 	maybe_free(sb);
 }

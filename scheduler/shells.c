@@ -4,10 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -165,12 +163,7 @@ static void on_child_exit(void *ctx, int status)
 	static struct stk_log_limit limit = {.burst = 5};
 	char why[384];
 
-	if (WIFSIGNALED(status))
-		snprintf(why, sizeof(why), "killed by signal %d (%s)", WTERMSIG(status),
-			 sigdescr_np(WTERMSIG(status)) ? sigdescr_np(WTERMSIG(status)) : "unknown");
-	else
-		snprintf(why, sizeof(why), "ended with status %d%s%s", WEXITSTATUS(status), sh->line_len ? ": " : "",
-			 sh->line);
+	child_status_text(status, sh->line, sh->line_len, why, sizeof(why));
 	if (sh->state == SHELL_STARTING) {
 		start_failed(s, why);
 	} else if (sh->state == SHELL_READY) {

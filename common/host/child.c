@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -294,6 +295,16 @@ void child_hand_over(struct child *c, void (*on_exit)(void *ctx, int status), vo
 	c->on_start = NULL;
 	c->on_exit = on_exit;
 	c->ctx = ctx;
+}
+
+void child_status_text(int status, const char *words, size_t words_len, char *buf, size_t cap)
+{
+	if (WIFSIGNALED(status))
+		snprintf(buf, cap, "killed by signal %d (%s)", WTERMSIG(status),
+			 sigdescr_np(WTERMSIG(status)) ? sigdescr_np(WTERMSIG(status)) : "unknown");
+	else
+		snprintf(buf, cap, "ended with status %d%s%.*s", WEXITSTATUS(status), words_len ? ": " : "",
+			 (int)words_len, words);
 }
 
 void child_detach(struct child *c, bool kill_it)

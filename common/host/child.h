@@ -37,6 +37,9 @@ void child_kill(struct child *c, int sig);
 pid_t child_pid(const struct child *c); /* 0 before the start */
 /* From now on these are told of the end, of a child whose start was told already. */
 void child_hand_over(struct child *c, void (*on_exit)(void *ctx, int status), void *ctx);
+/* How a child ended, for people: "killed by signal N (NAME)", or "ended with status N" and behind a colon its last
+ * words, if it had any. status is on_exit's; buf gets a cut text when it is too small. Any thread. */
+void child_status_text(int status, const char *words, size_t words_len, char *buf, size_t cap);
 /* No more callbacks; the child (killed first if kill_it) is reaped in the background. */
 void child_detach(struct child *c, bool kill_it);
 

@@ -227,9 +227,22 @@ static void nothing_after(uv_work_t *w, int status)
 {
 }
 
+static void test_status_text(void **state)
+{
+	char text[64];
+
+	child_status_text(SIGKILL, "unheard", 7, text, sizeof(text));
+	assert_string_equal(text, "killed by signal 9 (Killed)");
+	child_status_text(3 << 8, "", 0, text, sizeof(text));
+	assert_string_equal(text, "ended with status 3");
+	child_status_text(3 << 8, "no room here", 7, text, sizeof(text));
+	assert_string_equal(text, "ended with status 3: no room");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status_text),
 		T(test_output_and_status), T(test_signal_status), T(test_environment_and_folder),
 		T(test_descriptors),	   T(test_signals_are_reset), T(test_missing_program),
 		T(test_bad_spec),	   T(test_kill),	  T(test_detach),
