@@ -314,13 +314,13 @@ static void pump(struct dispatch *ds)
 	do {
 		ds->pump_again = false;
 		while (next_step(ds, &step)) {
-			struct pool *p = STK_CONTAINER_OF(step.flow, struct pool, plan);
-
-			if (step.what == PLAN_SHED) {
+			if (step.what == PLAN_SHED) { /* nobody's: step.flow is NULL */
 				shells_shed(ds->d->shells);
 			} else if (step.what == PLAN_START) {
-				start_one(ds, p, step.urgent);
+				start_one(ds, STK_CONTAINER_OF(step.flow, struct pool, plan), step.urgent);
 			} else {
+				struct pool *p = STK_CONTAINER_OF(step.flow, struct pool, plan);
+
 				metrics_add(ds->evictions, 1);
 				sandbox_kill(STK_CONTAINER_OF(p->warm.next, struct sandbox, node), NULL);
 			}
