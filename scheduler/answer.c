@@ -113,8 +113,8 @@ static void furl_function_error(struct http_req *req, struct invocation *inv)
 	json_decref(root);
 }
 
-static void answer_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome,
-			   const char *text)
+static void send_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, bool furl,
+			 const char *text)
 {
 	const struct failure *f = &failures[outcome];
 	char message[640], escaped[768], body[1024];
@@ -130,7 +130,7 @@ static void answer_failure(struct http_req *req, struct invocation *inv, enum in
 		snprintf(message, sizeof(message), "%.500s", text ? text : f->type);
 	else
 		snprintf(message, sizeof(message), "RequestId: %s Error: %.500s", inv->id, text ? text : f->type);
-	if (f->host || inv->furl) {
+	if (f->host || furl) {
 		answer_error(req, f->status, f->type, message, inv->id);
 		return;
 	}
@@ -140,7 +140,7 @@ static void answer_failure(struct http_req *req, struct invocation *inv, enum in
 	http_respond(req, f->status, json_media, body, n > 0 ? (size_t)n : 0);
 }
 
-static void answer_furl(struct http_req *req, struct invocation *inv)
+static void send_furl(struct http_req *req, struct invocation *inv)
 {
 	struct furl_answer a;
 	struct stk_err err = {0};
@@ -172,19 +172,31 @@ static void answer_furl(struct http_req *req, struct invocation *inv)
 	furl_answer_fini(&a);
 }
 
-void answer_invocation(struct http_req *req, struct invocation *inv, enum inv_outcome outcome,
-		       const char *text)
+static void plain_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
 {
-	if (outcome == INV_OK && inv->furl) {
-		answer_furl(req, inv);
-	} else if (outcome == INV_OK) {
+	if (!req)
+		return;
+	if (outcome == INV_OK) {
 		http_respond_take(req, 200, json_media, stk_take_ptr(&inv->resp), inv->resp_len);
-	} else if (outcome == INV_FUNCTION_ERROR && inv->furl) {
-		furl_function_error(req, inv);
 	} else if (outcome == INV_FUNCTION_ERROR) {
 		http_resp_header(req, "X-Stoker-Error", "Unhandled");
 		http_respond_take(req, 502, json_media, stk_take_ptr(&inv->resp), inv->resp_len);
 	} else {
-		answer_failure(req, inv, outcome, text);
+		send_failure(req, inv, outcome, false, text);
 	}
 }
+
+static void furl_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
+{
+	if (!req)
+		return;
+	if (outcome == INV_OK)
+		send_furl(req, inv);
+	else if (outcome == INV_FUNCTION_ERROR)
+		furl_function_error(req, inv);
+	else
+		send_failure(req, inv, outcome, true, text);
+}
+
+const struct inv_caller answer_plain = {.done = plain_done};
+const struct inv_caller answer_furl = {.done = furl_done};

@@ -12,9 +12,8 @@ struct http_req;
 void answer_error(struct http_req *req, int status, const char *code, const char *message, const char *id);
 /* Takes the reference over. */
 void answer_json(struct http_req *req, int status, json_t *value);
-/* Sends the end of inv to its client; may take inv->resp. */
-void answer_invocation(struct http_req *req, struct invocation *inv, enum inv_outcome outcome,
-		       const char *text);
+/* Callers that answer an HTTP client: with the function's answer as it is, or taken as a function URL's answer. */
+extern const struct inv_caller answer_plain, answer_furl;
 /* The error object as text into buf; returns its length. */
 size_t answer_error_text(char *buf, size_t cap, const char *code, const char *message, const char *id);
 

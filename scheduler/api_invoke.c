@@ -52,6 +52,16 @@ static struct fn_version *prepare(struct daemon *d, struct http_req *req, const 
 	return fn->active;
 }
 
+static void submit(struct daemon *d, struct http_req *req, struct fn_version *ver, const struct inv_caller *caller,
+		   const char *id, uint8_t *event, size_t len, enum inv_start start)
+{
+	struct inv_request rq = {.ver = ver, .caller = caller, .req = req, .id = id, .event = event, .event_len = len,
+		.force = start};
+
+	if (invocation_submit(d, &rq))
+		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
+}
+
 void api_invoke_event(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct daemon *d = ctx;
@@ -73,7 +83,7 @@ void api_invoke_event(void *ctx, struct http_req *req, const struct router_match
 			return;
 		}
 	}
-	invocation_submit(d, req, ver, false, id, event, len, start);
+	submit(d, req, ver, &answer_plain, id, event, len, start);
 }
 
 void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match *m)
@@ -108,5 +118,5 @@ void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match 
 	else if (rc)
 		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
 	else
-		invocation_submit(d, req, ver, true, id, event, len, start);
+		submit(d, req, ver, &answer_furl, id, event, len, start);
 }

@@ -2,7 +2,6 @@
 #include "scheduler/invocation.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/host/http_server.h"
-#include "scheduler/answer.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fnmetrics.h"
 #include "scheduler/logs.h"
@@ -48,42 +46,65 @@ const char *invocation_outcome_name(enum inv_outcome outcome)
 
 static void invocation_client_gone(struct front_owner *owner);
 
-void invocation_submit(struct daemon *d, struct http_req *req, struct fn_version *ver, bool furl,
-		       const char *id, uint8_t *event, size_t event_len, enum inv_start force)
-{
-	struct invocation *inv = calloc(1, sizeof(*inv));
-
-	if (!inv) {
-		free(event);
-		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
-		return;
-	}
-	inv->owner.gone = invocation_client_gone;
-	inv->d = d;
-	inv->req = req;
-	inv->ver = fn_version_get(ver);
-	inv->furl = furl;
-	inv->force = force;
-	inv->event = event;
-	inv->event_len = event_len;
-	memcpy(inv->id, id, sizeof(inv->id));
-	inv->begin_ns = http_req_start_ns(req);
-	inv->parsed_ns = http_req_parsed_ns(req);
-	stk_list_init(&inv->node);
-	stk_list_init(&inv->deadline_node);
-	http_req_set_ptr(req, &inv->owner);
-	dispatch_submit(&d->dispatch, inv);
-}
-
 static void invocation_free(struct invocation *inv)
 {
 	dispatch_unqueue(inv);
 	if (inv->sb)
 		inv->sb->inv = NULL;
 	fn_version_put(&inv->d->registry, inv->ver);
+	free(inv->qualifier);
+	free(inv->client_context);
+	free(inv->tail);
 	free(inv->event);
 	free(inv->resp);
 	free(inv);
+}
+
+/* What few calls have. */
+static int take_extras(struct invocation *inv, const struct inv_request *rq)
+{
+	if (rq->qualifier && !(inv->qualifier = strndup(rq->qualifier, INV_QUALIFIER_MAX)))
+		return -ENOMEM;
+	if (rq->client_context && !(inv->client_context = strdup(rq->client_context)))
+		return -ENOMEM;
+	if (rq->tail && !(inv->tail = calloc(1, sizeof(*inv->tail))))
+		return -ENOMEM;
+	return 0;
+}
+
+int invocation_submit(struct daemon *d, const struct inv_request *rq)
+{
+	struct invocation *inv = calloc(1, sizeof(*inv));
+
+	if (!inv) {
+		free(rq->event);
+		return -ENOMEM;
+	}
+	inv->owner.gone = invocation_client_gone;
+	inv->caller = rq->caller;
+	inv->ctx = rq->ctx;
+	inv->d = d;
+	inv->ver = fn_version_get(rq->ver);
+	inv->force = rq->force;
+	inv->event = rq->event;
+	inv->event_len = rq->event_len;
+	memcpy(inv->id, rq->id, sizeof(inv->id));
+	stk_list_init(&inv->node);
+	stk_list_init(&inv->deadline_node);
+	if (take_extras(inv, rq)) {
+		invocation_free(inv);
+		return -ENOMEM;
+	}
+	inv->req = rq->req;
+	if (inv->req) {
+		inv->begin_ns = http_req_start_ns(inv->req);
+		inv->parsed_ns = http_req_parsed_ns(inv->req);
+		http_req_set_ptr(inv->req, &inv->owner);
+	} else {
+		inv->begin_ns = inv->parsed_ns = stk_now_ns();
+	}
+	dispatch_submit(&d->dispatch, inv);
+	return 0;
 }
 
 static void invocation_client_gone(struct front_owner *owner)
@@ -118,6 +139,42 @@ int invocation_append(struct invocation *inv, const uint8_t *data, size_t len)
 	memcpy(inv->resp + inv->resp_len, data, len);
 	inv->resp_len = need;
 	return 0;
+}
+
+void invocation_logged(struct invocation *inv, const void *text, size_t len)
+{
+	const char *from = text;
+
+	if (!inv->tail)
+		return;
+	if (len > INV_TAIL_MAX) {
+		inv->tail->len += len - INV_TAIL_MAX;
+		from += len - INV_TAIL_MAX;
+		len = INV_TAIL_MAX;
+	}
+	for (size_t part; len; len -= part, from += part) {
+		size_t at = inv->tail->len % INV_TAIL_MAX;
+
+		part = len < INV_TAIL_MAX - at ? len : INV_TAIL_MAX - at;
+		memcpy(inv->tail->text + at, from, part);
+		inv->tail->len += part;
+	}
+}
+
+size_t invocation_tail(const struct invocation *inv, char *buf)
+{
+	size_t at;
+
+	if (!inv->tail)
+		return 0;
+	if (inv->tail->len <= INV_TAIL_MAX) {
+		memcpy(buf, inv->tail->text, inv->tail->len);
+		return inv->tail->len;
+	}
+	at = inv->tail->len % INV_TAIL_MAX;
+	memcpy(buf, inv->tail->text + at, INV_TAIL_MAX - at);
+	memcpy(buf + INV_TAIL_MAX - at, inv->tail->text, at);
+	return INV_TAIL_MAX;
 }
 
 static double span_ms(uint64_t from, uint64_t to)
@@ -174,8 +231,11 @@ static void log_end(struct invocation *inv, enum inv_outcome outcome, uint64_t n
 	if (stk_snprintf(line, sizeof(line),
 			 "REPORT RequestId: %s\tDuration: %.2f ms\tMemory Size: %u MB\tStart: %s\tStatus: %s",
 			 inv->id, ms, inv->ver->settings.memory_mib, invocation_start_name(inv->start),
-			 invocation_outcome_name(outcome)) == 0)
-		logs_line(inv->ver->fn->log, inv->id, line, strlen(line));
+			 invocation_outcome_name(outcome)))
+		return;
+	logs_line(inv->ver->fn->log, inv->id, line, strlen(line));
+	invocation_logged(inv, line, strlen(line));
+	invocation_logged(inv, "\n", 1);
 }
 
 void invocation_finish(struct invocation *inv, enum inv_outcome outcome, const char *text)
@@ -187,12 +247,14 @@ void invocation_finish(struct invocation *inv, enum inv_outcome outcome, const c
 	report_times(inv, now);
 	if (metrics_of(inv))
 		fnmetrics_count(metrics_of(inv), outcome);
-	if (req) {
-		inv->req = NULL;
+	if (inv->tail) /* goes with the answer */
+		log_end(inv, outcome, now);
+	inv->req = NULL;
+	if (req)
 		http_req_set_ptr(req, NULL);
-		answer_invocation(req, inv, outcome, text);
-	}
-	log_end(inv, outcome, now);
+	inv->caller->done(inv, req, outcome, text);
+	if (!inv->tail)
+		log_end(inv, outcome, now);
 	invocation_free(inv);
 }
 

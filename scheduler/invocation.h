@@ -1,4 +1,4 @@
-/* One request for one function call, from the parsed request to the answer. */
+/* One function call, from the event to its end. Loop thread only. */
 #ifndef SCHEDULER_INVOCATION_H
 #define SCHEDULER_INVOCATION_H
 
@@ -38,15 +38,51 @@ enum inv_outcome {
 	INV_OUTCOMES
 };
 
+struct invocation;
+
+/* Who asked for a call: one constant object for each surface. */
+struct inv_caller {
+	/* The end, exactly once. req is the client, or NULL when there is none (any more). inv->resp (with resp_len) is
+	 * the answer for INV_OK and INV_FUNCTION_ERROR and may be taken; text explains the other outcomes, or NULL. inv is
+	 * freed behind it. */
+	void (*done)(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text);
+};
+
+#define INV_QUALIFIER_MAX 128
+#define INV_TAIL_MAX      4096
+
+/* What goes into a call. Strings are copied. */
+struct inv_request {
+	struct fn_version *ver;
+	const struct inv_caller *caller;
+	void *ctx;            /* caller's: inv->ctx */
+	struct http_req *req; /* who waits for it over HTTP; NULL: nobody. When it goes away, the call ends. */
+	const char *id;       /* IDS_UUID_LEN characters */
+	const char *qualifier;      /* as the caller named it, at most INV_QUALIFIER_MAX; NULL: none */
+	const char *client_context; /* JSON text for the runtime; NULL: none */
+	uint8_t *event;       /* heap; taken over, whatever happens */
+	size_t event_len;
+	enum inv_start force;
+	bool tail;            /* keep the end of its log: inv->tail */
+};
+
+struct inv_tail {
+	size_t len; /* ever; the last INV_TAIL_MAX of it are in text, a ring */
+	char text[INV_TAIL_MAX];
+};
+
 struct invocation {
 	struct front_owner owner; /* first: what http_req_ptr points to */
+	const struct inv_caller *caller;
+	void *ctx;
 	struct daemon *d;
-	struct http_req *req; /* NULL once answered or gone */
+	struct http_req *req; /* NULL once answered or gone, or never there */
 	struct fn_version *ver; /* counted */
 	struct sandbox *sb;   /* while a VM works on it, or starts for it alone */
-	bool furl;            /* /function/NAME: map the answer */
 	bool waiting;         /* in a pool's queue */
 	enum inv_start force, start;
+	char *qualifier, *client_context; /* heap, or NULL */
+	struct inv_tail *tail;            /* heap, or NULL */
 	uint8_t *event;
 	size_t event_len;
 	uint8_t *resp;
@@ -64,13 +100,15 @@ static inline bool invocation_alone(const struct invocation *inv)
 	return inv->force == INV_SHELL || inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT;
 }
 
-/* Takes event (heap) over, also when it fails. Answers req itself in the end, whatever happens. */
-void invocation_submit(struct daemon *d, struct http_req *req, struct fn_version *ver, bool furl,
-		       const char *id, uint8_t *event, size_t event_len, enum inv_start force);
+/* caller->done is called for it in the end, perhaps before this returns. -ENOMEM: nothing was begun, done is not called. */
+int invocation_submit(struct daemon *d, const struct inv_request *rq);
 /* More bytes of the answer. 0, -EMSGSIZE or -ENOMEM. */
 int invocation_append(struct invocation *inv, const uint8_t *data, size_t len);
-/* The end: answers, counts, logs, frees. inv->resp is the body for INV_OK and INV_FUNCTION_ERROR;
- * text explains the others. The caller deals with the VM. */
+/* Log output of the call, for its tail. */
+void invocation_logged(struct invocation *inv, const void *text, size_t len);
+/* The tail in order into buf (INV_TAIL_MAX bytes); returns its length. */
+size_t invocation_tail(const struct invocation *inv, char *buf);
+/* The end: counts, logs, tells the caller, frees. Whoever calls deals with the VM. */
 void invocation_finish(struct invocation *inv, enum inv_outcome outcome, const char *text);
 /* As the agent reported. */
 void invocation_finish_error(struct invocation *inv, const struct gw_error *e);

@@ -337,6 +337,8 @@ static void agent_log(void *ctx, unsigned fd, const uint8_t *data, size_t len)
 	if (!sink || sb->log_bytes > LOG_LIMIT)
 		return;
 	sb->log_bytes += len;
+	if (sb->inv)
+		invocation_logged(sb->inv, data, len);
 	logs_feed(sink, &sb->logline, id, data, len);
 	if (sb->log_bytes > LOG_LIMIT) {
 		static const char note[] = "[further output of this invocation is not kept]";
