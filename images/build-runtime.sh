@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds one runtime image (provided, python3) from Debian packages; prints its path.
+# Builds one runtime image (provided, python3, nodejs) from Debian packages; prints its path. The version of its
+# language, where it has one, is in a file beside it, PATH.version: "3.11", "18".
 set -eu
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
@@ -8,8 +9,9 @@ packages="base-files base-passwd bash dash coreutils sed grep mawk findutils tar
 case $name in
 provided) ;;
 python3) packages="$packages python3 python3-distutils" ;;
+nodejs) packages="$packages nodejs" ;;
 *)
-	say "usage: build-runtime.sh provided|python3"
+	say "usage: build-runtime.sh provided|python3|nodejs"
 	exit 2
 	;;
 esac
@@ -22,7 +24,7 @@ client=
 key=$(hash_of "$suite" "$versions" "@$images_dir/build-runtime.sh" ${client:+"$client"})
 out=$cache/$name-$key.img
 lock "$name"
-if [ -f "$out" ]; then
+if [ -f "$out" ] && { [ "$name" = provided ] || [ -f "$out.version" ]; }; then
 	echo "$out"
 	exit 0
 fi
@@ -86,6 +88,10 @@ if [ -x "$root"/usr/bin/python3 ]; then
 	for dir in "$root"/usr/lib/python3* "$root"/var/runtime; do
 		chroot "$root" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash "${dir#"$root"}"
 	done
+	chroot "$root" /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' >"$root"/var/runtime/version
+fi
+if [ -x "$root"/usr/bin/node ]; then
+	chroot "$root" /usr/bin/node -p 'process.versions.node.split(".")[0]' >"$root"/var/runtime/version
 fi
 HOOK
 
@@ -108,6 +114,7 @@ pack() {
 	mkdir "$tmp/root"
 	tar -C "$tmp/root" --no-same-owner --exclude='./dev/*' --exclude='./etc/apt' --exclude='./etc/dpkg' \
 		--exclude='./var/lib/apt' --exclude='./var/lib/dpkg' --exclude='./var/cache/*' -xpf "$tmp/root.tar"
+	[ ! -f "$tmp/root/var/runtime/version" ] || cp "$tmp/root/var/runtime/version" "$out.version"
 	mkfs.erofs -x-1 -T0 -U 00000000-0000-0000-0000-000000000000 --all-root "$tmp/out.img" "$tmp/root"
 	mv "$tmp/out.img" "$out"
 }

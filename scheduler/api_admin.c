@@ -1,4 +1,4 @@
-/* /healthz and /. (/metrics is in scrape.c.) */
+/* /healthz, /v1/runtimes and /. (/metrics is in scrape.c.) */
 #include <stdio.h>
 #include <string.h>
 
@@ -21,12 +21,20 @@ void api_admin_health(void *ctx, struct http_req *req, const struct router_match
 			      "uptime", (double)(stk_now_ns() - d->started_ns) / 1e9));
 }
 
+void api_admin_runtimes(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+
+	answer_json(req, 200, json_pack("{s:o}", "runtimes", runtimes_describe(&d->runtimes)));
+}
+
 void api_admin_root(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	static const char text[] = "Stoker, a serverless function host.\n"
 				   "  POST /function/NAME               call a function over HTTP\n"
 				   "  POST /v1/functions/NAME/invoke    call it with the body as its event\n"
 				   "  GET  /v1/functions                what is deployed\n"
+				   "  GET  /v1/runtimes                 what functions can run on\n"
 				   "  GET  /healthz, /metrics\n";
 
 	http_respond(req, 200, "text/plain", text, sizeof(text) - 1);

@@ -412,11 +412,11 @@ static void after_image(struct build *bd, int status)
 	const struct fn_settings *s = &bd->spec.settings;
 	char tool[PATH_CAP], vmm[PATH_CAP], kernel[PATH_CAP], initrd[PATH_CAP], rootfs[PATH_CAP];
 	char code[PATH_CAP], scratch[PATH_CAP], out[PATH_CAP], env[PATH_CAP];
-	char memory[16], version[16], init_ms[16], parent[16];
+	char memory[16], version[16], init_ms[16], parent[16], runtime[FN_RUNTIME_MAX + 32];
 	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
 			      "--memory", memory, "--handler", s->handler, "--name", bd->spec.name,
-			      "--version", version, "--init-timeout", init_ms, "--env-file", env, "--die-with-parent",
+			      "--version", version, "--runtime", runtime, "--init-timeout", init_ms, "--env-file", env, "--die-with-parent",
 			      parent, NULL};
 	int rc;
 
@@ -429,7 +429,8 @@ static void after_image(struct build *bd, int status)
 	rc = rc ? rc : stk_snprintf(vmm, PATH_CAP, "%s/stoker-vmm", o->bin_dir);
 	rc = rc ? rc : stk_snprintf(initrd, PATH_CAP, "%s/stoker-initrd.cpio", o->bin_dir);
 	rc = rc ? rc : stk_snprintf(kernel, PATH_CAP, "%s/vmlinux", o->images_dir);
-	rc = rc ? rc : stk_snprintf(rootfs, PATH_CAP, "%s/%s.img", o->images_dir, s->runtime);
+	rc = rc ? rc : stk_snprintf(rootfs, PATH_CAP, "%s/%s.img", o->images_dir, runtimes_image(s->runtime));
+	rc = rc ? rc : runtimes_full_name(&bd->b->d->runtimes, s->runtime, runtime, sizeof(runtime));
 	rc = rc ? rc : stk_snprintf(scratch, PATH_CAP, "%s/scratch.img", o->images_dir);
 	rc = rc ? rc : path_of(bd, "code.img", code, PATH_CAP);
 	rc = rc ? rc : path_of(bd, "snapshot", out, PATH_CAP);
@@ -454,12 +455,12 @@ static int check_code(const struct build *bd, const char *code, struct stk_err *
 	char path[PATH_CAP + 64];
 	struct stat st;
 
-	if (strncmp(bd->spec.settings.runtime, "provided", 8) != 0)
+	if (strcmp(runtimes_image(bd->spec.settings.runtime), "provided") != 0)
 		return 0;
 	if (stk_snprintf(path, sizeof(path), "%s/bootstrap", code))
 		return -ENAMETOOLONG;
 	if (stat(path, &st))
-		return stk_err_set(err, -EINVAL, "runtime provided needs an executable file \"bootstrap\" at the top of the package");
+		return stk_err_set(err, -EINVAL, "this runtime needs an executable file \"bootstrap\" at the top of the package");
 	if (!(st.st_mode & 0100) || !S_ISREG(st.st_mode))
 		return stk_err_set(err, -EINVAL, "\"bootstrap\" in the package is not executable");
 	return 0;
@@ -474,6 +475,10 @@ static int unpack(struct build *bd, struct stk_err *err)
 	if (path_of(bd, "code.zip", zip, sizeof(zip)) || path_of(bd, "code", code, sizeof(code)) ||
 	    path_of(bd, "env", env, sizeof(env)))
 		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
+	/* Checked when it was deployed; but the images may be others by now, when it is made again. */
+	rc = runtimes_check(&bd->b->d->runtimes, bd->spec.settings.runtime, err);
+	if (rc)
+		return rc;
 	if (mkdir(code, 0755) || chmod(code, 0755)) /* becomes the image's root */
 		return stk_err_sys(err, -errno, "folder %s", code);
 	rc = log_open(bd);

@@ -434,6 +434,7 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	d->opt = opt;
 	d->lock_fd = -1;
 	d->started_ns = stk_now_ns();
+	runtimes_load(&d->runtimes, opt->images_dir);
 	registry_init(&d->registry, version_unused, d);
 	rc = uv_loop_init(&d->loop);
 	if (rc == 0)

@@ -11,6 +11,7 @@
 #include "scheduler/dispatch.h"
 #include "scheduler/options.h"
 #include "scheduler/registry.h"
+#include "scheduler/runtimes.h"
 #include "scheduler/stall.h"
 
 struct store;
@@ -27,6 +28,7 @@ struct daemon {
 	struct metrics *metrics;
 	struct store *store;
 	struct registry registry;
+	struct runtimes runtimes;
 	struct dispatch dispatch;
 	struct logs *logs;
 	struct builder *builder;

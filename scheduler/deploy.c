@@ -89,21 +89,6 @@ static int set_param(struct fn_settings *s, const char *key, const char *value, 
 	return 0;
 }
 
-/* Which runtimes there are is what images there are. */
-static int check_runtime(const struct daemon *d, const struct fn_settings *s, struct stk_err *err)
-{
-	static const char *const not_runtimes[] = {"scratch", NULL};
-	char path[OPTIONS_PATH_MAX + 64];
-
-	for (unsigned i = 0; not_runtimes[i]; i++) {
-		if (strcmp(s->runtime, not_runtimes[i]) == 0)
-			return stk_err_set(err, -EINVAL, "runtime: \"%s\" does not exist", s->runtime);
-	}
-	if (stk_snprintf(path, sizeof(path), "%s/%s.img", d->opt->images_dir, s->runtime) || access(path, R_OK))
-		return stk_err_set(err, -EINVAL, "runtime: \"%s\" does not exist on this host", s->runtime);
-	return 0;
-}
-
 static int read_settings(const struct daemon *d, const char *query, struct fn_settings *s, struct stk_err *err)
 {
 	char key[64], value[FN_ENV_MAX + 16];
@@ -116,13 +101,13 @@ static int read_settings(const struct daemon *d, const char *query, struct fn_se
 	}
 	if (rc < 0)
 		return stk_err_set(err, -EINVAL, "query: badly encoded, or a parameter is too long");
-	if (strcmp(s->runtime, "provided") == 0 && !s->handler[0])
+	if (strcmp(runtimes_image(s->runtime), "provided") == 0 && !s->handler[0])
 		stk_strcpy(s->handler, sizeof(s->handler), "bootstrap");
 	rc = fn_settings_check(s, err);
 	if (rc == 0 && plan_idle_mib(s->memory_mib) > d->opt->memory_budget_mib)
 		return stk_err_set(err, -EINVAL, "memory: a VM of %u MiB does not fit into this host's memory budget "
 				   "of %u MiB", s->memory_mib, (unsigned)d->opt->memory_budget_mib);
-	return rc ? rc : check_runtime(d, s, err);
+	return rc ? rc : runtimes_check(&d->runtimes, s->runtime, err);
 }
 
 /* --- publish ------------------------------------------------------------------------------------ */

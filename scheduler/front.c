@@ -20,6 +20,7 @@ static const struct router_route routes[] = {
 	{"GET", "/v1/functions/:name", api_functions_show, 0},
 	{"DELETE", "/v1/functions/:name", api_functions_delete, 0},
 	{"GET", "/v1/functions/:name/logs", api_functions_logs, 0},
+	{"GET", "/v1/runtimes", api_admin_runtimes, 0},
 	{"GET", "/healthz", api_admin_health, 0},
 	{"GET", "/metrics", api_admin_metrics, 0},
 	{"GET", "/", api_admin_root, 0},

@@ -23,6 +23,7 @@ void api_functions_show(void *ctx, struct http_req *req, const struct router_mat
 void api_functions_delete(void *ctx, struct http_req *req, const struct router_match *m);
 void api_functions_logs(void *ctx, struct http_req *req, const struct router_match *m);
 void api_admin_health(void *ctx, struct http_req *req, const struct router_match *m);
+void api_admin_runtimes(void *ctx, struct http_req *req, const struct router_match *m);
 void api_admin_metrics(void *ctx, struct http_req *req, const struct router_match *m);
 void api_admin_root(void *ctx, struct http_req *req, const struct router_match *m);
 /* At the end of the headers: checks, then the body goes to a file. */

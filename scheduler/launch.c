@@ -42,7 +42,8 @@ static int boot_config(const struct pool *p, int *ret_fd)
 
 	if (stk_snprintf(kernel, sizeof(kernel), "%s/vmlinux", o->images_dir) ||
 	    stk_snprintf(initrd, sizeof(initrd), "%s/stoker-initrd.cpio", o->bin_dir) ||
-	    stk_snprintf(rootfs, sizeof(rootfs), "%s/%s.img", o->images_dir, p->ver->settings.runtime) ||
+	    stk_snprintf(rootfs, sizeof(rootfs), "%s/%s.img", o->images_dir,
+			 runtimes_image(p->ver->settings.runtime)) ||
 	    stk_snprintf(scratch, sizeof(scratch), "%s/scratch.img", o->images_dir) ||
 	    daemon_version_path(p->d, p->ver, "code.img", code, sizeof(code)))
 		return -ENAMETOOLONG;
@@ -115,7 +116,7 @@ static int clone_files(const struct pool *p, struct clone_files *ret)
 	    daemon_version_path(p->d, p->ver, pages, ret->pages, sizeof(ret->pages)) ||
 	    daemon_version_path(p->d, p->ver, "code.img", ret->code, sizeof(ret->code)) ||
 	    stk_snprintf(ret->rootfs, sizeof(ret->rootfs), "%s/%s.img", p->d->opt->images_dir,
-			 p->ver->settings.runtime))
+			 runtimes_image(p->ver->settings.runtime)))
 		return -ENAMETOOLONG;
 	return 0;
 }
@@ -315,12 +316,12 @@ int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
 {
 	static struct gw_start start; /* large, and the loop is one thread */
 	const struct fn_version *v = p->ver;
-	char version[16], own[SNAP_FUNCENV_BUF];
+	char version[16], runtime[FN_RUNTIME_MAX + 32], own[SNAP_FUNCENV_BUF];
 	struct snap_funcenv_spec spec = {
 		.name = v->fn->name,
 		.version = version,
 		.handler = v->settings.handler,
-		.runtime = v->settings.runtime,
+		.runtime = runtime,
 		.memory_mib = v->settings.memory_mib,
 		.own = v->settings.env,
 		.own_len = v->settings.env_len,
@@ -333,6 +334,8 @@ int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
 	start.wall_ns = stk_wall_ns();
 	start.init_timeout_ms = p->d->opt->init_timeout_ms;
 	rc = ids_random(start.entropy, sizeof(start.entropy));
+	if (rc == 0)
+		rc = runtimes_full_name(&p->d->runtimes, v->settings.runtime, runtime, sizeof(runtime));
 	if (rc == 0)
 		rc = snap_funcenv_build(start.kv, &start.kv_count, &spec, own, sizeof(own), &err);
 	return rc ? rc : gw_start_encode(buf, cap, &start);

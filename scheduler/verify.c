@@ -175,7 +175,7 @@ static int check_image(struct check *c, const char *snapshot)
 	int rc = m ? snap_manifest_read(snapshot, m, &c->err) : stk_err_sys(&c->err, -ENOMEM, "manifest");
 
 	if (rc == 0 && stk_snprintf(path, sizeof(path), "%s/%s.img", c->v->d->opt->images_dir,
-				    c->ver->settings.runtime))
+				    runtimes_image(c->ver->settings.runtime)))
 		rc = stk_err_set(&c->err, -ENAMETOOLONG, "path too long");
 	/* A missing image is told by the start that needs it. */
 	if (rc == 0 && snap_manifest_file_stat(path, &now, NULL) == 0 &&

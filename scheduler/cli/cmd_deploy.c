@@ -118,7 +118,7 @@ int cmd_deploy(struct cli *c)
 	if (!stk_name_valid(c->argv[0]))
 		return cli_usage(name_rule);
 	if (!o[0].value)
-		return cli_usage("deploy needs --runtime (python3 or provided)");
+		return cli_usage("deploy needs --runtime (python3, nodejs or provided)");
 	for (unsigned i = 0; i < 5; i++) {
 		if (add_param(&query, o[i].name, o[i].value))
 			return CLI_FAILED;
