@@ -2,7 +2,7 @@
  *
  *   fleet STATE FUNCTION FROM TO     registers FUNCTION-FROM ... FUNCTION-TO, five digits each
  *
- * Each is a row of the database of its own; its files are a symbolic link to those of FUNCTION, so that each can be
+ * Each has rows of the database of its own; its files are a symbolic link to those of FUNCTION, so that each can be
  * called, and checked against its checksums, like any other. */
 #include <errno.h>
 #include <sqlite3.h>
@@ -62,17 +62,20 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fleet: %s: %s\n", path, sqlite3_errmsg(db));
 		return 1;
 	}
-	version = sql("SELECT version FROM functions WHERE name = ?1", argv[2], 0);
+	version = sql("SELECT active FROM functions WHERE name = ?1", argv[2], 0);
 	if (version == 0) {
 		fprintf(stderr, "fleet: no function %s\n", argv[2]);
 		return 1;
 	}
 	sql("CREATE TEMP TABLE one AS SELECT * FROM functions WHERE name = ?1", argv[2], 0);
+	sql("CREATE TEMP TABLE its AS SELECT * FROM versions WHERE name = ?1 AND number = ?2", argv[2], version);
 	sql("BEGIN IMMEDIATE", NULL, 0);
 	for (int i = from; i <= to; i++) {
 		snprintf(name, sizeof(name), "%s-%05d", argv[2], i);
 		sql("UPDATE temp.one SET name = ?1", name, 0);
+		sql("UPDATE temp.its SET name = ?1", name, 0);
 		sql("INSERT INTO functions SELECT * FROM temp.one", NULL, 0);
+		sql("INSERT INTO versions SELECT * FROM temp.its", NULL, 0);
 		sql("INSERT INTO names VALUES(?1, ?2)", name, version);
 		add_links(argv[1], argv[2], name, version);
 	}

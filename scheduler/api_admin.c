@@ -17,7 +17,7 @@ void api_admin_health(void *ctx, struct http_req *req, const struct router_match
 	answer_json(req, d->draining ? 503 : 200,
 		    json_pack("{s:s, s:i, s:i, s:i, s:f}", "status",
 			      d->draining ? "draining" : ds->cold ? "warming" : "ok", "functions",
-			      (int)d->registry.active_count, "vms", (int)ds->vms, "waiting", (int)ds->waiting,
+			      (int)d->registry.count, "vms", (int)ds->vms, "waiting", (int)ds->waiting,
 			      "uptime", (double)(stk_now_ns() - d->started_ns) / 1e9));
 }
 

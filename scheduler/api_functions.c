@@ -11,9 +11,11 @@
 #include "common/base/str.h"
 #include "common/host/workers.h"
 #include "scheduler/answer.h"
+#include "scheduler/commit.h"
 #include "scheduler/daemon.h"
 #include "scheduler/describe.h"
 #include "scheduler/front.h"
+#include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/store.h"
@@ -38,7 +40,7 @@ static json_t *describe_env(const struct fn_settings *s)
 
 json_t *describe_function(const struct function *fn)
 {
-	const struct fn_version *v = fn->active;
+	const struct fn_version *v = fn->active ? fn->active : fn->latest;
 	const struct pool *p = v->pool;
 	time_t secs = (time_t)(v->created_ms / 1000);
 	struct tm tm;
@@ -66,14 +68,14 @@ json_t *describe_function(const struct function *fn)
 	return o;
 }
 
-/* The active function named in the path, or NULL (answered). */
+/* The function named in the path, or NULL (answered). */
 static struct function *wanted(struct daemon *d, struct http_req *req, const struct router_match *m, char *ret_id)
 {
 	struct function *fn = registry_find(&d->registry, m->value[0]);
 
 	if (front_request_id(req, ret_id))
 		ret_id[0] = '\0';
-	if (fn && fn->active)
+	if (fn && fn->latest)
 		return fn;
 	answer_error(req, 404, "FunctionNotFound", "no function of this name is deployed", ret_id);
 	return NULL;
@@ -112,12 +114,9 @@ void api_functions_show(void *ctx, struct http_req *req, const struct router_mat
 
 struct removal {
 	struct front_owner owner;
-	uv_work_t work;
 	struct daemon *d;
 	struct http_req *req;
 	struct function *fn;
-	struct stk_err err;
-	int rc;
 	char id[64];
 };
 
@@ -126,37 +125,23 @@ static void removal_gone(struct front_owner *owner)
 	((struct removal *)owner)->req = NULL;
 }
 
-static void work_delete(uv_work_t *w)
+static void deleted(void *ctx, int rc, const struct stk_err *err)
 {
-	struct removal *r = w->data;
-
-	r->rc = store_delete(r->d->store, r->fn->name, &r->err);
-}
-
-static void deleted(uv_work_t *w, int status)
-{
-	struct removal *r = w->data;
-	struct daemon *d = r->d;
-	int rc = status ? status : r->rc;
+	struct removal *r = ctx;
 
 	r->fn->busy = false;
 	if (rc == 0) {
-		struct pool *p = r->fn->active ? r->fn->active->pool : NULL;
-
 		stk_info("%s: deleted", r->fn->name);
-		if (p)
-			pool_close(p, NULL);
-		registry_activate(&d->registry, r->fn, NULL);
+		lifecycle_drop(r->d, r->fn);
 	}
 	if (r->req) {
 		http_req_set_ptr(r->req, NULL);
 		if (rc)
-			answer_error(r->req, 500, "Internal", r->err.text, r->id);
+			answer_error(r->req, 500, "Internal", err->text, r->id);
 		else
 			http_respond(r->req, 204, NULL, NULL, 0);
 	}
 	free(r);
-	daemon_job_done(d);
 }
 
 void api_functions_delete(void *ctx, struct http_req *req, const struct router_match *m)
@@ -164,6 +149,7 @@ void api_functions_delete(void *ctx, struct http_req *req, const struct router_m
 	struct daemon *d = ctx;
 	char id[64];
 	struct function *fn = wanted(d, req, m, id);
+	struct store_tx *tx;
 	struct removal *r;
 
 	if (!fn)
@@ -178,18 +164,15 @@ void api_functions_delete(void *ctx, struct http_req *req, const struct router_m
 		return;
 	}
 	r->owner.gone = removal_gone;
-	r->work.data = r;
 	r->d = d;
 	r->req = req;
 	r->fn = fn;
 	stk_strcpy(r->id, sizeof(r->id), id);
 	fn->busy = true;
 	http_req_set_ptr(req, &r->owner);
-	d->jobs++;
-	if (workers_queue(&d->loop, &r->work, work_delete, deleted)) {
-		stk_err_set(&r->err, -ENOMEM, "out of memory");
-		deleted(&r->work, UV_ENOMEM);
-	}
+	tx = store_tx_new();
+	store_tx_drop_function(tx, fn->name);
+	commit_later(d, tx, deleted, r);
 }
 
 /* --- logs -------------------------------------------------------------------------------------- */

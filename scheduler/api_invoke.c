@@ -36,7 +36,7 @@ static struct fn_version *prepare(struct daemon *d, struct http_req *req, const 
 		answer_error(req, 500, "Internal", "no random bytes", NULL);
 		return NULL;
 	}
-	if (!fn || !fn->active) {
+	if (!fn || !fn->latest) {
 		answer_error(req, 404, "FunctionNotFound", "no function of this name is deployed", ret_id);
 		return NULL;
 	}
@@ -49,7 +49,7 @@ static struct fn_version *prepare(struct daemon *d, struct http_req *req, const 
 		return NULL;
 	}
 	*ret_start = (enum inv_start)start;
-	return fn->active;
+	return fn->active ? fn->active : fn->latest; /* its first snapshot is being made: the request waits */
 }
 
 static void submit(struct daemon *d, struct http_req *req, struct fn_version *ver, const struct inv_caller *caller,

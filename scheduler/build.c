@@ -23,7 +23,6 @@
 #include "common/host/workers.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
-#include "scheduler/store.h"
 #include "scheduler/zipread.h"
 
 #define PATH_CAP   768
@@ -142,37 +141,47 @@ static void log_take(struct build *bd)
 
 /* --- publish --------------------------------------------------------------------------------- */
 
+/* What the database has to know of the files. */
+static int describe(struct build *bd)
+{
+	char leaf[PATH_CAP];
+	struct stat st;
+	int rc = path_of(bd, "code.zip", leaf, sizeof(leaf));
+
+	if (rc == 0)
+		rc = stat(leaf, &st) ? -errno : fsx_crc64(leaf, &bd->result.zip_crc);
+	if (rc == 0)
+		rc = fsx_sha256(leaf, bd->result.sha256);
+	if (rc == 0)
+		rc = path_of(bd, "code.img", leaf, sizeof(leaf));
+	if (rc == 0)
+		rc = fsx_crc64(leaf, &bd->result.img_crc);
+	if (rc)
+		return rc;
+	bd->result.code_size = (uint64_t)st.st_size;
+	bd->result.created_ms = (int64_t)(stk_wall_ns() / STK_NS_PER_MS);
+	return 0;
+}
+
 static int publish(struct build *bd, struct stk_err *err)
 {
-	const struct options *o = bd->b->d->opt;
 	char dest[PATH_CAP], folder[PATH_CAP], leaf[PATH_CAP];
-	struct store_version row = {.number = bd->spec.number, .settings = bd->spec.settings};
-	struct stat st;
 	int rc;
 
-	if (stk_snprintf(folder, sizeof(folder), "%s/functions/%s", o->state_dir, bd->spec.name) ||
-	    stk_snprintf(dest, sizeof(dest), "%s/%u", folder, bd->spec.number) ||
-	    stk_strcpy(row.name, sizeof(row.name), bd->spec.name))
+	if (stk_snprintf(folder, sizeof(folder), "%s/functions/%s", bd->b->d->opt->state_dir, bd->spec.name) ||
+	    stk_snprintf(dest, sizeof(dest), "%s/%u", folder, bd->spec.number))
 		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
 	if (path_of(bd, "code", leaf, sizeof(leaf)) == 0)
 		fsx_remove_tree(leaf);
 	if (path_of(bd, "env", leaf, sizeof(leaf)) == 0)
 		unlink(leaf);
-	rc = path_of(bd, "code.zip", leaf, sizeof(leaf));
-	if (rc == 0)
-		rc = stat(leaf, &st) ? -errno : fsx_crc64(leaf, &row.zip_crc);
-	if (rc == 0)
-		rc = path_of(bd, "code.img", leaf, sizeof(leaf));
-	if (rc == 0)
-		rc = fsx_crc64(leaf, &row.img_crc);
+	rc = describe(bd);
 	if (rc == 0)
 		rc = fsx_sync_tree(bd->spec.dir);
 	if (rc == 0)
 		rc = fsx_mkdirs(folder, 0750);
 	if (rc)
 		return stk_err_sys(err, rc, "publish version %u", bd->spec.number);
-	row.code_size = (uint64_t)st.st_size;
-	row.created_ms = (int64_t)(stk_wall_ns() / STK_NS_PER_MS);
 	if (bd->spec.replace) {
 		if (renameat2(AT_FDCWD, bd->spec.dir, AT_FDCWD, dest, RENAME_EXCHANGE))
 			return stk_err_sys(err, -errno, "replace %s", dest);
@@ -183,20 +192,7 @@ static int publish(struct build *bd, struct stk_err *err)
 			return stk_err_sys(err, -errno, "publish %s", dest);
 	}
 	rc = stk_fsync_parent(dest);
-	if (rc)
-		stk_err_sys(err, rc, "publish %s", dest);
-	else
-		rc = store_put(bd->b->d->store, &row, err);
-	if (rc) {
-		if (!bd->spec.replace)
-			fsx_remove_tree(dest);
-		return rc;
-	}
-	bd->result.zip_crc = row.zip_crc;
-	bd->result.img_crc = row.img_crc;
-	bd->result.code_size = row.code_size;
-	bd->result.created_ms = row.created_ms;
-	return 0;
+	return rc ? stk_err_sys(err, rc, "publish %s", dest) : 0;
 }
 
 static void work_publish(uv_work_t *w)
@@ -412,10 +408,10 @@ static void after_image(struct build *bd, int status)
 	const struct fn_settings *s = &bd->spec.settings;
 	char tool[PATH_CAP], vmm[PATH_CAP], kernel[PATH_CAP], initrd[PATH_CAP], rootfs[PATH_CAP];
 	char code[PATH_CAP], scratch[PATH_CAP], out[PATH_CAP], env[PATH_CAP];
-	char memory[16], version[16], init_ms[16], parent[16], runtime[FN_RUNTIME_MAX + 32];
+	char memory[16], version[FN_VERSION_TEXT], init_ms[16], parent[16], runtime[FN_RUNTIME_MAX + 32], name[FN_BARE_MAX + 1];
 	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
-			      "--memory", memory, "--handler", s->handler, "--name", bd->spec.name,
+			      "--memory", memory, "--handler", s->handler, "--name", name,
 			      "--version", version, "--runtime", runtime, "--init-timeout", init_ms, "--env-file", env, "--die-with-parent",
 			      parent, NULL};
 	int rc;
@@ -436,7 +432,8 @@ static void after_image(struct build *bd, int status)
 	rc = rc ? rc : path_of(bd, "snapshot", out, PATH_CAP);
 	rc = rc ? rc : path_of(bd, "env", env, PATH_CAP);
 	snprintf(memory, sizeof(memory), "%u", s->memory_mib);
-	snprintf(version, sizeof(version), "%u", bd->spec.number);
+	fn_bare_name(bd->spec.name, name);
+	fn_version_text(bd->spec.published, version);
 	snprintf(init_ms, sizeof(init_ms), "%u", o->init_timeout_ms);
 	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	if (rc == 0)

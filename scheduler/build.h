@@ -3,7 +3,8 @@
  *
  *   UNPACK (thread) ─► IMAGE (mkfs.erofs) ─► SNAPSHOT (stoker-snapshot) ─► PUBLISH (thread) ─► done
  *
- * A failure at any step leaves everything published as it was. */
+ * A failure at any step leaves everything published as it was. The database is not touched: whoever asked enters what
+ * was made. */
 #ifndef SCHEDULER_BUILD_H
 #define SCHEDULER_BUILD_H
 
@@ -30,6 +31,7 @@ enum build_fault {
 struct build_spec {
 	char name[FN_NAME_MAX + 1];
 	unsigned number;
+	unsigned published;          /* its public number, 0: $LATEST */
 	struct fn_settings settings; /* copied by build_submit */
 	char dir[512];               /* work folder with code.zip; the builder's from now on */
 	bool replace;                /* the published version is swapped with the new files */
@@ -41,6 +43,7 @@ struct build_result {
 	char *init_json; /* heap, BUILD_INIT_FAILED */
 	char *log;       /* heap, what the guest wrote; may be NULL */
 	uint64_t code_size, zip_crc, img_crc;
+	uint8_t sha256[FN_SHA256_LEN]; /* of the zip */
 	int64_t created_ms;
 };
 

@@ -21,6 +21,7 @@
 #include "scheduler/fnmetrics.h"
 #include "scheduler/front.h"
 #include "scheduler/fsx.h"
+#include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/sandbox.h"
@@ -102,46 +103,6 @@ int daemon_attach_version(struct daemon *d, struct fn_version *v)
 	return v->fn->log && v->pool ? 0 : -ENOMEM;
 }
 
-static int load_name(void *ctx, const char *name, unsigned last_version)
-{
-	struct daemon *d = ctx;
-	struct function *fn = registry_add(&d->registry, name);
-
-	if (!fn)
-		return -ENOMEM;
-	if (fn->last_version < last_version)
-		fn->last_version = last_version;
-	return 0;
-}
-
-static int load_version(void *ctx, const struct store_version *row)
-{
-	struct daemon *d = ctx;
-	struct function *fn = registry_add(&d->registry, row->name);
-	struct fn_settings settings;
-	struct fn_version *v;
-
-	if (!fn || fn_settings_copy(&row->settings, &settings))
-		return -ENOMEM;
-	v = fn_version_new(fn, row->number, &settings);
-	if (!v) {
-		fn_settings_fini(&settings);
-		return -ENOMEM;
-	}
-	v->created_ms = row->created_ms;
-	v->code_size = row->code_size;
-	v->zip_crc = row->zip_crc;
-	v->img_crc = row->img_crc;
-	if (daemon_attach_version(d, v)) {
-		pool_free(v->pool);
-		fn_version_free(v);
-		return -ENOMEM;
-	}
-	registry_activate(&d->registry, fn, v);
-	fn_version_put(&d->registry, v);
-	return 0;
-}
-
 /* --- state folder --------------------------------------------------------------------------------- */
 
 static int state_path(const struct daemon *d, const char *leaf, char *ret, struct stk_err *err)
@@ -192,18 +153,29 @@ static int prepare_state(struct daemon *d, struct stk_err *err)
 	return 0;
 }
 
+static bool known(const struct function *fn, const char *number)
+{
+	uint64_t n;
+
+	if (!fn || stk_parse_u64(number, 1, UINT32_MAX, &n))
+		return false;
+	for (unsigned i = 0; i < fn->published_count; i++) {
+		if (fn->published[i]->number == n)
+			return true;
+	}
+	return (fn->active && fn->active->number == n) || (fn->latest && fn->latest->number == n);
+}
+
 static void remove_unknown_versions(struct daemon *d, const char *folder, const struct function *fn)
 {
 	DIR *dir = opendir(folder);
 	struct dirent *e;
-	char keep[16] = "", path[PATH_CAP];
+	char path[PATH_CAP];
 
 	if (!dir)
 		return;
-	if (fn && fn->active)
-		snprintf(keep, sizeof(keep), "%u", fn->active->number);
 	while ((e = readdir(dir))) {
-		if (e->d_name[0] == '.' || strcmp(e->d_name, keep) == 0)
+		if (e->d_name[0] == '.' || known(fn, e->d_name))
 			continue;
 		if (stk_snprintf(path, sizeof(path), "%s/%s", folder, e->d_name) == 0)
 			daemon_remove_later(d, path);
@@ -224,7 +196,7 @@ static void remove_orphans(struct daemon *d)
 	while (dir && (e = readdir(dir))) {
 		if (e->d_name[0] == '.' || stk_snprintf(path, sizeof(path), "%s/%s", root, e->d_name))
 			continue;
-		if (stk_name_valid(e->d_name))
+		if (fn_name_valid(e->d_name))
 			remove_unknown_versions(d, path, registry_find(&d->registry, e->d_name));
 		else
 			stk_warn("%s does not belong here and is left alone", path);
@@ -421,7 +393,7 @@ static int load_state(struct daemon *d, struct stk_err *err)
 	if (rc == 0)
 		rc = store_open(path, &d->store, err);
 	if (rc == 0)
-		rc = store_load(d->store, load_name, load_version, d, err);
+		rc = lifecycle_load(d, err);
 	return rc;
 }
 
@@ -467,11 +439,12 @@ int daemon_run(struct daemon *d)
 		if (fn->active && (d->opt->verify_ahead || fn->active->pool->target))
 			verify_later(d->verifier, fn->active);
 	}
+	lifecycle_resume(d);
 	uv_signal_start(&d->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&d->sigint, on_signal, SIGINT);
 	uv_timer_start(&d->lag_timer, on_lag, LAG_MS, LAG_MS);
 	uv_check_start(&d->reap_check, on_check);
-	stk_info("%u functions, %llu MiB for VMs, %u restores at the same time", d->registry.active_count,
+	stk_info("%u functions, %llu MiB for VMs, %u restores at the same time", d->registry.count,
 		 (unsigned long long)d->opt->memory_budget_mib, d->opt->max_restores);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	return d->exit_code;
@@ -484,6 +457,10 @@ void daemon_fini(struct daemon *d)
 	REGISTRY_FOREACH(&d->registry, fn) {
 		if (fn->active)
 			pool_free(fn->active->pool);
+		if (fn->latest && fn->latest != fn->active)
+			pool_free(fn->latest->pool);
+		for (unsigned i = 0; i < fn->published_count; i++)
+			pool_free(fn->published[i]->pool);
 		fnmetrics_free(fn->metrics);
 	}
 	dispatch_fini(&d->dispatch);

@@ -14,13 +14,16 @@
 #include "common/base/str.h"
 #include "scheduler/answer.h"
 #include "scheduler/build.h"
+#include "scheduler/commit.h"
 #include "scheduler/daemon.h"
 #include "scheduler/describe.h"
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
+#include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/spool.h"
+#include "scheduler/store.h"
 #include "scheduler/verify.h"
 
 struct deploy {
@@ -31,6 +34,7 @@ struct deploy {
 	struct fn_settings settings;
 	struct build_spec spec;
 	struct spool spool;
+	struct fn_version *made; /* until it is stored */
 	bool body_done;
 	bool aborted; /* the client went away in mid-body */
 	char id[IDS_UUID_LEN + 1];
@@ -169,13 +173,49 @@ static void answer_fault(struct deploy *dp, const struct build_result *r)
 	deploy_free(dp);
 }
 
+static void stored(void *ctx, int rc, const struct stk_err *err)
+{
+	struct deploy *dp = ctx;
+	struct daemon *d = dp->d;
+	struct fn_version *v = dp->made;
+	bool is_new = !dp->fn->latest;
+
+	if (rc) {
+		v->retired = true; /* its files go with it */
+		fn_version_put(&d->registry, v);
+		fail(dp, rc == -ENOSPC ? 507 : 500, rc == -ENOSPC ? "InsufficientStorage" : "DeployFailed", err->text);
+		return;
+	}
+	lifecycle_activate(d, v);
+	fn_version_put(&d->registry, v);
+	verify_want(d->verifier, v);
+	if (dp->req) {
+		http_req_set_ptr(dp->req, NULL);
+		answer_json(dp->req, is_new ? 201 : 200, describe_function(dp->fn));
+		dp->req = NULL;
+	}
+	deploy_free(dp);
+}
+
+static void store(struct deploy *dp, const struct fn_version *v)
+{
+	struct store_tx *tx = store_tx_new();
+	const struct function *fn = dp->fn;
+
+	store_tx_version(tx, v);
+	store_tx_function(tx, fn, v->number, v->number, fn->last_published, fn->reserved);
+	if (fn->active)
+		store_tx_drop_version(tx, fn->name, fn->active->number);
+	if (fn->latest && fn->latest != fn->active)
+		store_tx_drop_version(tx, fn->name, fn->latest->number);
+	commit_later(dp->d, tx, stored, dp);
+}
+
 static void built(void *ctx, const struct build_result *r)
 {
 	struct deploy *dp = ctx;
 	struct daemon *d = dp->d;
 	struct function *fn = dp->fn;
-	struct pool *old_pool = fn->active ? fn->active->pool : NULL;
-	bool is_new = !fn->active;
 	struct fn_version *v;
 
 	if (!fn->log)
@@ -191,24 +231,17 @@ static void built(void *ctx, const struct build_result *r)
 		v->code_size = r->code_size;
 		v->zip_crc = r->zip_crc;
 		v->img_crc = r->img_crc;
+		memcpy(v->sha256, r->sha256, sizeof(v->sha256));
 	}
-	if (!v || daemon_attach_version(d, v)) {
-		/* It is on disk and in the database: there after the next start. */
+	if (!v || lifecycle_revise(v) || daemon_attach_version(d, v)) {
+		if (v)
+			pool_free(v->pool);
 		fn_version_free(v);
-		fail(dp, 500, "OutOfMemory", "the version is stored but cannot serve before a restart: out of memory");
+		fail(dp, 503, "OutOfMemory", "the host has no memory left for this function");
 		return;
 	}
-	if (old_pool) /* while the registry still holds the old version */
-		pool_close(old_pool, v);
-	registry_activate(&d->registry, fn, v);
-	fn_version_put(&d->registry, v);
-	verify_want(d->verifier, v);
-	if (dp->req) {
-		http_req_set_ptr(dp->req, NULL);
-		answer_json(dp->req, is_new ? 201 : 200, describe_function(fn));
-		dp->req = NULL;
-	}
-	deploy_free(dp);
+	dp->made = v;
+	store(dp, v);
 }
 
 /* --- the request ---------------------------------------------------------------------------------- */

@@ -175,9 +175,16 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 {
 	struct pool *p = inv->ver->pool;
 	uint64_t now = stk_now_ns();
+	struct function *fn = inv->ver->fn;
 	struct sandbox *sb;
 
 	inv->submit_ns = now;
+	if (fn->reserved >= 0 && fn->in_flight >= (unsigned)fn->reserved) {
+		invocation_finish(inv, INV_RESERVED_FULL, "as many calls of this function run as its reserved concurrency allows");
+		return;
+	}
+	fn->in_flight++;
+	inv->counted = true;
 	touch_target(p, now);
 	pool_policy_arrival(&p->policy, now, concurrency(p));
 	if (!invocation_alone(inv) && stk_list_empty(&p->queue)) {

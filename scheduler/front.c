@@ -91,7 +91,7 @@ static void on_headers(void *ctx, struct http_req *req)
 		const struct function *fn = registry_find(&d->registry, m.value[0]);
 
 		/* Known before the body is read. */
-		if (!fn || !fn->active) {
+		if (!fn || !fn->latest) {
 			refuse(req, 404, "FunctionNotFound", "no function of this name is deployed");
 			return;
 		}

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <openssl/evp.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/crc64.h"
@@ -90,27 +91,55 @@ int fsx_sync_tree(const char *path)
 	return errno ? -errno : -EIO;
 }
 
-int fsx_crc64(const char *path, uint64_t *ret_crc)
+/* Feeds a regular file's bytes to `take`. */
+static int each_piece(const char *path, int (*take)(void *ctx, const uint8_t *buf, size_t len), void *ctx)
 {
 	stk_autofd fd = open(path, O_RDONLY | O_CLOEXEC);
 	stk_autofree uint8_t *buf = malloc(1 << 18);
-	uint64_t crc = 0;
+	ssize_t n;
+	int rc = 0;
 
 	if (fd < 0)
 		return -errno;
 	if (!buf)
 		return -ENOMEM;
-	for (;;) {
-		ssize_t n = read(fd, buf, 1 << 18);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		crc = stk_crc64(crc, buf, (size_t)n);
+	while (rc == 0 && (n = read(fd, buf, 1 << 18))) {
+		if (n > 0)
+			rc = take(ctx, buf, (size_t)n);
+		else if (errno != EINTR)
+			rc = -errno;
 	}
-	*ret_crc = crc;
+	return rc;
+}
+
+static int take_crc(void *ctx, const uint8_t *buf, size_t len)
+{
+	uint64_t *crc = ctx;
+
+	*crc = stk_crc64(*crc, buf, len);
 	return 0;
+}
+
+int fsx_crc64(const char *path, uint64_t *ret_crc)
+{
+	*ret_crc = 0;
+	return each_piece(path, take_crc, ret_crc);
+}
+
+static int take_hash(void *ctx, const uint8_t *buf, size_t len)
+{
+	return EVP_DigestUpdate(ctx, buf, len) == 1 ? 0 : -EIO;
+}
+
+int fsx_sha256(const char *path, uint8_t *ret_hash)
+{
+	EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	int rc = hash && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+
+	if (rc == 0)
+		rc = each_piece(path, take_hash, hash);
+	if (rc == 0 && EVP_DigestFinal_ex(hash, ret_hash, NULL) != 1)
+		rc = -EIO;
+	EVP_MD_CTX_free(hash);
+	return rc;
 }

@@ -13,5 +13,7 @@ int fsx_remove_tree(const char *path);
 int fsx_sync_tree(const char *path);
 /* CRC-64 of a regular file's bytes. */
 int fsx_crc64(const char *path, uint64_t *ret_crc);
+/* SHA-256 of a regular file's bytes, 32 of them. */
+int fsx_sha256(const char *path, uint8_t *ret_hash);
 
 #endif

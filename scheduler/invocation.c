@@ -27,6 +27,7 @@ static const char *const outcome_names[INV_OUTCOMES] = {
 	[INV_PROTOCOL] = "protocol_error",
 	[INV_START_FAILED] = "start_failed",
 	[INV_QUEUE_FULL] = "queue_full",
+	[INV_RESERVED_FULL] = "reserved_full",
 	[INV_QUEUE_TIMEOUT] = "queue_timeout",
 	[INV_GONE] = "client_gone",
 	[INV_SHUTDOWN] = "shutdown",
@@ -51,6 +52,7 @@ static void invocation_free(struct invocation *inv)
 	dispatch_unqueue(inv);
 	if (inv->sb)
 		inv->sb->inv = NULL;
+	inv->ver->fn->in_flight -= inv->counted;
 	fn_version_put(&inv->d->registry, inv->ver);
 	free(inv->qualifier);
 	free(inv->client_context);

@@ -30,6 +30,7 @@ enum inv_outcome {
 	INV_PROTOCOL,       /* the guest broke guestwire */
 	INV_START_FAILED,   /* no VM of this function can be started */
 	INV_QUEUE_FULL,
+	INV_RESERVED_FULL,  /* as many of the function's calls as its reserved concurrency allows run */
 	INV_QUEUE_TIMEOUT,
 	INV_GONE,           /* the client closed the connection */
 	INV_SHUTDOWN,
@@ -80,6 +81,7 @@ struct invocation {
 	struct fn_version *ver; /* counted */
 	struct sandbox *sb;   /* while a VM works on it, or starts for it alone */
 	bool waiting;         /* in a pool's queue */
+	bool counted;         /* in its function's in_flight */
 	enum inv_start force, start;
 	char *qualifier, *client_context; /* heap, or NULL */
 	struct inv_tail *tail;            /* heap, or NULL */

@@ -316,9 +316,9 @@ int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
 {
 	static struct gw_start start; /* large, and the loop is one thread */
 	const struct fn_version *v = p->ver;
-	char version[16], runtime[FN_RUNTIME_MAX + 32], own[SNAP_FUNCENV_BUF];
+	char version[FN_VERSION_TEXT], name[FN_BARE_MAX + 1], runtime[FN_RUNTIME_MAX + 32], own[SNAP_FUNCENV_BUF];
 	struct snap_funcenv_spec spec = {
-		.name = v->fn->name,
+		.name = name,
 		.version = version,
 		.handler = v->settings.handler,
 		.runtime = runtime,
@@ -329,7 +329,8 @@ int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
 	struct stk_err err;
 	int rc;
 
-	snprintf(version, sizeof(version), "%u", v->number);
+	fn_version_text(v->published, version);
+	fn_bare_name(v->fn->name, name);
 	memset(&start, 0, sizeof(start));
 	start.wall_ns = stk_wall_ns();
 	start.init_timeout_ms = p->d->opt->init_timeout_ms;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +126,7 @@ struct fn_version *fn_version_new(struct function *fn, unsigned number, struct f
 	settings->env = NULL;
 	settings->env_len = 0;
 	v->refs = 1;
+	v->state = FN_ACTIVE;
 	stk_list_init(&v->check_node);
 	return v;
 }
@@ -134,6 +136,9 @@ void fn_version_free(struct fn_version *v)
 	if (!v)
 		return;
 	fn_settings_fini(&v->settings);
+	free(v->extra);
+	free(v->reason);
+	free(v->init_error);
 	free(v);
 }
 
@@ -158,6 +163,29 @@ void registry_init(struct registry *r, void (*on_unused)(void *ctx, struct fn_ve
 	r->ctx = ctx;
 }
 
+static void alias_free(struct fn_alias *a)
+{
+	free(a->description);
+	free(a);
+}
+
+static void note_free(struct fn_note *n)
+{
+	free(n->json);
+	free(n);
+}
+
+static void forget_names(struct function *fn)
+{
+	for (unsigned i = 0; i < fn->alias_count; i++)
+		alias_free(fn->aliases[i]);
+	for (unsigned i = 0; i < fn->note_count; i++)
+		note_free(fn->notes[i]);
+	free(stk_take_ptr(&fn->aliases));
+	free(stk_take_ptr(&fn->notes));
+	fn->alias_count = fn->note_count = 0;
+}
+
 void registry_fini(struct registry *r)
 {
 	for (unsigned b = 0; b < REGISTRY_BUCKETS; b++) {
@@ -166,7 +194,13 @@ void registry_fini(struct registry *r)
 		while (fn) {
 			struct function *next = fn->next;
 
-			fn_version_free(fn->active);
+			if (fn->active != fn->latest)
+				fn_version_free(fn->active);
+			fn_version_free(fn->latest);
+			for (unsigned i = 0; i < fn->published_count; i++)
+				fn_version_free(fn->published[i]);
+			free(fn->published);
+			forget_names(fn);
 			free(fn);
 			fn = next;
 		}
@@ -204,27 +238,242 @@ struct function *registry_add(struct registry *r, const char *name)
 		free(fn);
 		return NULL;
 	}
+	fn->reserved = -1;
 	fn->next = r->bucket[b];
 	r->bucket[b] = fn;
 	return fn;
 }
 
-void registry_activate(struct registry *r, struct function *fn, struct fn_version *v)
+static struct fn_version *take_role(struct function *fn, struct fn_version *v)
+{
+	if (!v)
+		return NULL;
+	v->roles++;
+	if (v->number > fn->last_version)
+		fn->last_version = v->number;
+	return fn_version_get(v);
+}
+
+static void drop_role(struct registry *r, struct fn_version *v)
+{
+	if (!v)
+		return;
+	if (--v->roles == 0)
+		v->retired = true;
+	fn_version_put(r, v);
+}
+
+void registry_set_latest(struct registry *r, struct function *fn, struct fn_version *v)
+{
+	struct fn_version *old = fn->latest;
+
+	fn->latest = take_role(fn, v);
+	r->count += (unsigned)!old - (unsigned)!v; /* one more or one less, where only one of them is there */
+	drop_role(r, old);
+}
+
+void registry_set_active(struct registry *r, struct function *fn, struct fn_version *v)
 {
 	struct fn_version *old = fn->active;
 
-	assert(v != old || !v);
-	fn->active = v ? fn_version_get(v) : NULL;
-	if (v && v->number > fn->last_version)
-		fn->last_version = v->number;
-	if (v && !old)
-		r->active_count++;
-	if (!v && old)
-		r->active_count--;
-	if (old) {
-		old->retired = true;
-		fn_version_put(r, old);
+	fn->active = take_role(fn, v);
+	drop_role(r, old);
+}
+
+int registry_publish(struct registry *r, struct function *fn, struct fn_version *v)
+{
+	unsigned n = fn->published_count;
+	struct fn_version **grown = realloc(fn->published, (n + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	fn->published = grown;
+	for (; n && grown[n - 1]->published > v->published; n--)
+		grown[n] = grown[n - 1];
+	grown[n] = take_role(fn, v);
+	fn->published_count++;
+	if (v->published > fn->last_published)
+		fn->last_published = v->published;
+	return 0;
+}
+
+void registry_unpublish(struct registry *r, struct fn_version *v)
+{
+	struct function *fn = v->fn;
+	unsigned i = 0;
+
+	while (i < fn->published_count && fn->published[i] != v)
+		i++;
+	if (i == fn->published_count)
+		return;
+	fn->published_count--;
+	memmove(fn->published + i, fn->published + i + 1, (fn->published_count - i) * sizeof(*fn->published));
+	drop_role(r, v);
+}
+
+void registry_drop(struct registry *r, struct function *fn)
+{
+	registry_set_active(r, fn, NULL);
+	registry_set_latest(r, fn, NULL);
+	while (fn->published_count)
+		registry_unpublish(r, fn->published[fn->published_count - 1]);
+	free(stk_take_ptr(&fn->published));
+	forget_names(fn);
+	fn->reserved = -1;
+	fn->last_published = 0;
+}
+
+struct fn_version *registry_published(const struct function *fn, unsigned number)
+{
+	unsigned lo = 0, hi = fn->published_count;
+
+	while (lo < hi) {
+		unsigned mid = lo + (hi - lo) / 2;
+
+		if (fn->published[mid]->published < number)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
+	return lo < fn->published_count && fn->published[lo]->published == number ? fn->published[lo] : NULL;
+}
+
+/* --- aliases and notes ----------------------------------------------------------------------------- */
+
+/* Where the name is, or belongs. */
+static unsigned alias_place(const struct function *fn, const char *name, bool *ret_there)
+{
+	unsigned i = 0;
+
+	while (i < fn->alias_count && strcmp(fn->aliases[i]->name, name) < 0)
+		i++;
+	*ret_there = i < fn->alias_count && strcmp(fn->aliases[i]->name, name) == 0;
+	return i;
+}
+
+int registry_alias_set(struct function *fn, struct fn_alias *alias)
+{
+	struct fn_alias **grown;
+	bool there;
+	unsigned i = alias_place(fn, alias->name, &there);
+
+	if (there) {
+		alias_free(fn->aliases[i]);
+		fn->aliases[i] = alias;
+		return 0;
+	}
+	grown = realloc(fn->aliases, (fn->alias_count + 1) * sizeof(*grown));
+	if (!grown) {
+		alias_free(alias);
+		return -ENOMEM;
+	}
+	fn->aliases = grown;
+	memmove(grown + i + 1, grown + i, (fn->alias_count - i) * sizeof(*grown));
+	grown[i] = alias;
+	fn->alias_count++;
+	return 0;
+}
+
+struct fn_alias *registry_alias(const struct function *fn, const char *name)
+{
+	bool there;
+	unsigned i = alias_place(fn, name, &there);
+
+	return there ? fn->aliases[i] : NULL;
+}
+
+void registry_alias_drop(struct function *fn, const char *name)
+{
+	bool there;
+	unsigned i = alias_place(fn, name, &there);
+
+	if (!there)
+		return;
+	alias_free(fn->aliases[i]);
+	fn->alias_count--;
+	memmove(fn->aliases + i, fn->aliases + i + 1, (fn->alias_count - i) * sizeof(*fn->aliases));
+}
+
+static struct fn_note **note_place(const struct function *fn, const char *kind, const char *qualifier)
+{
+	for (unsigned i = 0; i < fn->note_count; i++) {
+		if (strcmp(fn->notes[i]->kind, kind) == 0 && strcmp(fn->notes[i]->qualifier, qualifier) == 0)
+			return &fn->notes[i];
+	}
+	return NULL;
+}
+
+const char *registry_note(const struct function *fn, const char *kind, const char *qualifier)
+{
+	struct fn_note **place = note_place(fn, kind, qualifier);
+
+	return place ? (*place)->json : NULL;
+}
+
+int registry_note_set(struct function *fn, const char *kind, const char *qualifier, const char *json)
+{
+	struct fn_note **place = note_place(fn, kind, qualifier), *note, **grown;
+
+	if (!json) {
+		if (place) {
+			note_free(*place);
+			*place = fn->notes[--fn->note_count];
+		}
+		return 0;
+	}
+	note = calloc(1, sizeof(*note));
+	if (!note || !(note->json = strdup(json)) || stk_strcpy(note->kind, sizeof(note->kind), kind) ||
+	    stk_strcpy(note->qualifier, sizeof(note->qualifier), qualifier))
+		goto fail;
+	if (place) {
+		note_free(*place);
+		*place = note;
+		return 0;
+	}
+	grown = realloc(fn->notes, (fn->note_count + 1) * sizeof(*grown));
+	if (!grown)
+		goto fail;
+	fn->notes = grown;
+	grown[fn->note_count++] = note;
+	return 0;
+fail:
+	if (note)
+		note_free(note);
+	return -ENOMEM;
+}
+
+void fn_version_text(unsigned published, char ret[FN_VERSION_TEXT])
+{
+	if (published)
+		snprintf(ret, FN_VERSION_TEXT, "%u", published);
+	else
+		strcpy(ret, "$LATEST");
+}
+
+void fn_bare_name(const char *name, char ret[FN_BARE_MAX + 1])
+{
+	snprintf(ret, FN_BARE_MAX + 1, "%.*s", (int)strcspn(name, "."), name);
+}
+
+void fn_arn(const char *region, const char *account, const char *name, const char *qualifier, char ret[FN_ARN_MAX])
+{
+	bool qualified = qualifier && *qualifier;
+
+	snprintf(ret, FN_ARN_MAX, "arn:aws:lambda:%.32s:%.12s:function:%.*s%s%.128s", region ? region : "us-east-1",
+		 account ? account : "000000000000", (int)strcspn(name, "."), name, qualified ? ":" : "",
+		 qualified ? qualifier : "");
+}
+
+bool fn_name_valid(const char *name)
+{
+	char part[FN_NAME_MAX + 1];
+	const char *dot = strchr(name, '.');
+
+	if (!dot)
+		return stk_name_valid(name);
+	if (stk_snprintf(part, sizeof(part), "%.*s", (int)(dot - name), name))
+		return false;
+	return stk_name_valid(part) && stk_name_valid(dot + 1) && strlen(dot + 1) <= FN_TENANT_MAX;
 }
 
 static int by_name(const void *a, const void *b)
@@ -234,13 +483,13 @@ static int by_name(const void *a, const void *b)
 
 int registry_list(const struct registry *r, struct function ***ret, unsigned *ret_count)
 {
-	struct function **list = calloc(r->active_count ? r->active_count : 1, sizeof(struct function *));
+	struct function **list = calloc(r->count ? r->count : 1, sizeof(struct function *));
 	unsigned n = 0;
 
 	if (!list)
 		return -ENOMEM;
 	REGISTRY_FOREACH(r, fn) {
-		if (fn->active && n < r->active_count)
+		if (fn->latest && n < r->count)
 			list[n++] = fn;
 	}
 	qsort(list, n, sizeof(struct function *), by_name);

@@ -1,9 +1,13 @@
-/* Functions and their versions in memory: a hash table by name. Loop thread only.
+/* Functions, their versions and aliases in memory: a hash table by name. Loop thread only.
  *
- * Lifetime: a struct function lives as long as the daemon once its name was used (its last version
- * number must not be given twice). A version is counted: one reference while it is the active one,
- * one for each VM, request and job that uses it; with the last one `on_unused` is called, where a
- * retired version's files are removed. */
+ *   latest    what $LATEST is configured to be; its snapshot may still be made, or making it may have failed
+ *   active    what $LATEST answers with: the last one of them whose snapshot was made
+ *   published immutable, each with its number, in the order of these
+ *
+ * Lifetime: a struct function lives as long as the daemon once its name was used (its last build number must not be
+ * given twice). A version is counted: one reference for each of the roles above, one for each VM, request and job that
+ * uses it. When it loses its last role it is retired; with the last reference `on_unused` is called, where a retired
+ * version's files are removed. */
 #ifndef SCHEDULER_REGISTRY_H
 #define SCHEDULER_REGISTRY_H
 
@@ -14,7 +18,11 @@
 #include "common/base/err.h"
 #include "common/base/list.h"
 
-#define FN_NAME_MAX    64
+#define FN_BARE_MAX    64 /* as its owner names it */
+#define FN_TENANT_MAX  32
+#define FN_NAME_MAX    (FN_BARE_MAX + 1 + FN_TENANT_MAX) /* NAME, or NAME.TENANT for all but the default tenant */
+#define FN_SHA256_LEN  32
+#define FN_REVISION_LEN 36
 #define FN_RUNTIME_MAX 32
 #define FN_HANDLER_MAX 128
 #define FN_ENV_MAX     4096 /* bytes of all K=V with their NULs */
@@ -43,34 +51,70 @@ struct fn_settings {
 enum fn_check {
 	FN_UNCHECKED,
 	FN_CHECKING,
-	FN_REBUILDING, /* found damaged, being made again */
+	FN_REBUILDING, /* being made: for the first time, or again as it was found damaged */
 	FN_GOOD,
-	FN_BROKEN, /* damaged, and making it again failed; tried again later */
+	FN_BROKEN, /* damaged, or never made, and making it failed; tried again later */
 };
+
+/* Kept in the database; the check above is of this life only. */
+enum fn_state { FN_PENDING, FN_ACTIVE, FN_FAILED };
 
 struct function;
 
 struct fn_version {
 	struct function *fn;
-	unsigned number;
+	unsigned number;    /* of the build, in the order of deploys: the folder's name */
+	unsigned published; /* its public number; 0: of $LATEST */
+	enum fn_state state;
 	struct fn_settings settings;
+	char *extra;  /* heap: further configuration that is kept and shown, a JSON object; or NULL */
+	char *reason; /* heap, FN_FAILED: code, NUL, text; or NULL */
+	char *init_error; /* heap, FN_FAILED: what the init phase reported, JSON; or NULL */
 	int64_t created_ms;
 	uint64_t code_size; /* of the zip */
 	uint64_t zip_crc, img_crc;
+	uint8_t sha256[FN_SHA256_LEN]; /* of the zip; zeros: not known */
+	char revision[FN_REVISION_LEN + 1]; /* another one after each change */
 	enum fn_check check;
 	uint64_t check_retry_ns; /* FN_BROKEN: not before */
 	struct stk_list check_node; /* FN_CHECKING: verifier's, until its turn */
 	struct stk_err check_err;
 	unsigned refs;
+	unsigned roles; /* how many */
 	bool retired;
 	struct pool *pool;
+};
+
+/* Traffic for a name goes to one version, and a share of it to another one. */
+struct fn_alias {
+	char name[129];
+	unsigned version;    /* published */
+	unsigned additional; /* published; 0: none */
+	double weight;       /* of the additional one, 0 to 1 */
+	char revision[FN_REVISION_LEN + 1];
+	char *description; /* heap, or NULL */
+};
+
+/* What else is configured for a function or one of its qualifiers: a JSON text by kind. */
+struct fn_note {
+	char kind[24];
+	char qualifier[129]; /* "" for the function */
+	char *json; /* heap */
 };
 
 struct function {
 	char name[FN_NAME_MAX + 1];
 	struct function *next;
-	struct fn_version *active; /* NULL: deleted, or never deployed with success */
-	unsigned last_version;
+	struct fn_version *latest; /* NULL: deleted, or never deployed with success */
+	struct fn_version *active; /* NULL: as before, or the first snapshot was not made yet */
+	struct fn_version **published;
+	struct fn_alias **aliases; /* in the order of names */
+	struct fn_note **notes;
+	unsigned published_count, alias_count, note_count;
+	unsigned last_published;
+	unsigned last_version; /* build number */
+	int reserved;          /* concurrency; -1: not set */
+	unsigned in_flight;    /* calls that run or wait, of all its versions */
 	bool busy; /* a deploy or delete is under way */
 	struct logsink *log;
 	struct fnmetrics *metrics; /* NULL: never called so far */
@@ -80,7 +124,7 @@ struct function {
 
 struct registry {
 	struct function *bucket[REGISTRY_BUCKETS];
-	unsigned active_count;
+	unsigned count; /* of functions that exist */
 	void (*on_unused)(void *ctx, struct fn_version *v); /* owns v from then on */
 	void *ctx;
 };
@@ -108,11 +152,35 @@ void registry_fini(struct registry *r);
 struct function *registry_find(const struct registry *r, const char *name);
 /* Finds or adds. NULL when out of memory. */
 struct function *registry_add(struct registry *r, const char *name);
-/* Makes v (a new reference is taken) the active version, or none when NULL; the former one is
- * retired. */
-void registry_activate(struct registry *r, struct function *fn, struct fn_version *v);
-/* Active functions in name order; *ret is heap memory of *ret_count entries. */
+/* Each takes a reference to v, and drops that of the version that had the role before. v NULL: nobody has it. */
+void registry_set_latest(struct registry *r, struct function *fn, struct fn_version *v);
+void registry_set_active(struct registry *r, struct function *fn, struct fn_version *v);
+/* v->published is set. -ENOMEM. */
+int registry_publish(struct registry *r, struct function *fn, struct fn_version *v);
+void registry_unpublish(struct registry *r, struct fn_version *v);
+/* The function as such goes: versions, aliases and notes. */
+void registry_drop(struct registry *r, struct function *fn);
+struct fn_version *registry_published(const struct function *fn, unsigned number); /* or NULL */
+/* Adds, or replaces the one of the same name. Heap; taken over, also when it fails. -ENOMEM. */
+int registry_alias_set(struct function *fn, struct fn_alias *alias);
+struct fn_alias *registry_alias(const struct function *fn, const char *name); /* or NULL */
+void registry_alias_drop(struct function *fn, const char *name);
+/* json NULL: removes it. -ENOMEM. */
+int registry_note_set(struct function *fn, const char *kind, const char *qualifier, const char *json);
+const char *registry_note(const struct function *fn, const char *kind, const char *qualifier); /* or NULL */
+/* Functions that exist, in name order; *ret is heap memory of *ret_count entries. */
 int registry_list(const struct registry *r, struct function ***ret, unsigned *ret_count);
+
+#define FN_VERSION_TEXT 12
+/* "$LATEST" for 0. */
+void fn_version_text(unsigned published, char ret[FN_VERSION_TEXT]);
+/* As the function's owner names it: without the tenant. */
+void fn_bare_name(const char *name, char ret[FN_BARE_MAX + 1]);
+#define FN_ARN_MAX 320
+/* Amazon resource name of a function; qualifier NULL or "": none. region and account NULL: those of a host of its own. */
+void fn_arn(const char *region, const char *account, const char *name, const char *qualifier, char ret[FN_ARN_MAX]);
+/* NAME and, behind a '.', perhaps TENANT: each of letters, digits, - and _. */
+bool fn_name_valid(const char *name);
 
 #define REGISTRY_FOREACH(r, fn)                                                  \
 	for (unsigned fn##_b = 0; fn##_b < REGISTRY_BUCKETS; fn##_b++)           \

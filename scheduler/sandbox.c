@@ -22,6 +22,7 @@
 
 #define RESTORE_LIMIT_MS 30000
 #define BOOT_LIMIT_MS    120000 /* beside the init phase's own limit */
+#define LARGE_HEAD    8192 /* of an INVOKE frame with a client context */
 #define EXIT_LIMIT_MS    2000 /* from the end of the stream to the end of the process */
 #define LOG_LIMIT        (1u << 20) /* bytes of output kept per VM */
 
@@ -129,6 +130,7 @@ static void maybe_free(struct sandbox *sb)
 	d->dispatch.vms--;
 	agent_fini(&sb->agent);
 	free(sb->event);
+	free(sb->large_head);
 	free(sb->logline.buf);
 	free(sb);
 	dispatch_changed(ver->pool);
@@ -606,20 +608,27 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 
 /* --- call ------------------------------------------------------------------------------------- */
 
+static void event_taken(struct sandbox *sb)
+{
+	free(sb->event);
+	sb->event = NULL;
+	free(sb->large_head);
+	sb->large_head = NULL;
+}
+
 static void on_written(uv_write_t *req, int status)
 {
 	struct sandbox *sb = req->data;
 
 	if (status == 0 && sb->inv)
 		sb->inv->sent_ns = stk_now_ns();
-	free(sb->event);
-	sb->event = NULL;
+	event_taken(sb);
 }
 
 /* Header and event in one writev; what the socket does not take at once goes on in the loop. */
 static int send_frames(struct sandbox *sb, int head_len, size_t event_len)
 {
-	uv_buf_t bufs[2] = {uv_buf_init((char *)sb->head, (unsigned)head_len),
+	uv_buf_t bufs[2] = {uv_buf_init((char *)(sb->large_head ? sb->large_head : sb->head), (unsigned)head_len),
 			    uv_buf_init((char *)sb->event, (unsigned)event_len)};
 	unsigned count_bufs = event_len ? 2 : 1, first = 0;
 	int n = uv_try_write((uv_stream_t *)&sb->stream, bufs, count_bufs);
@@ -629,8 +638,7 @@ static int send_frames(struct sandbox *sb, int head_len, size_t event_len)
 		return n;
 	if (done == (size_t)head_len + event_len) {
 		sb->inv->sent_ns = stk_now_ns();
-		free(sb->event);
-		sb->event = NULL;
+		event_taken(sb);
 		return 0;
 	}
 	for (; first < count_bufs && done >= bufs[first].len; first++)
@@ -641,11 +649,22 @@ static int send_frames(struct sandbox *sb, int head_len, size_t event_len)
 	return uv_write(&sb->write, (uv_stream_t *)&sb->stream, bufs + first, count_bufs - first, on_written);
 }
 
+/* Into head, or for a large client context into memory of its own. */
+static int frame_head(struct sandbox *sb, const struct gw_invoke *msg)
+{
+	int n = gw_invoke_encode(sb->head, sizeof(sb->head), msg);
+
+	if (n != -ENOBUFS)
+		return n;
+	sb->large_head = malloc(LARGE_HEAD);
+	return sb->large_head ? gw_invoke_encode(sb->large_head, LARGE_HEAD, msg) : -ENOMEM;
+}
+
 void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 {
 	struct fn_version *ver = sb->pool->ver;
 	struct gw_invoke msg = {.wall_ns = stk_wall_ns(), .event_len = (uint32_t)inv->event_len};
-	char arn[128];
+	char arn[FN_ARN_MAX];
 	int n;
 
 	sb->inv = inv;
@@ -657,12 +676,14 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 	msg.deadline_ms = msg.wall_ns / STK_NS_PER_MS + ver->settings.timeout_s * 1000ull;
 	msg.request_id = inv->id;
 	msg.request_id_len = IDS_UUID_LEN;
-	snprintf(arn, sizeof(arn), "arn:aws:lambda:us-east-1:000000000000:function:%s", ver->fn->name);
+	fn_arn(NULL, NULL, ver->fn->name, inv->qualifier, arn);
 	n = ids_random(msg.entropy, sizeof(msg.entropy));
 	if (n == 0)
 		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-invoked-function-arn", arn);
+	if (n == 0 && inv->client_context)
+		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-client-context", inv->client_context);
 	if (n == 0)
-		n = gw_invoke_encode(sb->head, sizeof(sb->head), &msg);
+		n = frame_head(sb, &msg);
 	memset(msg.entropy, 0, sizeof(msg.entropy));
 	if (n < 0) {
 		sandbox_die(sb, INV_INTERNAL, "the event could not be framed");

@@ -55,7 +55,8 @@ struct sandbox {
 	unsigned control_len;
 	uv_write_t write;
 	uint8_t head[1024];   /* the frame in front of the event */
-	uint8_t *event;       /* kept until the kernel has taken it */
+	uint8_t *large_head;  /* in its place, or NULL */
+	uint8_t *event;       /* both kept until the kernel has taken them */
 	uint64_t log_bytes;   /* of this invocation */
 };
 

@@ -115,7 +115,7 @@ static void set_gauges(struct daemon *d)
 {
 	const struct dispatch *ds = &d->dispatch;
 
-	gauge(d, "stoker_functions", "Deployed functions", d->registry.active_count);
+	gauge(d, "stoker_functions", "Deployed functions", d->registry.count);
 	gauge(d, "stoker_vms", "VM processes", ds->vms);
 	gauge(d, "stoker_shells", "Prepared processes that wait for any function", shells_waiting(d->shells));
 	gauge(d, "stoker_vms_starting", "VMs being started", ds->starting);

@@ -2,35 +2,48 @@
 #include "scheduler/store.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "scheduler/store_internal.h"
 
-struct store {
-	sqlite3 *db;
-	pthread_mutex_t lock;
-};
+/* Of schema 3, but for `names`, which is older. */
+#define TABLES_3                                                                                                     \
+	"CREATE TABLE functions(name TEXT PRIMARY KEY, latest INTEGER NOT NULL, active INTEGER NOT NULL,"            \
+	" last_published INTEGER NOT NULL, reserved INTEGER NOT NULL) WITHOUT ROWID;"                                \
+	"CREATE TABLE versions(name TEXT NOT NULL, number INTEGER NOT NULL, published INTEGER NOT NULL,"             \
+	" state TEXT NOT NULL, runtime TEXT NOT NULL, handler TEXT NOT NULL, memory_mib INTEGER NOT NULL,"           \
+	" timeout_s INTEGER NOT NULL, reuse TEXT NOT NULL, env BLOB, extra TEXT, reason_code TEXT, reason TEXT,"     \
+	" init_error TEXT, created_ms INTEGER NOT NULL, code_size INTEGER NOT NULL, zip_crc INTEGER NOT NULL,"       \
+	" img_crc INTEGER NOT NULL, sha256 BLOB, revision TEXT NOT NULL, PRIMARY KEY(name, number)) WITHOUT ROWID;"  \
+	"CREATE TABLE aliases(name TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,"                    \
+	" additional INTEGER NOT NULL, weight REAL NOT NULL, revision TEXT NOT NULL, description TEXT,"              \
+	" PRIMARY KEY(name, alias)) WITHOUT ROWID;"                                                                  \
+	"CREATE TABLE notes(name TEXT NOT NULL, kind TEXT NOT NULL, qualifier TEXT NOT NULL, json TEXT NOT NULL,"    \
+	" PRIMARY KEY(name, kind, qualifier)) WITHOUT ROWID;"
 
-static const char schema[] =
-	"CREATE TABLE names(name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE functions(name TEXT PRIMARY KEY, version INTEGER NOT NULL, runtime TEXT NOT NULL,"
-	" handler TEXT NOT NULL, memory_mib INTEGER NOT NULL, timeout_s INTEGER NOT NULL, env BLOB,"
-	" created_ms INTEGER NOT NULL, code_size INTEGER NOT NULL, zip_crc INTEGER NOT NULL,"
-	" img_crc INTEGER NOT NULL, reuse TEXT NOT NULL DEFAULT 'destroy') WITHOUT ROWID;"
-	"PRAGMA user_version = 2;";
+#define NEW_UUID                                                                                                     \
+	"lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-a'"     \
+	" || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))"
 
-/* From the schema before: what to do to get the next one. */
+/* From the schema before: what to do to get the next one. A new file begins with the first that is written out. */
 static const char *const migrations[STORE_SCHEMA] = {
+	[0] = "CREATE TABLE names(name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) WITHOUT ROWID;" TABLES_3
+	      "PRAGMA user_version = 3;",
 	[1] = "ALTER TABLE functions ADD COLUMN reuse TEXT NOT NULL DEFAULT 'destroy';"
 	      "PRAGMA user_version = 2;",
+	[2] = "ALTER TABLE functions RENAME TO old;" TABLES_3
+	      "INSERT INTO functions SELECT name, version, version, 0, -1 FROM old;"
+	      "INSERT INTO versions SELECT name, version, 0, 'active', runtime, handler, memory_mib, timeout_s, reuse, env,"
+	      " NULL, NULL, NULL, NULL, created_ms, code_size, zip_crc, img_crc, NULL, " NEW_UUID " FROM old;"
+	      "DROP TABLE old;"
+	      "PRAGMA user_version = 3;",
 };
 
 /* errno for what SQLite says: full disk and I/O errors matter to the caller. */
-static int store_err(struct store *s, int rc, const char *what, struct stk_err *err)
+int store_err(struct store *s, int rc, const char *what, struct stk_err *err)
 {
 	int code = -EIO;
 
@@ -53,20 +66,14 @@ static int store_err(struct store *s, int rc, const char *what, struct stk_err *
 	return stk_err_set(err, code, "database: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : "no memory");
 }
 
-static int exec(struct store *s, const char *sql, const char *what, struct stk_err *err)
+int store_exec(struct store *s, const char *sql, const char *what, struct stk_err *err)
 {
 	int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 
 	return rc == SQLITE_OK ? 0 : store_err(s, rc, what, err);
 }
 
-static void finalize(sqlite3_stmt **st)
-{
-	sqlite3_finalize(*st);
-}
-#define AUTO_STMT __attribute__((cleanup(finalize))) sqlite3_stmt *
-
-static int prepare(struct store *s, const char *sql, sqlite3_stmt **ret, struct stk_err *err)
+int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret, struct stk_err *err)
 {
 	int rc = sqlite3_prepare_v2(s->db, sql, -1, ret, NULL);
 
@@ -76,7 +83,7 @@ static int prepare(struct store *s, const char *sql, sqlite3_stmt **ret, struct 
 static int schema_version(struct store *s, int *ret, struct stk_err *err)
 {
 	AUTO_STMT st = NULL;
-	int rc = prepare(s, "PRAGMA user_version", &st, err);
+	int rc = store_prepare(s, "PRAGMA user_version", &st, err);
 
 	if (rc)
 		return rc;
@@ -93,14 +100,13 @@ static int update_schema(struct store *s, int version, struct stk_err *err)
 
 	if (version == STORE_SCHEMA)
 		return 0;
-	rc = exec(s, "BEGIN IMMEDIATE", "begin", err);
-	if (rc == 0 && version == 0) {
-		rc = exec(s, schema, "make tables", err);
-		version = STORE_SCHEMA;
+	rc = store_exec(s, "BEGIN IMMEDIATE", "begin", err);
+	while (rc == 0 && version < STORE_SCHEMA) {
+		rc = store_exec(s, migrations[version], "bring tables up to date", err);
+		if (rc == 0)
+			rc = schema_version(s, &version, err);
 	}
-	for (; rc == 0 && version < STORE_SCHEMA; version++)
-		rc = exec(s, migrations[version], "bring tables up to date", err);
-	return rc ? rc : exec(s, "COMMIT", "commit", err);
+	return rc ? rc : store_exec(s, "COMMIT", "commit", err);
 }
 
 int store_open(const char *path, struct store **ret_store, struct stk_err *err)
@@ -119,7 +125,7 @@ int store_open(const char *path, struct store **ret_store, struct stk_err *err)
 	}
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, 2000);
-	rc = exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", path, err);
+	rc = store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", path, err);
 	if (rc == 0)
 		rc = schema_version(s, &version, err);
 	if (rc)
@@ -150,161 +156,148 @@ void store_close(struct store *s)
 	free(s);
 }
 
-static int load_names(struct store *s, int (*name)(void *, const char *, unsigned), void *ctx,
-		      struct stk_err *err)
+/* --- reading -------------------------------------------------------------------------------------- */
+
+const char *const store_state_names[] = {[FN_PENDING] = "pending", [FN_ACTIVE] = "active", [FN_FAILED] = "failed"};
+
+static int state_parse(const char *text, enum fn_state *ret)
 {
-	AUTO_STMT st = NULL;
-	int rc = prepare(s, "SELECT name, last_version FROM names", &st, err);
-
-	if (rc)
-		return rc;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		const char *text = (const char *)sqlite3_column_text(st, 0);
-		int stop = text && stk_name_valid(text)
-				   ? name(ctx, text, (unsigned)sqlite3_column_int64(st, 1))
-				   : 0;
-
-		if (stop)
-			return stop;
+	for (size_t i = 0; text && i < STK_ARRAY_LEN(store_state_names); i++) {
+		if (strcmp(text, store_state_names[i]) == 0) {
+			*ret = (enum fn_state)i;
+			return 0;
+		}
 	}
-	return rc == SQLITE_DONE ? 0 : store_err(s, rc, "read names", err);
+	return -EUCLEAN;
 }
 
-static int read_row(sqlite3_stmt *st, struct store_version *v)
+static const char *text_of(sqlite3_stmt *st, int column)
 {
-	const char *name = (const char *)sqlite3_column_text(st, 0);
-	const char *runtime = (const char *)sqlite3_column_text(st, 2);
-	const char *handler = (const char *)sqlite3_column_text(st, 3);
-	const char *reuse = (const char *)sqlite3_column_text(st, 11);
-	int env_len;
+	return (const char *)sqlite3_column_text(st, column);
+}
 
-	memset(v, 0, sizeof(*v));
-	if (!name || !stk_name_valid(name) || !runtime || !handler || !reuse ||
-	    fn_reuse_parse(reuse, &v->settings.reuse) ||
-	    stk_strcpy(v->name, sizeof(v->name), name) ||
-	    stk_strcpy(v->settings.runtime, sizeof(v->settings.runtime), runtime) ||
-	    stk_strcpy(v->settings.handler, sizeof(v->settings.handler), handler))
+/* Column 0 is a function's name in every table. */
+static const char *name_of(sqlite3_stmt *st)
+{
+	const char *name = text_of(st, 0);
+
+	return name && fn_name_valid(name) ? name : NULL;
+}
+
+static int read_name(sqlite3_stmt *st, const struct store_sink *sink, void *ctx)
+{
+	const char *name = name_of(st);
+
+	return name ? sink->name(ctx, name, (unsigned)sqlite3_column_int64(st, 1)) : 0;
+}
+
+static int read_function(sqlite3_stmt *st, const struct store_sink *sink, void *ctx)
+{
+	struct store_function f = {.name = name_of(st),
+		.latest = (unsigned)sqlite3_column_int64(st, 1),
+		.active = (unsigned)sqlite3_column_int64(st, 2),
+		.last_published = (unsigned)sqlite3_column_int64(st, 3),
+		.reserved = sqlite3_column_int(st, 4)};
+
+	return f.name ? sink->function(ctx, &f) : -EUCLEAN;
+}
+
+static int read_version(sqlite3_stmt *st, const struct store_sink *sink, void *ctx)
+{
+	struct store_version v = {.name = name_of(st)};
+	const char *runtime = text_of(st, 4), *handler = text_of(st, 5), *reuse = text_of(st, 8);
+	const char *revision = text_of(st, 19);
+
+	if (!v.name || !runtime || !handler || !reuse || !revision || state_parse(text_of(st, 3), &v.state) ||
+	    fn_reuse_parse(reuse, &v.settings.reuse) ||
+	    stk_strcpy(v.settings.runtime, sizeof(v.settings.runtime), runtime) ||
+	    stk_strcpy(v.settings.handler, sizeof(v.settings.handler), handler) ||
+	    stk_strcpy(v.revision, sizeof(v.revision), revision))
 		return -EUCLEAN;
-	v->number = (unsigned)sqlite3_column_int64(st, 1);
-	v->settings.memory_mib = (unsigned)sqlite3_column_int64(st, 4);
-	v->settings.timeout_s = (unsigned)sqlite3_column_int64(st, 5);
-	env_len = sqlite3_column_bytes(st, 6);
-	if (env_len > 0) {
-		const char *env = sqlite3_column_blob(st, 6);
-
-		if (!env || env_len > FN_ENV_MAX || env[env_len - 1] != '\0')
+	v.number = (unsigned)sqlite3_column_int64(st, 1);
+	v.published = (unsigned)sqlite3_column_int64(st, 2);
+	v.settings.memory_mib = (unsigned)sqlite3_column_int64(st, 6);
+	v.settings.timeout_s = (unsigned)sqlite3_column_int64(st, 7);
+	v.settings.env_len = (size_t)sqlite3_column_bytes(st, 9);
+	if (v.settings.env_len) {
+		v.settings.env = (char *)sqlite3_column_blob(st, 9); /* the sink copies it */
+		if (!v.settings.env || v.settings.env_len > FN_ENV_MAX || v.settings.env[v.settings.env_len - 1])
 			return -EUCLEAN;
-		v->settings.env = malloc((size_t)env_len);
-		if (!v->settings.env)
-			return -ENOMEM;
-		memcpy(v->settings.env, env, (size_t)env_len);
-		v->settings.env_len = (size_t)env_len;
 	}
-	v->created_ms = sqlite3_column_int64(st, 7);
-	v->code_size = (uint64_t)sqlite3_column_int64(st, 8);
-	v->zip_crc = (uint64_t)sqlite3_column_int64(st, 9);
-	v->img_crc = (uint64_t)sqlite3_column_int64(st, 10);
-	return 0;
+	v.extra = text_of(st, 10);
+	v.reason_code = text_of(st, 11);
+	v.reason = text_of(st, 12);
+	v.init_error = text_of(st, 13);
+	v.created_ms = sqlite3_column_int64(st, 14);
+	v.code_size = (uint64_t)sqlite3_column_int64(st, 15);
+	v.zip_crc = (uint64_t)sqlite3_column_int64(st, 16);
+	v.img_crc = (uint64_t)sqlite3_column_int64(st, 17);
+	if (sqlite3_column_bytes(st, 18) == FN_SHA256_LEN)
+		memcpy(v.sha256, sqlite3_column_blob(st, 18), FN_SHA256_LEN);
+	return sink->version(ctx, &v);
 }
 
-int store_load(struct store *s, int (*name)(void *ctx, const char *name, unsigned last_version),
-	       int (*version)(void *ctx, const struct store_version *v), void *ctx, struct stk_err *err)
+static int read_alias(sqlite3_stmt *st, const struct store_sink *sink, void *ctx)
+{
+	const char *name = name_of(st), *alias = text_of(st, 1), *revision = text_of(st, 5);
+	struct fn_alias a = {.version = (unsigned)sqlite3_column_int64(st, 2),
+		.additional = (unsigned)sqlite3_column_int64(st, 3),
+		.weight = sqlite3_column_double(st, 4),
+		.description = (char *)text_of(st, 6)};
+
+	if (!name || !alias || !revision || stk_strcpy(a.name, sizeof(a.name), alias) ||
+	    stk_strcpy(a.revision, sizeof(a.revision), revision))
+		return -EUCLEAN;
+	return sink->alias(ctx, name, &a);
+}
+
+static int read_note(sqlite3_stmt *st, const struct store_sink *sink, void *ctx)
+{
+	const char *name = name_of(st), *kind = text_of(st, 1), *qualifier = text_of(st, 2);
+	struct fn_note n = {.json = (char *)text_of(st, 3)};
+
+	if (!name || !kind || !qualifier || !n.json || stk_strcpy(n.kind, sizeof(n.kind), kind) ||
+	    stk_strcpy(n.qualifier, sizeof(n.qualifier), qualifier))
+		return -EUCLEAN;
+	return sink->note(ctx, name, &n);
+}
+
+static const struct {
+	const char *table, *sql;
+	int (*read)(sqlite3_stmt *st, const struct store_sink *sink, void *ctx);
+} tables[] = {
+	{"names", "SELECT name, last_version FROM names", read_name},
+	{"versions", "SELECT name, number, published, state, runtime, handler, memory_mib, timeout_s, reuse, env, extra,"
+		     " reason_code, reason, init_error, created_ms, code_size, zip_crc, img_crc, sha256, revision"
+		     " FROM versions ORDER BY name, number", read_version},
+	{"functions", "SELECT name, latest, active, last_published, reserved FROM functions ORDER BY name", read_function},
+	{"aliases", "SELECT name, alias, version, additional, weight, revision, description FROM aliases", read_alias},
+	{"notes", "SELECT name, kind, qualifier, json FROM notes", read_note},
+};
+
+static int load_table(struct store *s, size_t i, const struct store_sink *sink, void *ctx, struct stk_err *err)
 {
 	AUTO_STMT st = NULL;
-	int rc = load_names(s, name, ctx, err);
+	int rc = store_prepare(s, tables[i].sql, &st, err);
 
-	if (rc == 0)
-		rc = prepare(s,
-			     "SELECT name, version, runtime, handler, memory_mib, timeout_s, env, created_ms,"
-			     " code_size, zip_crc, img_crc, reuse FROM functions",
-			     &st, err);
 	if (rc)
 		return rc;
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct store_version v;
-		int stop = read_row(st, &v);
+		int stop = tables[i].read(st, sink, ctx);
 
-		if (stop)
-			stk_err_set(err, stop, "database: a row of table functions cannot be read");
-		else
-			stop = version(ctx, &v);
-		fn_settings_fini(&v.settings);
+		if (stop == -EUCLEAN)
+			return stk_err_set(err, stop, "database: a row of table %s cannot be read", tables[i].table);
 		if (stop)
 			return stop;
 	}
-	return rc == SQLITE_DONE ? 0 : store_err(s, rc, "read functions", err);
+	return rc == SQLITE_DONE ? 0 : store_err(s, rc, tables[i].table, err);
 }
 
-static int put_row(struct store *s, const struct store_version *v, struct stk_err *err)
+int store_load(struct store *s, const struct store_sink *sink, void *ctx, struct stk_err *err)
 {
-	AUTO_STMT st = NULL;
-	int rc = prepare(s, "INSERT OR REPLACE INTO functions VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", &st, err);
+	int rc = 0;
 
-	if (rc)
-		return rc;
-	sqlite3_bind_text(st, 1, v->name, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 2, v->number);
-	sqlite3_bind_text(st, 3, v->settings.runtime, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 4, v->settings.handler, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 5, v->settings.memory_mib);
-	sqlite3_bind_int64(st, 6, v->settings.timeout_s);
-	sqlite3_bind_blob(st, 7, v->settings.env, (int)v->settings.env_len, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 8, v->created_ms);
-	sqlite3_bind_int64(st, 9, (sqlite3_int64)v->code_size);
-	sqlite3_bind_int64(st, 10, (sqlite3_int64)v->zip_crc);
-	sqlite3_bind_int64(st, 11, (sqlite3_int64)v->img_crc);
-	sqlite3_bind_text(st, 12, fn_reuse_name(v->settings.reuse), -1, SQLITE_STATIC);
-	rc = sqlite3_step(st);
-	return rc == SQLITE_DONE ? 0 : store_err(s, rc, "write function", err);
-}
-
-static int put_name(struct store *s, const char *name, unsigned last, struct stk_err *err)
-{
-	AUTO_STMT st = NULL;
-	int rc = prepare(s,
-			 "INSERT INTO names VALUES(?1,?2) ON CONFLICT(name) DO UPDATE"
-			 " SET last_version = max(last_version, ?2)",
-			 &st, err);
-
-	if (rc)
-		return rc;
-	sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 2, last);
-	rc = sqlite3_step(st);
-	return rc == SQLITE_DONE ? 0 : store_err(s, rc, "write name", err);
-}
-
-int store_put(struct store *s, const struct store_version *v, struct stk_err *err)
-{
-	int rc;
-
-	pthread_mutex_lock(&s->lock);
-	rc = exec(s, "BEGIN IMMEDIATE", "begin", err);
-	if (rc == 0) {
-		rc = put_row(s, v, err);
-		if (rc == 0)
-			rc = put_name(s, v->name, v->number, err);
-		if (rc == 0)
-			rc = exec(s, "COMMIT", "commit", err);
-		if (rc)
-			sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	}
-	pthread_mutex_unlock(&s->lock);
-	return rc;
-}
-
-int store_delete(struct store *s, const char *name, struct stk_err *err)
-{
-	AUTO_STMT st = NULL;
-	int rc;
-
-	pthread_mutex_lock(&s->lock);
-	rc = prepare(s, "DELETE FROM functions WHERE name = ?", &st, err);
-	if (rc == 0) {
-		sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-		rc = sqlite3_step(st);
-		rc = rc == SQLITE_DONE ? 0 : store_err(s, rc, "delete function", err);
-	}
-	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; rc == 0 && i < STK_ARRAY_LEN(tables); i++)
+		rc = load_table(s, i, sink, ctx, err);
 	return rc;
 }

@@ -1,34 +1,67 @@
-/* The crash-safe copy of the registry: SQLite, WAL, synchronous FULL. What store_put or store_delete
- * acknowledged survives a kill or a power cut. Thread-safe (one lock); every call may wait for the
- * disk, so that stokerd calls them on pool threads, except store_open and store_load at start. */
+/* The crash-safe copy of the registry: SQLite, WAL, synchronous FULL. A change is one transaction of rows; what
+ * store_commit acknowledged survives a kill or a power cut. */
 #ifndef SCHEDULER_STORE_H
 #define SCHEDULER_STORE_H
 
 #include "common/base/err.h"
 #include "scheduler/registry.h"
 
-#define STORE_SCHEMA 2
+#define STORE_SCHEMA 3
 
 struct store;
+struct store_tx;
 
-/* A row; env is part of settings. */
-struct store_version {
-	char name[FN_NAME_MAX + 1];
-	unsigned number;
-	struct fn_settings settings;
-	int64_t created_ms;
-	uint64_t code_size, zip_crc, img_crc;
+/* Rows as they are read; pointers are valid during the call only. */
+struct store_function {
+	const char *name;
+	unsigned latest, active; /* build numbers; 0: none */
+	unsigned last_published;
+	int reserved;            /* -1: not set */
 };
 
-/* Creates the file when it is missing, brings one of an older Stoker up to date. -EPROTO when its schema is of a newer Stoker. */
+struct store_version {
+	const char *name; /* of the function */
+	unsigned number, published;
+	enum fn_state state;
+	struct fn_settings settings;
+	const char *extra; /* or NULL */
+	const char *reason_code, *reason, *init_error; /* or NULL */
+	int64_t created_ms;
+	uint64_t code_size, zip_crc, img_crc;
+	uint8_t sha256[FN_SHA256_LEN];
+	char revision[FN_REVISION_LEN + 1];
+};
+
+struct store_sink {
+	int (*name)(void *ctx, const char *name, unsigned last_version); /* each name that was ever used */
+	int (*version)(void *ctx, const struct store_version *v);
+	int (*function)(void *ctx, const struct store_function *f); /* behind all its versions */
+	int (*alias)(void *ctx, const char *function, const struct fn_alias *a);
+	int (*note)(void *ctx, const char *function, const struct fn_note *n);
+};
+
+/* Creates the file when it is missing, brings one of an older Stoker up to date. -EPROTO when its schema is of a newer
+ * Stoker. Blocks, as store_load does: at start only. */
 int store_open(const char *path, struct store **ret_store, struct stk_err *err);
 void store_close(struct store *s);
-/* Calls `version` for each function's active version, and `name` for each name ever used with its
- * last version number. A non-zero return stops and is returned. */
-int store_load(struct store *s, int (*name)(void *ctx, const char *name, unsigned last_version),
-	       int (*version)(void *ctx, const struct store_version *v), void *ctx, struct stk_err *err);
-/* Makes v the active version of its function, in one transaction. */
-int store_put(struct store *s, const struct store_version *v, struct stk_err *err);
-int store_delete(struct store *s, const char *name, struct stk_err *err);
+/* A non-zero return of the sink stops and is returned. */
+int store_load(struct store *s, const struct store_sink *sink, void *ctx, struct stk_err *err);
+
+/* A transaction is collected on the loop (everything is copied) and committed on a worker thread. */
+struct store_tx *store_tx_new(void); /* NULL: out of memory; all below take that, and commit fails */
+void store_tx_free(struct store_tx *tx);
+void store_tx_version(struct store_tx *tx, const struct fn_version *v);
+/* As fn is now, with these two build numbers in place of its own. */
+void store_tx_function(struct store_tx *tx, const struct function *fn, unsigned latest, unsigned active,
+		       unsigned last_published, int reserved);
+void store_tx_drop_version(struct store_tx *tx, const char *name, unsigned number);
+/* The function with everything that belongs to it; its name keeps its last build number. */
+void store_tx_drop_function(struct store_tx *tx, const char *name);
+void store_tx_alias(struct store_tx *tx, const char *name, const struct fn_alias *a);
+void store_tx_drop_alias(struct store_tx *tx, const char *name, const char *alias);
+/* json NULL: the row is removed. */
+void store_tx_note(struct store_tx *tx, const char *name, const char *kind, const char *qualifier, const char *json);
+/* Any thread; waits for the disk. The transaction is not freed. */
+int store_commit(struct store *s, const struct store_tx *tx, struct stk_err *err);
 
 #endif

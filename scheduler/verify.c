@@ -6,21 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "common/base/clock.h"
-#include "common/base/fd.h"
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/host/workers.h"
-#include "scheduler/build.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
 #include "scheduler/invocation.h"
+#include "scheduler/lifecycle.h"
 #include "scheduler/pool.h"
+#include "scheduler/rebuild.h"
 #include "snapshots/catalog.h"
 #include "snapshots/manifest.h"
 
@@ -32,7 +31,6 @@ struct check {
 	struct fn_version *ver; /* counted */
 	uv_work_t work;
 	char dir[PATH_CAP];  /* the version's */
-	char work_dir[PATH_CAP];
 	struct learn learned;
 	struct stk_err err;
 	int rc;
@@ -43,7 +41,6 @@ struct verifier {
 	struct stk_list waiting; /* versions, counted */
 	bool running;
 	bool stopped;
-	unsigned rebuilds;
 };
 
 static void start_next(struct verifier *v);
@@ -107,61 +104,8 @@ static void rebuilt(void *ctx, const struct build_result *r)
 		broken(c, r->err.text);
 		return;
 	}
-	c->ver->zip_crc = r->zip_crc;
-	c->ver->img_crc = r->img_crc;
+	lifecycle_made_again(c->v->d, c->ver, r);
 	good(c);
-}
-
-/* The stored zip, checked, in a new work folder. */
-static int copy_zip(struct check *c)
-{
-	char from[PATH_CAP + 16], to[PATH_CAP + 16], *data = NULL;
-	uint64_t crc;
-	size_t len = 0;
-	int rc;
-
-	if (stk_snprintf(from, sizeof(from), "%s/code.zip", c->dir) ||
-	    stk_snprintf(to, sizeof(to), "%s/code.zip", c->work_dir))
-		return stk_err_set(&c->err, -ENAMETOOLONG, "path too long");
-	rc = fsx_crc64(from, &crc);
-	if (rc)
-		return stk_err_sys(&c->err, rc, "stored code %s", from);
-	if (crc != c->ver->zip_crc)
-		return stk_err_set(&c->err, -EIO, "the stored code is damaged as well: deploy the function again");
-	if (mkdir(c->work_dir, 0750))
-		return stk_err_sys(&c->err, -errno, "folder %s", c->work_dir);
-	rc = stk_read_file(from, 64u << 20, &data, &len);
-	if (rc == 0)
-		rc = stk_write_file_atomic(to, data, len, 0640);
-	free(data);
-	return rc ? stk_err_sys(&c->err, rc, "copy stored code") : 0;
-}
-
-static void work_copy(uv_work_t *w)
-{
-	struct check *c = w->data;
-
-	c->rc = copy_zip(c);
-}
-
-static void copied(uv_work_t *w, int status)
-{
-	struct check *c = w->data;
-	struct build_spec spec = {.number = c->ver->number, .replace = true};
-	int rc = status ? -ECANCELED : c->rc;
-
-	if (rc == 0) {
-		stk_strcpy(spec.name, sizeof(spec.name), c->ver->fn->name);
-		stk_strcpy(spec.dir, sizeof(spec.dir), c->work_dir);
-		spec.settings = c->ver->settings;
-		rc = build_submit(c->v->d->builder, &spec, rebuilt, c);
-		if (rc)
-			stk_err_sys(&c->err, rc, "start the build");
-	}
-	if (rc) {
-		daemon_remove_later(c->v->d, c->work_dir);
-		broken(c, c->err.text);
-	}
 }
 
 /* The guest has parts of its root image in memory and reads the rest when it needs it: with another
@@ -243,11 +187,7 @@ static void checked(uv_work_t *w, int status)
 	} else {
 		stk_warn("%s version %u: %s; making it again", c->ver->fn->name, c->ver->number, c->err.text);
 		c->ver->check = FN_REBUILDING;
-		if (stk_snprintf(c->work_dir, sizeof(c->work_dir), "%s/tmp/rebuild-%s-%u-%u", d->opt->state_dir,
-				 c->ver->fn->name, c->ver->number, v->rebuilds++))
-			broken(c, "path too long");
-		else if (workers_queue(&d->loop, &c->work, work_copy, copied))
-			broken(c, "out of memory");
+		rebuild_start(d, c->ver, rebuilt, c);
 	}
 	start_next(v);
 }

@@ -141,19 +141,24 @@ static pid_t host;
 
 static void add_function_of(const char *name, unsigned memory_mib)
 {
-	struct store_version v = {.number = 1, .created_ms = 1};
+	struct function fn = {.reserved = -1};
+	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
+	struct store_tx *tx = store_tx_new();
 	char path[160];
 	struct stk_err err;
 	struct store *st;
 
 	snprintf(path, sizeof(path), "%s/stoker.db", root);
 	assert_int_equal(store_open(path, &st, &err), 0);
-	strcpy(v.name, name);
+	strcpy(fn.name, name);
 	strcpy(v.settings.runtime, "python3");
 	strcpy(v.settings.handler, "a.b");
 	v.settings.memory_mib = memory_mib;
 	v.settings.timeout_s = 1;
-	assert_int_equal(store_put(st, &v, &err), 0);
+	store_tx_version(tx, &v);
+	store_tx_function(tx, &fn, 1, 1, 0, -1);
+	assert_int_equal(store_commit(st, tx, &err), 0);
+	store_tx_free(tx);
 	store_close(st);
 	snprintf(path, sizeof(path), "%s/functions/%s/1", root, name);
 	assert_int_equal(fsx_mkdirs(path, 0755), 0);

@@ -28,11 +28,18 @@ static struct fn_version *version(struct function *fn, unsigned number)
 	return fn_version_new(fn, number, &s);
 }
 
+static void serve(struct registry *r, struct function *fn, struct fn_version *v)
+{
+	registry_set_latest(r, fn, v);
+	registry_set_active(r, fn, v);
+	fn_version_put(r, v);
+}
+
 static void versions_live_as_long_as_they_are_used(void **state)
 {
 	struct registry r;
 	struct function *fn;
-	struct fn_version *v1, *v2;
+	struct fn_version *v1;
 
 	unused_count = 0;
 	registry_init(&r, on_unused, NULL);
@@ -41,28 +48,140 @@ static void versions_live_as_long_as_they_are_used(void **state)
 	assert_ptr_equal(registry_find(&r, "hello"), fn);
 	assert_null(registry_find(&r, "other"));
 	v1 = version(fn, 1);
-	registry_activate(&r, fn, v1);
-	fn_version_put(&r, v1);
+	serve(&r, fn, v1);
 	assert_int_equal(unused_count, 0);
 	fn_version_get(v1); /* a VM of it */
-	v2 = version(fn, 2);
-	registry_activate(&r, fn, v2);
-	fn_version_put(&r, v2);
-	assert_ptr_equal(fn->active, v2);
+	serve(&r, fn, version(fn, 2));
+	assert_int_equal(fn->active->number, 2);
 	assert_int_equal(unused_count, 0);
 	fn_version_put(&r, v1);
 	assert_int_equal(unused_count, 1);
 	assert_int_equal(unused_number, 1);
 	assert_true(unused_retired);
 	assert_int_equal(fn->last_version, 2);
-	registry_activate(&r, fn, NULL);
+	registry_drop(&r, fn);
 	assert_int_equal(unused_count, 2);
-	assert_int_equal(r.active_count, 0);
+	assert_int_equal(r.count, 0);
 	assert_int_equal(fn->last_version, 2);
 	registry_fini(&r);
 }
 
-static void list_is_sorted_and_active_only(void **state)
+static void an_update_that_fails_leaves_what_serves(void **state)
+{
+	struct registry r;
+	struct function *fn;
+	struct fn_version *v2, *v3;
+
+	unused_count = 0;
+	registry_init(&r, on_unused, NULL);
+	fn = registry_add(&r, "f");
+	serve(&r, fn, version(fn, 1));
+	v2 = version(fn, 2);
+	registry_set_latest(&r, fn, v2);
+	fn_version_put(&r, v2);
+	assert_int_equal(fn->active->number, 1);
+	assert_int_equal(fn->latest->number, 2);
+	assert_int_equal(r.count, 1);
+	v3 = version(fn, 3);
+	registry_set_latest(&r, fn, v3);
+	fn_version_put(&r, v3);
+	assert_int_equal(unused_number, 2);
+	registry_set_active(&r, fn, v3);
+	assert_int_equal(unused_number, 1);
+	assert_int_equal(unused_count, 2);
+	registry_fini(&r);
+}
+
+static void published_versions_stay(void **state)
+{
+	struct registry r;
+	struct function *fn;
+
+	unused_count = 0;
+	registry_init(&r, on_unused, NULL);
+	fn = registry_add(&r, "f");
+	serve(&r, fn, version(fn, 1));
+	for (unsigned i = 5; i > 0; i--) {
+		struct fn_version *v = version(fn, 1 + i);
+
+		v->published = i;
+		assert_int_equal(registry_publish(&r, fn, v), 0);
+		fn_version_put(&r, v);
+	}
+	serve(&r, fn, version(fn, 9));
+	assert_int_equal(unused_count, 1);
+	assert_int_equal(fn->last_published, 5);
+	assert_int_equal(fn->published[0]->published, 1);
+	assert_int_equal(registry_published(fn, 4)->number, 5);
+	assert_null(registry_published(fn, 6));
+	assert_null(registry_published(fn, 0));
+	registry_unpublish(&r, registry_published(fn, 4));
+	assert_int_equal(unused_number, 5);
+	assert_null(registry_published(fn, 4));
+	assert_int_equal(fn->published_count, 4);
+	registry_drop(&r, fn);
+	assert_int_equal(unused_count, 7);
+	registry_fini(&r);
+}
+
+static struct fn_alias *alias(const char *name, unsigned to)
+{
+	struct fn_alias *a = calloc(1, sizeof(*a));
+
+	strcpy(a->name, name);
+	a->version = to;
+	a->description = strdup(name);
+	return a;
+}
+
+static void aliases_and_notes(void **state)
+{
+	struct registry r;
+	struct function *fn;
+
+	registry_init(&r, on_unused, NULL);
+	fn = registry_add(&r, "f");
+	serve(&r, fn, version(fn, 1));
+	assert_int_equal(registry_alias_set(fn, alias("prod", 1)), 0);
+	assert_int_equal(registry_alias_set(fn, alias("beta", 2)), 0);
+	assert_int_equal(registry_alias_set(fn, alias("prod", 3)), 0);
+	assert_int_equal(fn->alias_count, 2);
+	assert_string_equal(fn->aliases[0]->name, "beta");
+	assert_int_equal(registry_alias(fn, "prod")->version, 3);
+	registry_alias_drop(fn, "beta");
+	registry_alias_drop(fn, "never");
+	assert_null(registry_alias(fn, "beta"));
+	assert_int_equal(registry_note_set(fn, "tags", "", "{\"a\":\"b\"}"), 0);
+	assert_int_equal(registry_note_set(fn, "url", "prod", "{}"), 0);
+	assert_int_equal(registry_note_set(fn, "tags", "", "{}"), 0);
+	assert_string_equal(registry_note(fn, "tags", ""), "{}");
+	assert_null(registry_note(fn, "url", ""));
+	assert_int_equal(registry_note_set(fn, "tags", "", NULL), 0);
+	assert_null(registry_note(fn, "tags", ""));
+	assert_string_equal(registry_note(fn, "url", "prod"), "{}");
+	registry_fini(&r);
+}
+
+static void names_may_have_a_tenant(void **state)
+{
+	char bare[FN_BARE_MAX + 1], version[FN_VERSION_TEXT];
+
+	assert_true(fn_name_valid("hello"));
+	assert_true(fn_name_valid("hello.acme-1"));
+	assert_false(fn_name_valid("hello."));
+	assert_false(fn_name_valid(".acme"));
+	assert_false(fn_name_valid("a.b.c"));
+	assert_false(fn_name_valid("a/b"));
+	assert_false(fn_name_valid("hello.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+	fn_bare_name("hello.acme", bare);
+	assert_string_equal(bare, "hello");
+	fn_version_text(0, version);
+	assert_string_equal(version, "$LATEST");
+	fn_version_text(12, version);
+	assert_string_equal(version, "12");
+}
+
+static void list_is_sorted_and_of_what_exists(void **state)
 {
 	static const char *const names[] = {"zeta", "alpha", "mid"};
 	struct registry r;
@@ -72,10 +191,8 @@ static void list_is_sorted_and_active_only(void **state)
 	registry_init(&r, on_unused, NULL);
 	for (unsigned i = 0; i < 3; i++) {
 		struct function *fn = registry_add(&r, names[i]);
-		struct fn_version *v = version(fn, 1);
 
-		registry_activate(&r, fn, v);
-		fn_version_put(&r, v);
+		serve(&r, fn, version(fn, 1));
 	}
 	registry_add(&r, "never");
 	assert_int_equal(registry_list(&r, &list, &n), 0);
@@ -143,7 +260,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(versions_live_as_long_as_they_are_used),
-		cmocka_unit_test(list_is_sorted_and_active_only),
+		cmocka_unit_test(an_update_that_fails_leaves_what_serves),
+		cmocka_unit_test(published_versions_stay),
+		cmocka_unit_test(aliases_and_notes),
+		cmocka_unit_test(names_may_have_a_tenant),
+		cmocka_unit_test(list_is_sorted_and_of_what_exists),
 		cmocka_unit_test(environment_is_checked),
 		cmocka_unit_test(settings_have_limits),
 	};

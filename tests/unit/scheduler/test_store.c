@@ -32,9 +32,12 @@ static int teardown(void **state)
 }
 
 struct seen {
-	unsigned names, versions, last;
+	unsigned names, versions, functions, aliases, notes, last;
 	struct store_version v;
-	char env[64];
+	struct store_function f;
+	struct fn_alias a;
+	struct fn_note n;
+	char env[64], extra[64], reason[64], json[64];
 };
 
 static int on_name(void *ctx, const char *name, unsigned last)
@@ -50,19 +53,60 @@ static int on_version(void *ctx, const struct store_version *v)
 {
 	struct seen *s = ctx;
 
+	assert_int_equal(s->functions, 0); /* functions come behind */
 	s->versions++;
 	s->v = *v;
 	if (v->settings.env_len <= sizeof(s->env) && v->settings.env_len)
 		memcpy(s->env, v->settings.env, v->settings.env_len);
+	snprintf(s->extra, sizeof(s->extra), "%s", v->extra ? v->extra : "none");
+	snprintf(s->reason, sizeof(s->reason), "%s/%s", v->reason_code ? v->reason_code : "", v->reason ? v->reason : "");
 	return 0;
 }
 
-static struct store_version row(const char *name, unsigned number)
+static int on_function(void *ctx, const struct store_function *f)
 {
-	struct store_version v = {.number = number, .created_ms = 1700000000123, .code_size = 99,
-				  .zip_crc = UINT64_MAX, .img_crc = 1ull << 63};
+	struct seen *s = ctx;
 
-	strcpy(v.name, name);
+	s->functions++;
+	s->f = *f;
+	return 0;
+}
+
+static int on_alias(void *ctx, const char *function, const struct fn_alias *a)
+{
+	struct seen *s = ctx;
+
+	assert_string_equal(function, "hello");
+	s->aliases++;
+	s->a = *a;
+	return 0;
+}
+
+static int on_note(void *ctx, const char *function, const struct fn_note *n)
+{
+	struct seen *s = ctx;
+
+	assert_string_equal(function, "hello");
+	s->notes++;
+	s->n = *n;
+	snprintf(s->json, sizeof(s->json), "%s", n->json);
+	return 0;
+}
+
+static struct function fn_of(const char *name)
+{
+	struct function fn = {.reserved = -1};
+
+	strcpy(fn.name, name);
+	return fn;
+}
+
+static struct fn_version row(struct function *fn, unsigned number)
+{
+	struct fn_version v = {.fn = fn, .number = number, .state = FN_ACTIVE, .created_ms = 1700000000123,
+			       .code_size = 99, .zip_crc = UINT64_MAX, .img_crc = 1ull << 63, .sha256 = {1, 2, 3},
+			       .revision = "11111111-2222-4333-8444-555555555555"};
+
 	strcpy(v.settings.runtime, "python3");
 	strcpy(v.settings.handler, "app.handler");
 	v.settings.memory_mib = 256;
@@ -73,54 +117,140 @@ static struct store_version row(const char *name, unsigned number)
 	return v;
 }
 
+static int put(struct store *st, struct fn_version *v, unsigned drop)
+{
+	struct store_tx *tx = store_tx_new();
+	struct stk_err err = {0};
+	int rc;
+
+	store_tx_version(tx, v);
+	store_tx_function(tx, v->fn, v->number, v->number, 0, -1);
+	if (drop)
+		store_tx_drop_version(tx, v->fn->name, drop);
+	rc = store_commit(st, tx, &err);
+	store_tx_free(tx);
+	return rc;
+}
+
+static int drop(struct store *st, const char *name)
+{
+	struct store_tx *tx = store_tx_new();
+	struct stk_err err = {0};
+	int rc;
+
+	store_tx_drop_function(tx, name);
+	rc = store_commit(st, tx, &err);
+	store_tx_free(tx);
+	return rc;
+}
+
 static void load(struct seen *s)
 {
+	static const struct store_sink sink = {on_name, on_version, on_function, on_alias, on_note};
 	struct store *st;
 	struct stk_err err = {0};
 
 	memset(s, 0, sizeof(*s));
 	assert_int_equal(store_open(path, &st, &err), 0);
-	assert_int_equal(store_load(st, on_name, on_version, s, &err), 0);
+	assert_int_equal(store_load(st, &sink, s, &err), 0);
 	store_close(st);
 }
 
 static void everything_comes_back(void **state)
 {
-	struct store_version v = row("hello", 1);
+	struct function fn = fn_of("hello");
+	struct fn_version v = row(&fn, 1);
+	struct fn_alias alias = {.name = "prod", .version = 1, .additional = 2, .weight = 0.25, .revision = "r"};
 	struct stk_err err = {0};
+	struct store_tx *tx;
 	struct store *st;
 	struct seen s;
 
 	assert_int_equal(store_open(path, &st, &err), 0);
-	assert_int_equal(store_put(st, &v, &err), 0);
-	v = row("hello", 2);
-	assert_int_equal(store_put(st, &v, &err), 0);
+	assert_int_equal(put(st, &v, 0), 0);
+	v = row(&fn, 2);
+	assert_int_equal(put(st, &v, 1), 0);
+	v = row(&fn, 3);
+	v.published = 7;
+	v.state = FN_FAILED;
+	v.extra = (char *)"{\"Description\":\"x\"}";
+	v.reason = (char *)"Code\0text";
+	tx = store_tx_new();
+	store_tx_version(tx, &v);
+	store_tx_function(tx, &fn, 3, 2, 7, 10);
+	store_tx_alias(tx, "hello", &alias);
+	store_tx_note(tx, "hello", "tags", "", "{\"k\":\"v\"}");
+	store_tx_note(tx, "hello", "url", "prod", "{}");
+	store_tx_note(tx, "hello", "url", "prod", NULL);
+	assert_int_equal(store_commit(st, tx, &err), 0);
+	store_tx_free(tx);
 	store_close(st);
 	load(&s);
-	assert_int_equal(s.versions, 1);
-	assert_int_equal(s.v.number, 2);
-	assert_string_equal(s.v.name, "hello");
+	assert_int_equal(s.versions, 2);
+	assert_int_equal(s.functions, 1);
+	assert_int_equal(s.f.latest, 3);
+	assert_int_equal(s.f.active, 2);
+	assert_int_equal(s.f.last_published, 7);
+	assert_int_equal(s.f.reserved, 10);
+	assert_int_equal(s.v.number, 3);
+	assert_int_equal(s.v.published, 7);
+	assert_int_equal(s.v.state, FN_FAILED);
+	assert_string_equal(s.extra, "{\"Description\":\"x\"}");
+	assert_string_equal(s.reason, "Code/text");
+	assert_string_equal(s.v.revision, v.revision);
+	assert_memory_equal(s.v.sha256, v.sha256, FN_SHA256_LEN);
 	assert_int_equal(s.v.settings.memory_mib, 256);
 	assert_int_equal(s.v.settings.timeout_s, 7);
+	assert_int_equal(s.v.settings.reuse, FN_RESET);
 	assert_true(s.v.zip_crc == UINT64_MAX && s.v.img_crc == 1ull << 63);
 	assert_true(s.v.created_ms == 1700000000123);
 	assert_memory_equal(s.env, "A=1\0B=2", 8);
+	assert_int_equal(s.aliases, 1);
+	assert_int_equal(s.a.additional, 2);
+	assert_true(s.a.weight == 0.25);
+	assert_int_equal(s.notes, 1);
+	assert_string_equal(s.json, "{\"k\":\"v\"}");
+}
+
+static void all_of_a_transaction_or_nothing(void **state)
+{
+	struct function fn = fn_of("hello");
+	struct fn_version v = row(&fn, 1);
+	struct stk_err err = {0};
+	struct store_tx *tx;
+	struct store *st;
+	struct seen s;
+
+	assert_int_equal(store_open(path, &st, &err), 0);
+	assert_int_equal(put(st, &v, 0), 0);
+	tx = store_tx_new();
+	store_tx_drop_function(tx, "hello");
+	store_tx_note(tx, NULL, "tags", "", "{}"); /* a name must be there: refused by the table */
+	assert_true(store_commit(st, tx, &err) < 0);
+	store_tx_free(tx);
+	assert_int_equal(store_commit(st, NULL, &err), -ENOMEM);
+	store_close(st);
+	load(&s);
+	assert_int_equal(s.versions, 1);
+	assert_int_equal(s.functions, 1);
 }
 
 static void deleted_names_keep_their_last_number(void **state)
 {
-	struct store_version v = row("gone", 41);
+	struct function fn = fn_of("gone");
+	struct fn_version v = row(&fn, 41);
 	struct stk_err err = {0};
 	struct store *st;
 	struct seen s;
 
 	assert_int_equal(store_open(path, &st, &err), 0);
-	assert_int_equal(store_put(st, &v, &err), 0);
-	assert_int_equal(store_delete(st, "gone", &err), 0);
-	assert_int_equal(store_delete(st, "gone", &err), 0);
+	assert_int_equal(put(st, &v, 0), 0);
+	assert_int_equal(drop(st, "gone"), 0);
+	assert_int_equal(drop(st, "gone"), 0);
 	store_close(st);
 	load(&s);
 	assert_int_equal(s.versions, 0);
+	assert_int_equal(s.functions, 0);
 	assert_int_equal(s.names, 1);
 	assert_int_equal(s.last, 41);
 }
@@ -141,9 +271,10 @@ static void survives_a_kill(void **state)
 		if (store_open(path, &st, &err))
 			_exit(1);
 		for (unsigned i = 1;; i++) {
-			struct store_version v = row("k", i);
+			struct function fn = fn_of("k");
+			struct fn_version v = row(&fn, i);
 
-			if (store_put(st, &v, &err) || write(pv[1], &i, sizeof(i)) != sizeof(i))
+			if (put(st, &v, i - 1) || write(pv[1], &i, sizeof(i)) != sizeof(i))
 				_exit(1);
 		}
 	}
@@ -160,19 +291,19 @@ static void survives_a_kill(void **state)
 	assert_in_range(s.v.number, last, last + 1);
 }
 
-/* As the first release left it. */
-static void older_schema_is_brought_up_to_date(void **state)
+/* As earlier releases left it. */
+#define OLD_TABLES(more)                                                                                     \
+	"CREATE TABLE names(name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) WITHOUT ROWID;"            \
+	"CREATE TABLE functions(name TEXT PRIMARY KEY, version INTEGER NOT NULL, runtime TEXT NOT NULL,"     \
+	" handler TEXT NOT NULL, memory_mib INTEGER NOT NULL, timeout_s INTEGER NOT NULL, env BLOB,"         \
+	" created_ms INTEGER NOT NULL, code_size INTEGER NOT NULL, zip_crc INTEGER NOT NULL,"                \
+	" img_crc INTEGER NOT NULL" more ") WITHOUT ROWID;"                                                  \
+	"INSERT INTO names VALUES('old', 3);"
+
+static void check_upgrade(const char *old, enum fn_reuse reuse)
 {
-	static const char old[] =
-		"CREATE TABLE names(name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) WITHOUT ROWID;"
-		"CREATE TABLE functions(name TEXT PRIMARY KEY, version INTEGER NOT NULL, runtime TEXT NOT NULL,"
-		" handler TEXT NOT NULL, memory_mib INTEGER NOT NULL, timeout_s INTEGER NOT NULL, env BLOB,"
-		" created_ms INTEGER NOT NULL, code_size INTEGER NOT NULL, zip_crc INTEGER NOT NULL,"
-		" img_crc INTEGER NOT NULL) WITHOUT ROWID;"
-		"INSERT INTO names VALUES('old', 3);"
-		"INSERT INTO functions VALUES('old', 3, 'python3', 'app.handler', 128, 3, NULL, 0, 1, 2, 3);"
-		"PRAGMA user_version = 1;";
-	struct store_version v = row("new", 1);
+	struct function fn = fn_of("new");
+	struct fn_version v = row(&fn, 1);
 	struct stk_err err = {0};
 	struct store *st;
 	struct seen s = {0};
@@ -184,14 +315,35 @@ static void older_schema_is_brought_up_to_date(void **state)
 	load(&s);
 	assert_int_equal(s.versions, 1);
 	assert_int_equal(s.v.number, 3);
-	assert_int_equal(s.v.settings.reuse, FN_DESTROY);
+	assert_int_equal(s.v.published, 0);
+	assert_int_equal(s.v.state, FN_ACTIVE);
+	assert_int_equal(s.v.settings.reuse, reuse);
+	assert_int_equal(strlen(s.v.revision), FN_REVISION_LEN);
+	assert_true(s.v.zip_crc == 2 && s.v.img_crc == 3);
+	assert_int_equal(s.functions, 1);
+	assert_int_equal(s.f.latest, 3);
+	assert_int_equal(s.f.active, 3);
+	assert_int_equal(s.f.reserved, -1);
 	assert_int_equal(store_open(path, &st, &err), 0);
-	assert_int_equal(store_delete(st, "old", &err), 0);
-	assert_int_equal(store_put(st, &v, &err), 0);
+	assert_int_equal(drop(st, "old"), 0);
+	assert_int_equal(put(st, &v, 0), 0);
 	store_close(st);
-	memset(&s, 0, sizeof(s));
 	load(&s);
 	assert_int_equal(s.v.settings.reuse, FN_RESET);
+}
+
+static void schema_1_is_brought_up_to_date(void **state)
+{
+	check_upgrade(OLD_TABLES("")
+		      "INSERT INTO functions VALUES('old', 3, 'python3', 'app.handler', 128, 3, NULL, 0, 1, 2, 3);"
+		      "PRAGMA user_version = 1;", FN_DESTROY);
+}
+
+static void schema_2_is_brought_up_to_date(void **state)
+{
+	check_upgrade(OLD_TABLES(", reuse TEXT NOT NULL DEFAULT 'destroy'")
+		      "INSERT INTO functions VALUES('old', 3, 'python3', 'app.handler', 128, 3, NULL, 0, 1, 2, 3, 'reset');"
+		      "PRAGMA user_version = 2;", FN_RESET);
 }
 
 static void newer_schema_and_rubbish_are_refused(void **state)
@@ -220,7 +372,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(everything_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_names_keep_their_last_number, setup, teardown),
 		cmocka_unit_test_setup_teardown(survives_a_kill, setup, teardown),
-		cmocka_unit_test_setup_teardown(older_schema_is_brought_up_to_date, setup, teardown),
+		cmocka_unit_test_setup_teardown(all_of_a_transaction_or_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(schema_1_is_brought_up_to_date, setup, teardown),
+		cmocka_unit_test_setup_teardown(schema_2_is_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(newer_schema_and_rubbish_are_refused, setup, teardown),
 	};
 

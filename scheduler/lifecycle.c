@@ -1,0 +1,232 @@
+/* What becomes of versions: see lifecycle.h. */
+#include "scheduler/lifecycle.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/str.h"
+#include "scheduler/build.h"
+#include "scheduler/commit.h"
+#include "scheduler/daemon.h"
+#include "scheduler/ids.h"
+#include "scheduler/logs.h"
+#include "scheduler/pool.h"
+#include "scheduler/rebuild.h"
+#include "scheduler/store.h"
+#include "scheduler/verify.h"
+
+struct job {
+	struct daemon *d;
+	struct fn_version *v; /* counted */
+	void (*done)(void *ctx);
+	void *ctx;
+};
+
+int lifecycle_revise(struct fn_version *v)
+{
+	return ids_uuid(v->revision);
+}
+
+/* --- roles ------------------------------------------------------------------------------------------ */
+
+void lifecycle_activate(struct daemon *d, struct fn_version *v)
+{
+	struct function *fn = v->fn;
+	struct fn_version *old = fn->active, *replaced = fn->latest;
+
+	fn_version_get(v);
+	if (old && old != v)
+		pool_close(old->pool, v); /* while the registry still holds the old version */
+	if (replaced && replaced != v && replaced != old)
+		pool_close(replaced->pool, v);
+	registry_set_latest(&d->registry, fn, v);
+	registry_set_active(&d->registry, fn, v);
+	fn_version_put(&d->registry, v);
+}
+
+void lifecycle_unpublish(struct daemon *d, struct fn_version *v)
+{
+	pool_close(v->pool, NULL);
+	registry_unpublish(&d->registry, v);
+}
+
+void lifecycle_drop(struct daemon *d, struct function *fn)
+{
+	if (fn->active)
+		pool_close(fn->active->pool, NULL);
+	if (fn->latest && fn->latest != fn->active)
+		pool_close(fn->latest->pool, NULL);
+	for (unsigned i = 0; i < fn->published_count; i++)
+		pool_close(fn->published[i]->pool, NULL);
+	registry_drop(&d->registry, fn);
+}
+
+/* --- builds ----------------------------------------------------------------------------------------- */
+
+static void job_free(struct job *j)
+{
+	struct daemon *d = j->d;
+
+	if (j->done)
+		j->done(j->ctx);
+	fn_version_put(&d->registry, j->v);
+	free(j);
+	daemon_job_done(d);
+}
+
+static void keep_log(struct fn_version *v, const char *log)
+{
+	struct logline line = {0};
+
+	if (!log || !v->fn->log)
+		return;
+	logs_feed(v->fn->log, &line, "deploy", (const uint8_t *)log, strlen(log));
+	logs_flush_line(v->fn->log, &line, "deploy");
+}
+
+static void adopt(struct fn_version *v, const struct build_result *r)
+{
+	v->zip_crc = r->zip_crc;
+	v->img_crc = r->img_crc;
+	v->code_size = r->code_size;
+	memcpy(v->sha256, r->sha256, sizeof(v->sha256));
+}
+
+static void became_active(void *ctx, int rc, const struct stk_err *err)
+{
+	struct job *j = ctx;
+	struct fn_version *v = j->v;
+
+	if (rc) /* it serves all the same; after a restart it is pending still, and built again */
+		stk_error("%s: version %u is ready, but the database was not told: %s", v->fn->name, v->number, err->text);
+	if (v == v->fn->latest)
+		lifecycle_activate(j->d, v);
+	v->check = FN_UNCHECKED; /* as a snapshot that was found: it is checked, and what is known of it read */
+	verify_want(j->d->verifier, v);
+	job_free(j);
+}
+
+static void succeed(struct job *j, const struct build_result *r)
+{
+	struct fn_version *v = j->v, *old = v->fn->active;
+	struct store_tx *tx = store_tx_new();
+	bool latest = v == v->fn->latest;
+
+	adopt(v, r);
+	v->state = FN_ACTIVE;
+	lifecycle_revise(v);
+	store_tx_version(tx, v);
+	if (latest) {
+		store_tx_function(tx, v->fn, v->number, v->number, v->fn->last_published, v->fn->reserved);
+		if (old && old != v)
+			store_tx_drop_version(tx, v->fn->name, old->number);
+	}
+	commit_later(j->d, tx, became_active, j);
+}
+
+static void became_failed(void *ctx, int rc, const struct stk_err *err)
+{
+	struct job *j = ctx;
+
+	if (rc)
+		stk_error("%s: version %u was not made, and the database was not told: %s", j->v->fn->name, j->v->number,
+			  err->text);
+	job_free(j);
+}
+
+/* Code, NUL, text; in the field's terms. */
+static char *reason_of(const struct build_result *r)
+{
+	json_t *init = r->init_json ? json_loads(r->init_json, 0, NULL) : NULL;
+	const char *type = json_string_value(json_object_get(init, "errorType"));
+	const char *code = "InternalError";
+	size_t code_len, text_len = strlen(r->err.text);
+	char *both;
+
+	if (r->fault == BUILD_BAD_CODE)
+		code = "InvalidZipFileException";
+	else if (r->fault == BUILD_INIT_FAILED && type && strstr(type, "imeout"))
+		code = "FunctionError.InitTimeout";
+	else if (r->fault == BUILD_INIT_FAILED && type && strstr(type, "ntrypoint"))
+		code = "FunctionError.InvalidEntryPoint";
+	else if (r->fault == BUILD_INIT_FAILED)
+		code = "FunctionError.RuntimeInitError";
+	code_len = strlen(code);
+	both = malloc(code_len + text_len + 2);
+	if (both) {
+		memcpy(both, code, code_len + 1);
+		memcpy(both + code_len + 1, r->err.text, text_len + 1);
+	}
+	json_decref(init);
+	return both;
+}
+
+static void give_up(struct job *j, const struct build_result *r)
+{
+	struct fn_version *v = j->v;
+	struct store_tx *tx = store_tx_new();
+
+	v->state = FN_FAILED;
+	v->check = FN_BROKEN;
+	v->check_retry_ns = UINT64_MAX; /* another deploy is needed */
+	v->check_err = r->err;
+	free(v->reason);
+	v->reason = reason_of(r);
+	free(v->init_error);
+	v->init_error = r->init_json && r->init_json[0] ? strdup(r->init_json) : NULL;
+	lifecycle_revise(v);
+	pool_fail_queue(v->pool, INV_START_FAILED, r->err.text);
+	dispatch_note(v->pool);
+	store_tx_version(tx, v);
+	commit_later(j->d, tx, became_failed, j);
+}
+
+static void built(void *ctx, const struct build_result *r)
+{
+	struct job *j = ctx;
+
+	keep_log(j->v, r->log);
+	if (r->fault == BUILD_OK)
+		succeed(j, r);
+	else if (r->err.code == -ECANCELED)
+		job_free(j);
+	else
+		give_up(j, r);
+}
+
+void lifecycle_build(struct daemon *d, struct fn_version *v, void (*done)(void *ctx), void *ctx)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j) { /* as if the host had ended here */
+		stk_error("%s: version %u is not built before a restart: out of memory", v->fn->name, v->number);
+		if (done)
+			done(ctx);
+		return;
+	}
+	j->d = d;
+	j->v = fn_version_get(v);
+	j->done = done;
+	j->ctx = ctx;
+	d->jobs++;
+	v->check = FN_REBUILDING;
+	rebuild_start(d, v, built, j);
+}
+
+static void told(void *ctx, int rc, const struct stk_err *err)
+{
+	if (rc) /* found to be damaged at the next start again */
+		stk_error("checksums of a snapshot that was made again were not stored: %s", err->text);
+}
+
+void lifecycle_made_again(struct daemon *d, struct fn_version *v, const struct build_result *r)
+{
+	struct store_tx *tx = store_tx_new();
+
+	adopt(v, r);
+	store_tx_version(tx, v);
+	commit_later(d, tx, told, NULL);
+}
