@@ -1,5 +1,5 @@
 #!/bin/sh
-# examples/build.sh OUTDIR: makes OUTDIR/{hello,wordcount,thumbnail,primes}, each ready to deploy.
+# examples/build.sh OUTDIR: makes OUTDIR/{hello,wordcount,thumbnail,csv2json,primes}, each ready to deploy.
 # CC is the compiler for primes (default cc).
 set -eu
 here=$(dirname "$(readlink -f "$0")")
@@ -11,6 +11,8 @@ for name in hello wordcount; do
 	cp "$here/$name/app.py" "$here/$name/function.json" "$new/$name/"
 done
 "$here/thumbnail/build.sh" "$new/thumbnail"
+mkdir -p "$new/csv2json"
+cp "$here/csv2json/index.mjs" "$here/csv2json/function.json" "$new/csv2json/"
 mkdir -p "$new/primes"
 cp "$here/primes/function.json" "$new/primes/"
 # shellcheck disable=SC2086 # words on purpose

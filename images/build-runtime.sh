@@ -5,11 +5,15 @@ set -eu
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 name=${1:-}
-packages="base-files base-passwd bash dash coreutils sed grep mawk findutils tar gzip hostname libc-bin libstdc++6 zlib1g netbase ca-certificates curl tzdata"
+base="base-files base-passwd bash coreutils sed grep libc-bin netbase ca-certificates tzdata"
+tools="mawk findutils tar gzip hostname curl"
+# What dynamic programs that were built for Lambda's own image find there, by soname; curl brings those of OpenSSL, zlib,
+# zstd and itself.
+libraries="libstdc++6 libgomp1 libatomic1 zlib1g libbz2-1.0 liblzma5 libffi8 libuuid1 libsqlite3-0 libncursesw6 libreadline8 libyaml-0-2 libexpat1"
 case $name in
-provided) ;;
-python3) packages="$packages python3 python3-distutils" ;;
-nodejs) packages="$packages nodejs" ;;
+provided) packages="$base $tools $libraries" ;;
+python3) packages="$base $tools libstdc++6 zlib1g python3 python3-distutils" ;;
+nodejs) packages="$base nodejs" ;;
 *)
 	say "usage: build-runtime.sh provided|python3|nodejs"
 	exit 2
@@ -69,16 +73,27 @@ echo stoker >"$root"/etc/hostname
 ln -sf /usr/share/zoneinfo/UTC "$root"/etc/localtime
 # Packages are only unpacked, their scripts do not run: what we need of their work is done here.
 [ -e "$root"/usr/bin/awk ] || ln -s mawk "$root"/usr/bin/awk
-[ -e "$root"/bin/sh ] || ln -s dash "$root"/bin/sh
+# In Lambda's images sh is bash: scripts written for them begin with `set -o pipefail`.
+ln -sf bash "$root"/bin/sh
 chroot "$root" /sbin/ldconfig
 if [ ! -e "$root"/etc/ssl/certs/ca-certificates.crt ]; then
 	mkdir -p "$root"/etc/ssl/certs
 	cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root"/etc/ssl/certs/ca-certificates.crt
 fi
+# Where programs built on Red Hat's kind of system look for them.
+mkdir -p "$root"/etc/pki/tls/certs
+ln -s ../../ssl/certs/ca-certificates.crt "$root"/etc/pki/tls/cert.pem
+ln -s ../../../ssl/certs/ca-certificates.crt "$root"/etc/pki/tls/certs/ca-bundle.crt
+cat >"$root"/etc/nsswitch.conf <<'EOP'
+passwd: files
+group: files
+hosts: files dns
+networks: files
+protocols: files
+services: files
+EOP
 if [ -n "$client" ]; then
 	cp -r "$client"/. "$root"/var/runtime/
-	find "$root"/var/runtime -name __pycache__ -prune -exec rm -rf {} +
-	chmod -R a+rX "$root"/var/runtime
 	chown -R 0:0 "$root"/var/runtime
 fi
 # Byte-compiled once here, so that no guest does it again.
@@ -91,11 +106,29 @@ if [ -x "$root"/usr/bin/python3 ]; then
 	chroot "$root" /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' >"$root"/var/runtime/version
 fi
 if [ -x "$root"/usr/bin/node ]; then
+	rm -rf "$root"/usr/share/nodejs/@types "$root"/usr/share/nodejs/undici-types "$root"/usr/lib/x86_64-linux-gnu/gconv
+	# for import, which knows no NODE_PATH: /var/task has /node_modules above it
+	ln -s var/runtime/node_modules "$root"/node_modules
 	chroot "$root" /usr/bin/node -p 'process.versions.node.split(".")[0]' >"$root"/var/runtime/version
 fi
 HOOK
 
+# The client's part in C, where it has one: made here, as no image has a compiler. Not linked to anything: what it
+# calls is in the process that loads it.
+compile() {
+	[ -d "$images_dir/$name" ] || return 0
+	cp -r "$images_dir/$name" "$tmp/client"
+	find "$tmp/client" -name __pycache__ -prune -exec rm -rf {} +
+	for source in "$tmp"/client/*.c; do
+		[ -f "$source" ] || continue
+		${CC:-cc} -std=gnu17 -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -s -o "${source%.c}.node" "$source"
+		rm "$source"
+	done
+	chmod -R a+rX "$tmp/client"
+}
+
 build() {
+	compile
 	mode=unshare
 	[ "$(id -u)" != 0 ] || mode=root
 	# shellcheck disable=SC2086
@@ -104,7 +137,7 @@ build() {
 		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
-		--extract-hook="sh $tmp/strip \"\$1\" '${client#@}'" \
+		--extract-hook="sh $tmp/strip \"\$1\" '${client:+$tmp/client}'" \
 		"$suite" "$tmp/root.tar"
 	pack
 }

@@ -1,6 +1,7 @@
 /* One function call: see invocation.h. */
 #include "scheduler/invocation.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,10 +284,10 @@ void invocation_finish_error(struct invocation *inv, const struct gw_error *e)
 		invocation_finish(inv, INV_EXIT, text);
 		return;
 	case GW_ERR_SIGNAL:
-		snprintf(text, sizeof(text), "Runtime exited with error: signal: %s",
-			 e->detail > 0 && e->detail < 65 && sigdescr_np(e->detail)
-				 ? sigdescr_np(e->detail)
-				 : "unknown");
+		n = snprintf(text, sizeof(text), "Runtime exited with error: signal: ");
+		for (const char *p = e->detail > 0 && sigdescr_np(e->detail) ? sigdescr_np(e->detail) : "unknown"; *p; p++)
+			text[n++] = (char)tolower((unsigned char)*p); /* as tools know it: "segmentation fault" */
+		text[n] = '\0';
 		invocation_finish(inv, INV_EXIT, text);
 		return;
 	case GW_ERR_OOM:

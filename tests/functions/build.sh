@@ -1,9 +1,10 @@
 #!/bin/sh
-# tests/functions/build.sh OUTDIR: makes OUTDIR/{probe,echo}, ready to deploy.
+# tests/functions/build.sh OUTDIR: makes OUTDIR/{probe,echo,matrix/*}, ready to deploy.
 set -eu
 here=$(dirname "$(readlink -f "$0")")
 out=${1:?usage: tests/functions/build.sh OUTDIR}
-mkdir -p "$out/probe" "$out/echo"
+mkdir -p "$out/probe" "$out/echo" "$out/matrix"
 cp "$here/probe/app.py" "$here/probe/function.json" "$out/probe/"
 cp "$here/echo/function.json" "$out/echo/"
+cp -r "$here/matrix/." "$out/matrix/"
 ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -O2 -static -s -o "$out/echo/bootstrap" "$here/echo/bootstrap.c"

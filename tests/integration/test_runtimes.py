@@ -1,0 +1,234 @@
+"""Each runtime with everything that can become of a function: the same answers, whichever client serves it."""
+import json
+import os
+
+import pytest
+
+import host as h
+
+MATRIX = os.path.join(h.FUNCTIONS, "matrix")
+LIMIT = 6 * 1024 * 1024 + 100   # of an answer
+
+# folder, runtime, handler, the runtime's name in AWS_EXECUTION_ENV, type of the handler's error
+CLIENTS = {
+    "python": ("python3.11", "app.handler", "AWS_Lambda_python3.11", "ValueError"),
+    "nodejs": ("nodejs18.x", "index.handler", "AWS_Lambda_nodejs18.x", "TypeError"),
+    "sh": ("provided.al2023", "bootstrap", None, "Shell.Error"),
+}
+
+
+def there(client):
+    """Some clients are only made where their source can be had: why not, or None."""
+    why = os.path.join(MATRIX, client + ".skipped")
+    if os.path.exists(why):
+        with open(why) as f:
+            return f.read().strip()
+    return None
+
+
+def runtime_of(client):
+    """The name with the version that the image has, if it is another one here."""
+    runtime, handler, execution_env, error = CLIENTS[client]
+    family = {"python3.11": "python3", "nodejs18.x": "nodejs"}.get(runtime)
+    if family:
+        with open(os.path.join(h.IMAGES, family + ".version")) as f:
+            version = f.read().strip()
+        name = f"python{version}" if family == "python3" else f"nodejs{version}.x"
+        runtime, execution_env = name, "AWS_Lambda_" + name
+    return runtime, handler, execution_env, error
+
+
+@pytest.fixture(scope="module")
+def host():
+    """One host for the module; functions are deployed by the tests that first use them."""
+    state = h.new_state("runtimes")
+    one = h.Host(state, pool_floor=0, pool_ceiling=3).start()
+    yield one
+    one.stop()
+    h.remove_state(state)
+
+
+def deploy(host, client, name, *arguments, handler=None, check=True):
+    runtime, usual, _, _ = runtime_of(client)
+    return host.cli("deploy", name, os.path.join(MATRIX, client), "--runtime", runtime, "--handler", handler or usual,
+                    "--memory", "256", "--timeout", "30", *arguments, check=check)
+
+
+deployed = set()
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request, host):
+    """A client whose function is deployed under its name."""
+    name = request.param
+    if there(name):
+        pytest.skip(there(name))
+    if name not in deployed:
+        deploy(host, name, name)
+        deployed.add(name)
+    return name
+
+
+def works(host, client):
+    answer = host.invoke(client, {"do": "ok"})
+    assert (answer.status, answer.json()["ok"]) == (200, True), answer
+
+
+def failed(answer, status=502):
+    assert answer.status == status, answer
+    assert answer.headers["X-Stoker-Error"] == "Unhandled"
+    return answer.json()
+
+
+@pytest.mark.smoke
+def test_ok(host, client):
+    answer = host.invoke(client, {"do": "ok"})
+    assert (answer.status, answer.json()) == (200, {"ok": True, "id": 36, "name": client,
+                                                    "execution_env": runtime_of(client)[2]})
+
+
+def test_error_of_the_handler(host, client):
+    error = failed(host.invoke(client, {"do": "error"}))
+    assert (error["errorType"], error["errorMessage"]) == (CLIENTS[client][3], "told to fail")
+    works(host, client)
+
+
+def test_exit(host, client):
+    error = failed(host.invoke(client, {"do": "exit", "status": 0}))
+    assert error["errorType"] == "Runtime.ExitError"
+    assert error["errorMessage"].endswith("Error: Runtime exited without providing a reason")
+    error = failed(host.invoke(client, {"do": "exit", "status": 1}))
+    assert error["errorType"] == "Runtime.ExitError"
+    assert error["errorMessage"].endswith("Error: Runtime exited with error: exit status 1")
+
+
+def test_signal(host, client):
+    error = failed(host.invoke(client, {"do": "signal"}))
+    assert error["errorType"] == "Runtime.ExitError"
+    assert "Runtime exited with error: signal: segmentation fault" in error["errorMessage"]
+    works(host, client)
+
+
+def test_answer_of_the_limit_and_above(host, client):
+    answer = host.invoke(client, {"do": "large", "size": LIMIT})
+    assert (answer.status, len(answer.body)) == (200, LIMIT), answer
+    error = failed(host.invoke(client, {"do": "large", "size": LIMIT + 1}))
+    assert error["errorType"] == "Function.ResponseSizeTooLarge"
+    works(host, client)
+
+
+def test_answer_that_is_no_json(host, client):
+    answer = host.invoke(client, {"do": "not-json"})
+    if client in ("python", "nodejs"):
+        assert failed(answer)["errorType"] == "Runtime.MarshalError"
+    else:  # nobody but the caller looks into it
+        assert (answer.status, answer.body) == (200, b"not: json")
+
+
+def test_output(host, client):
+    assert host.invoke(client, {"do": "print"}).json() is None
+    h.wait_for(lambda: "a line of the function" in host.cli("logs", client).stdout, "the line in the log")
+
+
+def test_clones_differ(host, client):
+    first, second = host.invoke(client, {"do": "unique"}).json(), host.invoke(client, {"do": "unique"}).json()
+    assert first.keys() == second.keys()
+    assert not [key for key in first if first[key] == second[key]]
+
+
+@pytest.mark.parametrize("how", ["error", "exit"])
+@pytest.mark.parametrize("name", CLIENTS)
+def test_init_phase_fails(host, name, how):
+    if there(name):
+        pytest.skip(there(name))
+    done = deploy(host, name, "failing", "--env", "FAIL_INIT=" + how, check=False)
+    assert done.returncode != 0
+    assert ("told to fail at the start" if how == "error" else "exit status 1") in done.stdout + done.stderr
+    assert host.request("GET", "/v1/functions/failing").status == 404
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_timeout(host, name):
+    if there(name):
+        pytest.skip(there(name))
+    deploy(host, name, name + "-short", "--timeout", str(h.SHORT_S))
+    error = failed(host.invoke(name + "-short", {"do": "sleep"}), 504)
+    assert f"timed out after {h.SHORT_S}.00 seconds" in error["errorMessage"]
+
+
+# --- names ------------------------------------------------------------------------------------------
+
+def test_names_of_runtimes(host):
+    listed = {one["image"]: one for one in host.request("GET", "/v1/runtimes").json()["runtimes"]}
+    assert listed["provided"]["names"] == ["provided", "provided.al2", "provided.al2023"]
+    version = listed["python3"]["version"]
+    assert listed["python3"]["names"] == ["python3", "python" + version]
+    code = h.zip_bytes({"app.py": b"def handler(event, context): pass\n"})
+    refused = host.put("f", code, runtime="python3.0", handler="app.handler")
+    assert refused.status == 400
+    assert f'use "python{version}"' in refused.json()["error"]["message"]
+    refused = host.put("f", code, runtime="cobol", handler="app.handler")
+    assert "nodejs" in refused.json()["error"]["message"]
+
+
+def test_a_function_keeps_the_name_that_was_typed(host, client):
+    assert host.request("GET", "/v1/functions/" + client).json()["runtime"] == runtime_of(client)[0]
+
+
+# --- Node.js ----------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def node(host):
+    if "nodejs" not in deployed:
+        deploy(host, "nodejs", "nodejs")
+        deployed.add("nodejs")
+    return "nodejs"
+
+
+@pytest.mark.parametrize("do, error, text", [
+    ("uncaught", "Error", "caught by nobody"),
+    ("unhandled", "Runtime.UnhandledPromiseRejection", "Error: handled by nobody"),
+    ("unsettled", "Runtime.NodeJsExit", "never settled")])
+def test_node_errors_outside_the_handler(host, node, do, error, text):
+    got = failed(host.invoke(node, {"do": do}))
+    assert got["errorType"] == error
+    assert text in got["errorMessage"]
+    assert isinstance(got["trace"], list)
+
+
+def test_node_log_lines(host, node):
+    answer = host.invoke(node, {"do": "print"})
+    request_id = answer.headers["X-Request-Id"]
+    h.wait_for(lambda: f"\t{request_id}\tWARN\tof 2" in host.cli("logs", node).stdout, "the line in the log")
+    assert f"\t{request_id}\tINFO\ta line of the function" in host.cli("logs", node).stdout
+
+
+def test_node_time_that_is_left(host, node):
+    assert 0 < host.invoke(node, {"do": "remaining"}).json() <= 30000
+
+
+def test_node_callbacks(host):
+    deploy(host, "nodejs", "callback", handler="index.callback")
+    assert host.invoke("callback", {"wait": False}).json() == {"called": "back"}
+    answer = host.invoke("callback", {"wait": True})
+    assert answer.json() == {"called": "back"}
+    h.wait_for(lambda: f"{answer.headers['X-Request-Id']}\tINFO\tafter the callback" in host.cli("logs", "callback").stdout,
+               "what the function had still to do")
+    assert failed(host.invoke("callback", {"fail": True}))["errorType"] == "RangeError"
+
+
+def test_node_modules_and_hooks(host):
+    deploy(host, "nodejs", "module", handler="module.handler")
+    first, second = host.invoke("module", {}).json(), host.invoke("module", {}).json()
+    assert first["said"] == second["said"] == ["before the snapshot", "after the restore"]
+    assert first["int"] == second["int"]    # drawn before the snapshot
+    assert first["next"] != second["next"]
+
+
+def test_node_example(host):
+    with open(os.path.join(h.EXAMPLES, "csv2json", "function.json")) as f:
+        assert json.load(f)["runtime"].startswith("nodejs")
+    host.cli("deploy", "csv2json", os.path.join(h.EXAMPLES, "csv2json"), "--runtime", "nodejs", "--handler",
+             "index.handler", "--memory", "128")
+    answer = host.call("csv2json", "POST", body='name,born\n"Lovelace, Ada",1815\n', headers={"Content-Type": "text/csv"})
+    assert (answer.status, answer.json()) == (200, [{"name": "Lovelace, Ada", "born": "1815"}])
