@@ -1,0 +1,127 @@
+/* The part of a configuration that is only kept. */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "scheduler/lambda/extra.h"
+
+static struct lambda_err err;
+
+/* The text of a body's members, defaults left out; "!" and the message when they are refused. */
+static const char *kept(const char *body, const char *old)
+{
+	static char out[LAMBDA_EXTRA_MAX + 2000];
+	json_t *o = json_loads(body, 0, NULL), *update;
+	char *text = NULL;
+	struct members m;
+	int rc;
+
+	assert_non_null(o);
+	members_init(&m);
+	update = lambda_extra_read(&m, o, LAMBDA_EXTRA_CONFIG | LAMBDA_EXTRA_ARCH, &rc, &err);
+	if (rc == 0)
+		rc = members_finish(&m, &err);
+	if (rc == 0)
+		rc = lambda_extra_merge(old, update, &text, &err);
+	snprintf(out, sizeof(out), "%s%s", rc ? "!" : "", rc ? err.message : text);
+	free(text);
+	json_decref(update);
+	json_decref(o);
+	return out;
+}
+
+static void defaults_leave_nothing(void **state)
+{
+	assert_string_equal(kept("{}", NULL), "");
+	assert_string_equal(kept("{\"Description\":\"\",\"TracingConfig\":{\"Mode\":\"PassThrough\"},\"SnapStart\":{"
+				 "\"ApplyOn\":"
+				 "\"None\"},\"EphemeralStorage\":{\"Size\":512},\"Layers\":[],\"FileSystemConfigs\":[],"
+				 "\"DeadLetterConfig\":{\"TargetArn\":\"\"},\"DeadLetterConfig\":{},\"KMSKeyArn\":\"\","
+				 "\"VpcConfig\":{\"SubnetIds\":[],\"SecurityGroupIds\":[]},\"Architectures\":"
+				 "[\"x86_64\"],"
+				 "\"LoggingConfig\":{\"LogFormat\":\"Text\"}}", NULL), "");
+	assert_string_equal(kept("{\"LoggingConfig\":{\"LogFormat\":\"JSON\",\"ApplicationLogLevel\":\"INFO\","
+				 "\"SystemLogLevel\":\"INFO\"}}", ""), "{\"LoggingConfig\":{\"LogFormat\":\"JSON\"}}");
+}
+
+static void equal_configurations_have_equal_texts(void **state)
+{
+	char first[1000];
+
+	snprintf(first, sizeof(first), "%s",
+		 kept("{\"VpcConfig\":{\"SubnetIds\":[\"s\"]},\"KMSKeyArn\":\"arn:aws:kms:x\",\"Description\":\"d\"}",
+		      NULL));
+	assert_string_equal(first,
+			    "{\"Description\":\"d\",\"KMSKeyArn\":\"arn:aws:kms:x\",\"VpcConfig\":{"
+			    "\"SecurityGroupIds\":[],"
+				   "\"SubnetIds\":[\"s\"]}}");
+	assert_string_equal(kept("{\"Description\":\"d\",\"KMSKeyArn\":\"arn:aws:kms:x\",\"VpcConfig\":{"
+				 "\"SecurityGroupIds\":[],"
+				 "\"SubnetIds\":[\"s\"],\"More\":1}}", NULL), first);
+}
+
+static void an_update_replaces_whole_members(void **state)
+{
+	static const char old[] = "{\"Description\":\"d\",\"LoggingConfig\":{\"LogFormat\":\"JSON\",\"LogGroup\":"
+				  "\"g\"}}";
+
+	assert_string_equal(kept("{}", old), old);
+	assert_string_equal(kept("{\"LoggingConfig\":{\"LogGroup\":\"h\"}}", old),
+			    "{\"Description\":\"d\",\"LoggingConfig\":{\"LogGroup\":\"h\"}}");
+	assert_string_equal(kept("{\"Description\":\"\",\"LoggingConfig\":{}}", old), "");
+	assert_string_equal(kept("{\"Description\":null}", old), old);
+}
+
+static void one_member_can_be_set(void **state)
+{
+	char *text;
+
+	assert_int_equal(lambda_extra_set("", "Description", "v1", &text, &err), 0);
+	assert_string_equal(text, "{\"Description\":\"v1\"}");
+	free(text);
+	assert_int_equal(lambda_extra_set("{\"Description\":\"v1\",\"Role\":\"r\"}", "Description", "", &text, &err),
+			 0);
+	assert_string_equal(text, "{\"Role\":\"r\"}");
+	free(text);
+}
+
+static void too_much_is_refused(void **state)
+{
+	char *body = malloc(20000);
+	size_t n = (size_t)sprintf(body, "{\"VpcConfig\":{\"SubnetIds\":[");
+
+	for (unsigned i = 0; i < 16; i++)
+		n += (size_t)sprintf(body + n, "%s\"%0600u\"", i ? "," : "", i);
+	strcpy(body + n, "]}}");
+	assert_string_equal(kept(body, NULL), "!The function's configuration is larger than 8191 bytes.");
+	free(body);
+	assert_non_null(strstr(kept("{\"VpcConfig\":{\"SecurityGroupIds\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\"]}}",
+				    NULL),
+			       "at 'vpcConfig.securityGroupIds' failed to satisfy constraint"));
+	assert_non_null(strstr(kept("{\"Layers\":[\"L1\",\"L2\",\"L3\",\"L4\",\"L5\",\"L6\"]}", NULL),
+			       "6 validation errors"));
+}
+
+static void texts_of_elsewhere_are_no_crash(void **state)
+{
+	char *text;
+
+	assert_int_not_equal(lambda_extra_merge("[1]", NULL, &text, &err), 0);
+	assert_int_not_equal(lambda_extra_merge("{", NULL, &text, &err), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_leave_nothing),
+		cmocka_unit_test(equal_configurations_have_equal_texts),
+		cmocka_unit_test(an_update_replaces_whole_members),
+		cmocka_unit_test(one_member_can_be_set),
+		cmocka_unit_test(too_much_is_refused),
+		cmocka_unit_test(texts_of_elsewhere_are_no_crash),
+	};
+
+	unit_time_limit(30);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
