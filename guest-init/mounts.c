@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/codeimage.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "guest-init/bootstrap.h"
@@ -50,6 +52,31 @@ static int mount_image(const char *device, const char *target, unsigned long fla
 		rc = -errno;
 	}
 	return rc;
+}
+
+static bool has_layers(const char *device)
+{
+	uint8_t super[CODEIMAGE_SUPER_LEN];
+	stk_autofd fd = open(device, O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 && stk_pread_full(fd, super, sizeof(super), CODEIMAGE_SUPER_AT) == 0 &&
+	       codeimage_has_layers(super);
+}
+
+/* The code, and what is in the function's layers, if it has any: folders of the same image. */
+static void mount_code(void)
+{
+	int rc;
+
+	if (access("/dev/vdb", F_OK) < 0)
+		return;
+	rc = mount_image("/dev/vdb", "/var/task", MS_NOSUID | MS_NODEV);
+	if (rc < 0)
+		power_fail("code image /dev/vdb on /var/task: %s", strerror(-rc));
+	if (!has_layers("/dev/vdb"))
+		return;
+	need("/var/task/opt", "/opt", "", MS_BIND, NULL);
+	need("/var/task/task", "/var/task", "", MS_BIND, NULL);
 }
 
 static void mount_scratch(void)
@@ -104,11 +131,7 @@ void mounts_root(void)
 	need("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=50%");
 	mkdir("/run/stoker", 0755);
 	link_dev();
-	if (access("/dev/vdb", F_OK) == 0) {
-		rc = mount_image("/dev/vdb", "/var/task", MS_NOSUID | MS_NODEV);
-		if (rc < 0)
-			power_fail("code image /dev/vdb on /var/task: %s", strerror(-rc));
-	}
+	mount_code();
 	mount_scratch();
 }
 

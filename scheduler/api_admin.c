@@ -34,6 +34,7 @@ void api_admin_root(void *ctx, struct http_req *req, const struct router_match *
 				   "  POST /function/NAME               call a function over HTTP\n"
 				   "  POST /v1/functions/NAME/invoke    call it with the body as its event\n"
 				   "  GET  /v1/functions                what is deployed\n"
+				   "  PUT  /v1/layers/NAME              a zip that functions see under /opt\n"
 				   "  GET  /v1/runtimes                 what functions can run on\n"
 				   "  GET  /healthz, /metrics\n";
 

@@ -38,6 +38,15 @@ static json_t *describe_env(const struct fn_settings *s)
 	return env;
 }
 
+static json_t *describe_layers(const struct fn_settings *s)
+{
+	json_t *layers = json_array();
+
+	for (unsigned i = 0; layers && i < s->layer_count; i++)
+		json_array_append_new(layers, json_sprintf("%s:%u", s->layers[i].name, s->layers[i].version));
+	return layers;
+}
+
 json_t *describe_function(const struct function *fn)
 {
 	const struct fn_version *v = fn->active ? fn->active : fn->latest;
@@ -59,6 +68,8 @@ json_t *describe_function(const struct function *fn)
 	if (v->check == FN_BROKEN)
 		json_object_set_new(o, "stateReason", json_string(v->check_err.text));
 	json_object_set_new(o, "environment", describe_env(&v->settings));
+	if (v->settings.layer_count)
+		json_object_set_new(o, "layers", describe_layers(&v->settings));
 	if (p)
 		json_object_set_new(o, "pool",
 				    json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "warm", (int)p->warm_count, "starting",

@@ -15,6 +15,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/codeimage.h"
 #include "common/base/fd.h"
 #include "common/base/list.h"
 #include "common/base/log.h"
@@ -23,6 +24,7 @@
 #include "common/host/workers.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
+#include "scheduler/layers.h"
 #include "scheduler/zipread.h"
 
 #define PATH_CAP   768
@@ -171,7 +173,7 @@ static int publish(struct build *bd, struct stk_err *err)
 	if (stk_snprintf(folder, sizeof(folder), "%s/functions/%s", bd->b->d->opt->state_dir, bd->spec.name) ||
 	    stk_snprintf(dest, sizeof(dest), "%s/%u", folder, bd->spec.number))
 		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
-	if (path_of(bd, "code", leaf, sizeof(leaf)) == 0)
+	if (path_of(bd, "root", leaf, sizeof(leaf)) == 0)
 		fsx_remove_tree(leaf);
 	if (path_of(bd, "env", leaf, sizeof(leaf)) == 0)
 		unlink(leaf);
@@ -447,37 +449,65 @@ static void after_image(struct build *bd, int status)
 /* --- unpack ------------------------------------------------------------------------------------ */
 
 /* What can be said without running it. */
-static int check_code(const struct build *bd, const char *code, struct stk_err *err)
+static int check_code(const struct build *bd, struct stk_err *err)
 {
-	char path[PATH_CAP + 64];
+	const char *what = bd->spec.settings.layer_count ? "package or of a layer" : "package";
+	char code[PATH_CAP], opt[PATH_CAP];
 	struct stat st;
 
 	if (strcmp(runtimes_image(bd->spec.settings.runtime), "provided") != 0)
 		return 0;
-	if (stk_snprintf(path, sizeof(path), "%s/bootstrap", code))
+	if (path_of(bd, "root/task/bootstrap", code, sizeof(code)) || path_of(bd, "root/opt/bootstrap", opt, sizeof(opt)))
 		return -ENAMETOOLONG;
-	if (stat(path, &st))
-		return stk_err_set(err, -EINVAL, "this runtime needs an executable file \"bootstrap\" at the top of the package");
+	if (stat(code, &st) && stat(opt, &st))
+		return stk_err_set(err, -EINVAL, "this runtime needs an executable file \"bootstrap\" at the top of the %s", what);
 	if (!(st.st_mode & 0100) || !S_ISREG(st.st_mode))
-		return stk_err_set(err, -EINVAL, "\"bootstrap\" in the package is not executable");
+		return stk_err_set(err, -EINVAL, "\"bootstrap\" in the %s is not executable", what);
 	return 0;
+}
+
+/* A folder that gets into the image, with the mode it has there. */
+static int make_folder(const struct build *bd, const char *leaf, char *ret, struct stk_err *err)
+{
+	if (path_of(bd, leaf, ret, PATH_CAP))
+		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
+	return mkdir(ret, 0755) || chmod(ret, 0755) ? stk_err_sys(err, -errno, "folder %s", ret) : 0;
+}
+
+/* Layers go beside the code: see unpacked(). */
+static int unpack_layers(const struct build *bd, struct zipread_limits *left, struct stk_err *err)
+{
+	const struct fn_settings *s = &bd->spec.settings;
+	char opt[PATH_CAP], parts[PATH_CAP];
+	int rc;
+
+	if (!s->layer_count)
+		return 0;
+	rc = make_folder(bd, "root/opt", opt, err);
+	rc = rc ? rc : make_folder(bd, "layers", parts, err);
+	rc = rc ? rc : layers_take(bd->b->d->opt->state_dir, s->layers, s->layer_count, bd->spec.dir, err);
+	rc = rc ? rc : layers_unpack(bd->spec.dir, s->layers, s->layer_count, parts, opt, left, err);
+	fsx_remove_tree(parts);
+	return rc;
 }
 
 static int unpack(struct build *bd, struct stk_err *err)
 {
-	char zip[PATH_CAP], code[PATH_CAP], env[PATH_CAP];
+	struct zipread_limits left = ZIPREAD_LIMITS;
+	char zip[PATH_CAP], root[PATH_CAP], code[PATH_CAP], env[PATH_CAP];
 	stk_autofd fd = -1;
 	int rc;
 
-	if (path_of(bd, "code.zip", zip, sizeof(zip)) || path_of(bd, "code", code, sizeof(code)) ||
-	    path_of(bd, "env", env, sizeof(env)))
+	if (path_of(bd, "code.zip", zip, sizeof(zip)) || path_of(bd, "env", env, sizeof(env)))
 		return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
 	/* Checked when it was deployed; but the images may be others by now, when it is made again. */
 	rc = runtimes_check(&bd->b->d->runtimes, bd->spec.settings.runtime, err);
 	if (rc)
 		return rc;
-	if (mkdir(code, 0755) || chmod(code, 0755)) /* becomes the image's root */
-		return stk_err_sys(err, -errno, "folder %s", code);
+	rc = make_folder(bd, "root", root, err);
+	rc = rc ? rc : make_folder(bd, "root/task", code, err);
+	if (rc)
+		return rc;
 	rc = log_open(bd);
 	if (rc)
 		return stk_err_sys(err, rc, "memory for the build's log");
@@ -487,8 +517,9 @@ static int unpack(struct build *bd, struct stk_err *err)
 	rc = stk_write_full(fd, bd->spec.settings.env, bd->spec.settings.env_len);
 	if (rc)
 		return stk_err_sys(err, rc, "%s", env);
-	rc = zipread_unpack(zip, code, err);
-	return rc ? rc : check_code(bd, code, err);
+	rc = zipread_unpack(zip, code, &left, err);
+	rc = rc ? rc : unpack_layers(bd, &left, err);
+	return rc ? rc : check_code(bd, err);
 }
 
 static void work_unpack(uv_work_t *w)
@@ -512,13 +543,15 @@ static const char *mkfs_path(void)
 	return where[0];
 }
 
-/* Not compressed: a clone that reads a file would pay for unpacking it. */
+/* Not compressed: a clone that reads a file would pay for unpacking it. The image's root is the code, or with layers
+ * a folder of both; which of the two the guest is told by the UUID. */
 static void unpacked(uv_work_t *w, int status)
 {
 	struct build *bd = w->data;
 	char code[PATH_CAP], img[PATH_CAP];
+	bool layers = bd->spec.settings.layer_count > 0;
 	const char *argv[] = {mkfs_path(), "--quiet", "--all-root", "-x-1", "-T0", "-U",
-			      "00000000-0000-0000-0000-000000000000", img, code, NULL};
+			      layers ? CODEIMAGE_UUID_LAYERS : CODEIMAGE_UUID_PLAIN, img, code, NULL};
 	int rc;
 
 	if (status || bd->b->stopped) {
@@ -529,7 +562,7 @@ static void unpacked(uv_work_t *w, int status)
 		finish(bd);
 		return;
 	}
-	rc = path_of(bd, "code", code, sizeof(code));
+	rc = path_of(bd, layers ? "root" : "root/task", code, sizeof(code));
 	rc = rc ? rc : path_of(bd, "code.img", img, sizeof(img));
 	rc = rc ? rc : run_child(bd, argv, after_image);
 	if (rc) {

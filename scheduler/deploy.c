@@ -19,6 +19,7 @@
 #include "scheduler/describe.h"
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
+#include "scheduler/layers.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
@@ -85,6 +86,8 @@ static int set_param(struct fn_settings *s, const char *key, const char *value, 
 	} else if (strcmp(key, "reuse") == 0) {
 		if (fn_reuse_parse(value, &s->reuse))
 			return stk_err_set(err, -EINVAL, "reuse: expected destroy or reset, got \"%.40s\"", value);
+	} else if (strcmp(key, "layers") == 0) {
+		return layers_parse_list(value, s, err);
 	} else if (strcmp(key, "env") == 0) {
 		return fn_settings_add_env(s, value, err);
 	} else {

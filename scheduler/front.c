@@ -10,7 +10,7 @@
 #include "scheduler/ids.h"
 #include "scheduler/zipread.h"
 
-enum { F_EVENT = 1, F_ZIP = 2 }; /* which body a route takes; none otherwise */
+enum { F_EVENT = 1, F_ZIP, F_LAYER }; /* which body a route takes; none otherwise */
 
 static const struct router_route routes[] = {
 	{"POST", "/v1/functions/:name/invoke", api_invoke_event, F_EVENT},
@@ -20,6 +20,9 @@ static const struct router_route routes[] = {
 	{"GET", "/v1/functions/:name", api_functions_show, 0},
 	{"DELETE", "/v1/functions/:name", api_functions_delete, 0},
 	{"GET", "/v1/functions/:name/logs", api_functions_logs, 0},
+	{"GET", "/v1/layers", api_layers_list, 0},
+	{"PUT", "/v1/layers/:name", api_layers_body, F_LAYER},
+	{"DELETE", "/v1/layers/:name/:version", api_layers_delete, 0},
 	{"GET", "/v1/runtimes", api_admin_runtimes, 0},
 	{"GET", "/healthz", api_admin_health, 0},
 	{"GET", "/metrics", api_admin_metrics, 0},
@@ -87,6 +90,9 @@ static void on_headers(void *ctx, struct http_req *req)
 	if (route->flags == F_ZIP) {
 		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
 		deploy_begin(ctx, req, &m);
+	} else if (route->flags == F_LAYER) {
+		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
+		api_layers_begin(ctx, req, &m);
 	} else if (route->flags == F_EVENT) {
 		const struct function *fn = registry_find(&d->registry, m.value[0]);
 

@@ -30,6 +30,11 @@ void api_admin_root(void *ctx, struct http_req *req, const struct router_match *
 void deploy_begin(void *ctx, struct http_req *req, const struct router_match *m);
 /* The whole body is there. */
 void deploy_body(void *ctx, struct http_req *req, const struct router_match *m);
+/* Likewise, for a layer. */
+void api_layers_begin(void *ctx, struct http_req *req, const struct router_match *m);
+void api_layers_body(void *ctx, struct http_req *req, const struct router_match *m);
+void api_layers_list(void *ctx, struct http_req *req, const struct router_match *m);
+void api_layers_delete(void *ctx, struct http_req *req, const struct router_match *m);
 /* Adds X-Request-Id and returns the id in ret_id (37 bytes). */
 int front_request_id(struct http_req *req, char *ret_id);
 

@@ -12,6 +12,7 @@
 #include "common/host/workers.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
+#include "scheduler/layers.h"
 
 #define PATH_CAP 768
 
@@ -70,6 +71,8 @@ static int copy_zip(struct rebuild *rb)
 	if (rc == 0)
 		rc = stk_write_file_atomic(to, data, len, 0640);
 	free(data);
+	if (rc == 0)
+		rc = layers_copy(rb->dir, rb->work_dir, rb->ver->settings.layer_count);
 	return rc ? stk_err_sys(&rb->err, rc, "copy stored code") : 0;
 }
 

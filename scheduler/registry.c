@@ -22,6 +22,9 @@ void fn_settings_fini(struct fn_settings *s)
 	free(s->env);
 	s->env = NULL;
 	s->env_len = 0;
+	free(s->layers);
+	s->layers = NULL;
+	s->layer_count = 0;
 }
 
 int fn_settings_copy(const struct fn_settings *src, struct fn_settings *ret_copy)
@@ -29,11 +32,20 @@ int fn_settings_copy(const struct fn_settings *src, struct fn_settings *ret_copy
 	struct fn_settings copy = *src;
 
 	copy.env = NULL;
+	copy.layers = NULL;
 	if (src->env_len) {
 		copy.env = malloc(src->env_len);
 		if (!copy.env)
 			return -ENOMEM;
 		memcpy(copy.env, src->env, src->env_len);
+	}
+	if (src->layer_count) {
+		copy.layers = malloc(src->layer_count * sizeof(*src->layers));
+		if (!copy.layers) {
+			free(copy.env);
+			return -ENOMEM;
+		}
+		memcpy(copy.layers, src->layers, src->layer_count * sizeof(*src->layers));
 	}
 	*ret_copy = copy;
 	return 0;
@@ -89,6 +101,24 @@ int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err 
 	return 0;
 }
 
+int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, struct stk_err *err)
+{
+	struct fn_layer *grown;
+
+	if (s->layer_count == FN_LAYERS_MAX)
+		return stk_err_set(err, -EINVAL, "layer: a function has up to %d", FN_LAYERS_MAX);
+	for (unsigned i = 0; i < s->layer_count; i++) {
+		if (strcmp(s->layers[i].name, layer->name) == 0)
+			return stk_err_set(err, -EINVAL, "layer: \"%s\" is given twice", layer->name);
+	}
+	grown = realloc(s->layers, (s->layer_count + 1) * sizeof(*grown));
+	if (!grown)
+		return stk_err_set(err, -ENOMEM, "out of memory");
+	s->layers = grown;
+	s->layers[s->layer_count++] = *layer;
+	return 0;
+}
+
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 {
 	if (!s->runtime[0])
@@ -125,6 +155,8 @@ struct fn_version *fn_version_new(struct function *fn, unsigned number, struct f
 	v->settings = *settings;
 	settings->env = NULL;
 	settings->env_len = 0;
+	settings->layers = NULL;
+	settings->layer_count = 0;
 	v->refs = 1;
 	v->state = FN_ACTIVE;
 	stk_list_init(&v->check_node);

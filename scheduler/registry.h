@@ -37,6 +37,14 @@ struct fnmetrics;
 /* What becomes of a VM that has answered: it ends, or goes back to the snapshot for the function's next call. */
 enum fn_reuse { FN_DESTROY, FN_RESET };
 
+#define FN_LAYERS_MAX 5
+
+/* What functions share: see layers.h. */
+struct fn_layer {
+	char name[FN_NAME_MAX + 1];
+	unsigned version;
+};
+
 struct fn_settings {
 	char runtime[FN_RUNTIME_MAX + 1];
 	char handler[FN_HANDLER_MAX + 1];
@@ -45,6 +53,8 @@ struct fn_settings {
 	enum fn_reuse reuse;
 	char *env; /* NUL-separated K=V, heap; may be NULL */
 	size_t env_len;
+	struct fn_layer *layers; /* in order, heap; NULL when there are none */
+	unsigned layer_count;
 };
 
 /* Is the snapshot of this version fit for use in this life of stokerd? */
@@ -137,6 +147,8 @@ int fn_reuse_parse(const char *text, enum fn_reuse *ret_reuse);
 const char *fn_reuse_name(enum fn_reuse reuse);
 /* Adds KEY=VALUE text after checking it: name rule, reserved names, size, duplicates. */
 int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err *err);
+/* Behind those that are there. -EINVAL when there are FN_LAYERS_MAX, or another version of the same one. */
+int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, struct stk_err *err);
 /* Ranges and texts; whether the runtime exists is the caller's to check. */
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err);
 

@@ -7,6 +7,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "scheduler/layers.h"
 #include "scheduler/store_internal.h"
 
 /* Of schema 3, but for `names`, which is older. */
@@ -40,6 +41,8 @@ static const char *const migrations[STORE_SCHEMA] = {
 	      " NULL, NULL, NULL, NULL, created_ms, code_size, zip_crc, img_crc, NULL, " NEW_UUID " FROM old;"
 	      "DROP TABLE old;"
 	      "PRAGMA user_version = 3;",
+	[3] = "ALTER TABLE versions ADD COLUMN layers TEXT;" /* "NAME:N,NAME:N" */
+	      "PRAGMA user_version = 4;",
 };
 
 /* errno for what SQLite says: full disk and I/O errors matter to the caller. */
@@ -204,6 +207,8 @@ static int read_function(sqlite3_stmt *st, const struct store_sink *sink, void *
 
 static int read_version(sqlite3_stmt *st, const struct store_sink *sink, void *ctx)
 {
+	const char *layers = text_of(st, 20);
+	int rc;
 	struct store_version v = {.name = name_of(st)};
 	const char *runtime = text_of(st, 4), *handler = text_of(st, 5), *reuse = text_of(st, 8);
 	const char *revision = text_of(st, 19);
@@ -234,7 +239,12 @@ static int read_version(sqlite3_stmt *st, const struct store_sink *sink, void *c
 	v.img_crc = (uint64_t)sqlite3_column_int64(st, 17);
 	if (sqlite3_column_bytes(st, 18) == FN_SHA256_LEN)
 		memcpy(v.sha256, sqlite3_column_blob(st, 18), FN_SHA256_LEN);
-	return sink->version(ctx, &v);
+	if (layers && layers_parse_list(layers, &v.settings, NULL))
+		rc = -EUCLEAN;
+	else
+		rc = sink->version(ctx, &v);
+	free(v.settings.layers);
+	return rc;
 }
 
 static int read_alias(sqlite3_stmt *st, const struct store_sink *sink, void *ctx)
@@ -268,7 +278,7 @@ static const struct {
 } tables[] = {
 	{"names", "SELECT name, last_version FROM names", read_name},
 	{"versions", "SELECT name, number, published, state, runtime, handler, memory_mib, timeout_s, reuse, env, extra,"
-		     " reason_code, reason, init_error, created_ms, code_size, zip_crc, img_crc, sha256, revision"
+		     " reason_code, reason, init_error, created_ms, code_size, zip_crc, img_crc, sha256, revision, layers"
 		     " FROM versions ORDER BY name, number", read_version},
 	{"functions", "SELECT name, latest, active, last_published, reserved FROM functions ORDER BY name", read_function},
 	{"aliases", "SELECT name, alias, version, additional, weight, revision, description FROM aliases", read_alias},

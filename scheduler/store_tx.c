@@ -1,5 +1,6 @@
 /* Changes to the database: see store.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ struct value {
 	size_t len;
 };
 
-#define MAX_VALUES 20
+#define MAX_VALUES 21
 
 struct statement {
 	struct statement *next;
@@ -105,8 +106,10 @@ static void put_text(struct store_tx *tx, struct statement *st, const char *text
 
 void store_tx_version(struct store_tx *tx, const struct fn_version *v)
 {
-	struct statement *st = add(tx, "INSERT OR REPLACE INTO versions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+	struct statement *st = add(tx, "INSERT OR REPLACE INTO versions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
 	const struct fn_settings *s = &v->settings;
+	char layers[FN_LAYERS_MAX * (FN_NAME_MAX + 16)] = "";
+	size_t len = 0;
 
 	put_text(tx, st, v->fn->name);
 	put_int(st, v->number);
@@ -128,6 +131,10 @@ void store_tx_version(struct store_tx *tx, const struct fn_version *v)
 	put_int(st, (int64_t)v->img_crc);
 	put_bytes(tx, st, v->sha256, FN_SHA256_LEN, false);
 	put_text(tx, st, v->revision);
+	for (unsigned i = 0; i < s->layer_count; i++)
+		len += (size_t)snprintf(layers + len, sizeof(layers) - len, "%s%s:%u", i ? "," : "", s->layers[i].name,
+					s->layers[i].version);
+	put_text(tx, st, s->layer_count ? layers : NULL);
 	st = add(tx, "INSERT INTO names VALUES(?1,?2) ON CONFLICT(name) DO UPDATE SET last_version = max(last_version, ?2)");
 	put_text(tx, st, v->fn->name);
 	put_int(st, v->number);

@@ -239,26 +239,32 @@ static struct archive *new_reader(void)
 	return ar;
 }
 
-static int run(struct archive *ar, const char *dest, const struct zipread_limits *limits, struct stk_err *err)
+static int run(struct archive *ar, const char *dest, const struct zipread_limits *limits, struct zipread_limits *ret_left,
+	       struct stk_err *err)
 {
 	stk_autofd root = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct unpack u = {.ar = ar, .root = root, .limits = *limits, .err = err};
 
+	int rc;
+
 	if (root < 0)
 		return stk_err_sys(err, -errno, "folder %s", dest);
-	return unpack_all(&u);
+	rc = unpack_all(&u);
+	if (rc == 0 && ret_left)
+		*ret_left = (struct zipread_limits){limits->max_bytes - u.bytes, limits->max_entries - u.entries};
+	return rc;
 }
 
-int zipread_unpack(const char *zip_path, const char *dest, struct stk_err *err)
+int zipread_unpack(const char *zip_path, const char *dest, struct zipread_limits *left, struct stk_err *err)
 {
-	static const struct zipread_limits limits = {ZIPREAD_MAX_BYTES, ZIPREAD_MAX_ENTRIES};
+	const struct zipread_limits limits = *left;
 	AUTO_ARCHIVE ar = new_reader();
 
 	if (!ar)
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	if (archive_read_open_filename(ar, zip_path, 65536) != ARCHIVE_OK)
 		return stk_err_set(err, -EINVAL, "not a zip file: %s", archive_error_string(ar));
-	return run(ar, dest, &limits, err);
+	return run(ar, dest, &limits, left, err);
 }
 
 int zipread_unpack_memory(const void *data, size_t len, const char *dest, const struct zipread_limits *limits,
@@ -270,5 +276,5 @@ int zipread_unpack_memory(const void *data, size_t len, const char *dest, const 
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	if (archive_read_open_memory(ar, data, len) != ARCHIVE_OK)
 		return stk_err_set(err, -EINVAL, "not a zip file: %s", archive_error_string(ar));
-	return run(ar, dest, limits, err);
+	return run(ar, dest, limits, NULL, err);
 }

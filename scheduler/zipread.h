@@ -18,9 +18,12 @@ struct zipread_limits {
 	unsigned max_entries;
 };
 
+#define ZIPREAD_LIMITS {ZIPREAD_MAX_BYTES, ZIPREAD_MAX_ENTRIES}
+
 /* Into the existing folder dest. -EINVAL with err for a zip that is refused; other errors are the
- * host's (-ENOSPC, -EIO). What was unpacked so far stays: the caller removes dest. */
-int zipread_unpack(const char *zip_path, const char *dest, struct stk_err *err);
+ * host's (-ENOSPC, -EIO). What was unpacked so far stays: the caller removes dest. The first one takes what it has used
+ * off the limits, for zips that have one in common. */
+int zipread_unpack(const char *zip_path, const char *dest, struct zipread_limits *left, struct stk_err *err);
 int zipread_unpack_memory(const void *data, size_t len, const char *dest, const struct zipread_limits *limits,
 			  struct stk_err *err);
 

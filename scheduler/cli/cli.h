@@ -40,6 +40,7 @@ int cli_append(char **text, const char *more);
 int cli_pack(const char *path, void **ret_data, size_t *ret_len, struct stk_err *err);
 
 int cmd_deploy(struct cli *c);
+int cmd_layer(struct cli *c);
 int cmd_list(struct cli *c);
 int cmd_show(struct cli *c);
 int cmd_delete(struct cli *c);

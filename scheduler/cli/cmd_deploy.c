@@ -98,7 +98,7 @@ static int say_done(const char *name, const struct http_client_resp *r)
 int cmd_deploy(struct cli *c)
 {
 	struct cli_option o[] = {{"runtime", NULL}, {"handler", NULL}, {"memory", NULL}, {"timeout", NULL},
-				 {"reuse", NULL}, {"env", NULL}};
+				 {"reuse", NULL}, {"layers", NULL}, {"env", NULL}};
 	static const char name_rule[] = "a function's name is 1 to 64 letters, digits, - or _";
 	stk_autofree char *query = NULL, *path = NULL;
 	stk_autofree void *zip = NULL;
@@ -119,7 +119,7 @@ int cmd_deploy(struct cli *c)
 		return cli_usage(name_rule);
 	if (!o[0].value)
 		return cli_usage("deploy needs --runtime (python3, nodejs or provided)");
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		if (add_param(&query, o[i].name, o[i].value))
 			return CLI_FAILED;
 	}
@@ -134,6 +134,40 @@ int cmd_deploy(struct cli *c)
 	progress_end(&progress);
 	if (rc == 0)
 		rc = resp.status == 200 || resp.status == 201 ? say_done(c->argv[0], &resp) : cli_refused(&resp);
+	http_client_resp_fini(&resp);
+	return rc;
+}
+
+int cmd_layer(struct cli *c)
+{
+	stk_autofree char *path = NULL;
+	stk_autofree void *zip = NULL;
+	struct http_client_resp resp = {0};
+	struct stk_err err = {0};
+	size_t len = 0;
+	int rc = cli_options(c, NULL, 0, NULL, NULL, NULL);
+
+	if (rc)
+		return rc;
+	if (c->argc != 2)
+		return cli_usage("layer needs a name and a folder or zip file");
+	if (!stk_name_valid(c->argv[0]))
+		return cli_usage("a layer's name is 1 to 64 letters, digits, - or _");
+	if (cli_pack(c->argv[1], &zip, &len, &err)) {
+		fprintf(stderr, "stoker: %s\n", err.text);
+		return CLI_FAILED;
+	}
+	if (cli_append(&path, "/v1/layers/") || cli_append(&path, c->argv[0]))
+		return CLI_FAILED;
+	rc = cli_request(c, "PUT", path, "Content-Type: application/zip\r\n", zip, len, DEPLOY_TIMEOUT_MS, &resp);
+	if (rc == 0 && resp.status == 201) {
+		json_t *made = json_loadb((const char *)resp.body, resp.body_len, 0, NULL);
+
+		printf("%s:%lld\n", c->argv[0], (long long)json_integer_value(json_object_get(made, "version")));
+		json_decref(made);
+	} else if (rc == 0) {
+		rc = cli_refused(&resp);
+	}
 	http_client_resp_fini(&resp);
 	return rc;
 }

@@ -51,7 +51,7 @@ def host():
 def deploy(host, client, name, *arguments, handler=None, check=True):
     runtime, usual, _, _ = runtime_of(client)
     return host.cli("deploy", name, os.path.join(MATRIX, client), "--runtime", runtime, "--handler", handler or usual,
-                    "--memory", "256", "--timeout", "30", *arguments, check=check)
+                    "--memory", "256", "--timeout", "120", *arguments, check=check)
 
 
 deployed = set()
@@ -204,7 +204,7 @@ def test_node_log_lines(host, node):
 
 
 def test_node_time_that_is_left(host, node):
-    assert 0 < host.invoke(node, {"do": "remaining"}).json() <= 30000
+    assert 0 < host.invoke(node, {"do": "remaining"}).json() <= 120000
 
 
 def test_node_callbacks(host):
@@ -232,3 +232,53 @@ def test_node_example(host):
              "index.handler", "--memory", "128")
     answer = host.call("csv2json", "POST", body='name,born\n"Lovelace, Ada",1815\n', headers={"Content-Type": "text/csv"})
     assert (answer.status, answer.json()) == (200, [{"name": "Lovelace, Ada", "born": "1815"}])
+
+
+# --- layers -----------------------------------------------------------------------------------------
+
+LAYERED = b"""import glob, os, sys
+sys.path.insert(0, "/opt/python")
+import common
+
+def handler(event, context):
+    def read(path):
+        with open(path) as f:
+            return f.read()
+    return {"files": {p: read(p) for p in sorted(glob.glob("/opt/**", recursive=True)) if os.path.isfile(p)},
+            "common": common.NAME, "task": sorted(os.listdir("/var/task")), "stat": os.access("/opt", os.W_OK)}
+"""
+
+
+def put_layer(host, name, files):
+    return host.request("PUT", "/v1/layers/" + name, h.zip_bytes(files), {"Content-Type": "application/zip"})
+
+
+def test_layers(host):
+    made = put_layer(host, "first", {"python/common.py": b"NAME = 'first'", "data/a": b"1", "data/b": b"1"})
+    assert (made.status, made.json()["name"], made.json()["version"]) == (201, "first", 1), made
+    assert put_layer(host, "second", {"data/b": b"2", "bin/c": b"2"}).json()["version"] == 1
+    assert put_layer(host, "second", {"bin/d": b"3"}).json()["version"] == 2
+    assert put_layer(host, "second", {"../x": b""}).status == 400
+    listed = host.request("GET", "/v1/layers").json()["layers"]
+    assert [(one["name"], one["version"]) for one in listed] == [("first", 1), ("second", 1), ("second", 2)]
+    code = h.zip_bytes({"app.py": LAYERED})
+    settings = {"runtime": "python3", "handler": "app.handler", "timeout": 120}
+    refused = host.put("layered", code, layers="first:1,second:3", **settings)
+    assert (refused.status, "no version 3 of" in refused.json()["error"]["message"]) == (400, True), refused
+    assert host.put("layered", code, layers="first:1,first:1", **settings).status == 400
+    done = host.put("layered", code, layers="first:1,arn:aws:lambda:us-east-1:000000000000:layer:second:1", **settings)
+    assert (done.status, done.json()["layers"]) == (201, ["first:1", "second:1"]), done
+    assert host.request("DELETE", "/v1/layers/second/1").status == 204
+    assert host.request("DELETE", "/v1/layers/second/1").status == 404
+    answer = host.invoke("layered", {})
+    assert (answer.status, answer.json()) == (200, {
+        "files": {"/opt/bin/c": "2", "/opt/data/a": "1", "/opt/data/b": "2", "/opt/python/common.py": "NAME = 'first'"},
+        "common": "first", "task": ["app.py"], "stat": False})
+
+
+def test_bootstrap_in_a_layer(host):
+    with open(os.path.join(MATRIX, "sh", "bootstrap"), "rb") as f:
+        assert put_layer(host, "shell", {"bootstrap": (f.read(), 0o755)}).status == 201
+    done = host.put("by-layer", h.zip_bytes({"some": b"file"}), runtime="provided.al2023", timeout=120, layers="shell:1")
+    assert done.status == 201, done
+    assert host.invoke("by-layer", {"do": "ok"}).json()["ok"]

@@ -38,6 +38,7 @@ struct seen {
 	struct fn_alias a;
 	struct fn_note n;
 	char env[64], extra[64], reason[64], json[64];
+	struct fn_layer layers[FN_LAYERS_MAX];
 };
 
 static int on_name(void *ctx, const char *name, unsigned last)
@@ -58,6 +59,8 @@ static int on_version(void *ctx, const struct store_version *v)
 	s->v = *v;
 	if (v->settings.env_len <= sizeof(s->env) && v->settings.env_len)
 		memcpy(s->env, v->settings.env, v->settings.env_len);
+	for (unsigned i = 0; i < v->settings.layer_count; i++)
+		s->layers[i] = v->settings.layers[i];
 	snprintf(s->extra, sizeof(s->extra), "%s", v->extra ? v->extra : "none");
 	snprintf(s->reason, sizeof(s->reason), "%s/%s", v->reason_code ? v->reason_code : "", v->reason ? v->reason : "");
 	return 0;
@@ -101,6 +104,8 @@ static struct function fn_of(const char *name)
 	return fn;
 }
 
+static struct fn_layer layers[] = {{"tools", 7}, {"0123456789012345678901234567890123456789012345678901234567890123", 999999999}};
+
 static struct fn_version row(struct function *fn, unsigned number)
 {
 	struct fn_version v = {.fn = fn, .number = number, .state = FN_ACTIVE, .created_ms = 1700000000123,
@@ -114,6 +119,8 @@ static struct fn_version row(struct function *fn, unsigned number)
 	v.settings.reuse = FN_RESET;
 	v.settings.env = (char *)"A=1\0B=2";
 	v.settings.env_len = 8;
+	v.settings.layers = layers;
+	v.settings.layer_count = 2;
 	return v;
 }
 
@@ -205,6 +212,11 @@ static void everything_comes_back(void **state)
 	assert_true(s.v.zip_crc == UINT64_MAX && s.v.img_crc == 1ull << 63);
 	assert_true(s.v.created_ms == 1700000000123);
 	assert_memory_equal(s.env, "A=1\0B=2", 8);
+	assert_int_equal(s.v.settings.layer_count, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_string_equal(s.layers[i].name, layers[i].name);
+		assert_int_equal(s.layers[i].version, layers[i].version);
+	}
 	assert_int_equal(s.aliases, 1);
 	assert_int_equal(s.a.additional, 2);
 	assert_true(s.a.weight == 0.25);
