@@ -27,6 +27,8 @@ struct http_client {
 	int fd; /* -1: not connected */
 	bool used; /* fd has carried a request: its server may have closed it meanwhile */
 	unsigned timeout_ms;
+	uint64_t end_ns; /* 0: none */
+	const struct http_client_stream *stream;
 	bool is_unix;
 	char host[256]; /* or the socket's path */
 	char port[8];
@@ -91,6 +93,11 @@ static int wait_fd(const struct http_client *c, int fd, short events)
 	uint64_t end = stk_now_ns() + (uint64_t)c->timeout_ms * STK_NS_PER_MS;
 	struct pollfd p = {.fd = fd, .events = events};
 
+	if (c->end_ns && c->end_ns < end)
+		end = c->end_ns;
+	/* A peer that always has another byte for us is not let go on for ever. */
+	if (stk_now_ns() >= end)
+		return -ETIMEDOUT;
 	for (;;) {
 		uint64_t now = stk_now_ns();
 		int left = now >= end ? 0 : (int)((end - now + STK_NS_PER_MS - 1) / STK_NS_PER_MS);
@@ -131,6 +138,20 @@ static int connect_addr(const struct http_client *c, int family, const struct so
 	return 0;
 }
 
+/* One after the other, all in the time of one: a name may have many addresses. */
+static int connect_any(struct http_client *c, const struct addrinfo *list)
+{
+	uint64_t limit = stk_now_ns() + (uint64_t)c->timeout_ms * STK_NS_PER_MS, end = c->end_ns;
+	int r = -EADDRNOTAVAIL;
+
+	if (!end || end > limit)
+		c->end_ns = limit;
+	for (const struct addrinfo *a = list; a && r < 0 && stk_now_ns() < c->end_ns; a = a->ai_next)
+		r = connect_addr(c, a->ai_family, a->ai_addr, a->ai_addrlen, &c->fd);
+	c->end_ns = end;
+	return r;
+}
+
 static int do_connect(struct http_client *c, struct stk_err *err)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *list = NULL;
@@ -151,8 +172,7 @@ static int do_connect(struct http_client *c, struct stk_err *err)
 		if (g)
 			return stk_err_set(err, -EHOSTUNREACH, "cannot resolve %s: %s", c->host,
 					   gai_strerror(g));
-		for (struct addrinfo *a = list; a && r < 0; a = a->ai_next)
-			r = connect_addr(c, a->ai_family, a->ai_addr, a->ai_addrlen, &c->fd);
+		r = connect_any(c, list);
 		freeaddrinfo(list);
 	}
 	return r < 0 ? stk_err_sys(err, r, "cannot connect to %s", c->name) : 0;
@@ -185,6 +205,26 @@ int http_client_connect(const char *target, unsigned timeout_ms, struct http_cli
 	}
 	*ret_client = c;
 	return 0;
+}
+
+void http_client_limit(struct http_client *c, unsigned total_ms)
+{
+	c->end_ns = stk_now_ns() + (uint64_t)total_ms * STK_NS_PER_MS;
+}
+
+void http_client_set_stream(struct http_client *c, const struct http_client_stream *stream)
+{
+	c->stream = stream;
+}
+
+int http_client_fd(const struct http_client *c)
+{
+	return c->fd;
+}
+
+int http_client_wait(const struct http_client *c, short events)
+{
+	return wait_fd(c, c->fd, events);
 }
 
 void http_client_free(struct http_client *c)
@@ -321,6 +361,21 @@ static const llhttp_settings_t settings = {
 	.on_message_complete = on_done,
 };
 
+/* Bytes, 0 at the end, negative errno; -EAGAIN: try again. */
+static ssize_t receive(struct http_client *c, void *buf, size_t len)
+{
+	ssize_t n;
+	int w;
+
+	if (c->stream)
+		return c->stream->read(c->stream->ctx, buf, len);
+	w = wait_fd(c, c->fd, POLLIN);
+	if (w < 0)
+		return w;
+	n = read(c->fd, buf, len);
+	return n < 0 ? -errno : n;
+}
+
 /* *ret_idle: the connection was closed before a byte of the answer came. */
 static int read_response(struct http_client *c, struct reader *r, bool *ret_idle, struct stk_err *err)
 {
@@ -330,17 +385,13 @@ static int read_response(struct http_client *c, struct reader *r, bool *ret_idle
 	*ret_idle = false;
 	while (!r->done) {
 		enum llhttp_errno e;
-		ssize_t n;
-		int w = wait_fd(c, c->fd, POLLIN);
+		ssize_t n = receive(c, buf, sizeof(buf));
 
-		if (w < 0)
-			return stk_err_sys(err, w, "no answer from %s", c->name);
-		n = read(c->fd, buf, sizeof(buf));
+		if (n == -EINTR || n == -EAGAIN)
+			continue;
 		if (n < 0) {
-			if (errno == EINTR || errno == EAGAIN)
-				continue;
-			*ret_idle = !any && errno == ECONNRESET;
-			return stk_err_sys(err, -errno, "answer from %s", c->name);
+			*ret_idle = !any && n == -ECONNRESET;
+			return stk_err_sys(err, (int)n, n == -ETIMEDOUT ? "no answer from %s" : "answer from %s", c->name);
 		}
 		if (n == 0) {
 			e = llhttp_finish(&r->parser); /* a body that ends with the connection */
@@ -377,14 +428,21 @@ static int send_all(struct http_client *c, struct iovec *iov, unsigned n)
 
 	while (i < n) {
 		struct msghdr m = {.msg_iov = iov + i, .msg_iovlen = n - i};
-		ssize_t k = sendmsg(c->fd, &m, MSG_NOSIGNAL);
+		ssize_t k;
 
+		if (c->stream) {
+			k = c->stream->write(c->stream->ctx, iov[i].iov_base, iov[i].iov_len);
+		} else {
+			k = sendmsg(c->fd, &m, MSG_NOSIGNAL);
+			if (k < 0)
+				k = -errno;
+		}
 		if (k < 0) {
-			int r = -errno;
+			int r = (int)k;
 
 			if (r == -EINTR)
 				continue;
-			if (r != -EAGAIN)
+			if (r != -EAGAIN || c->stream)
 				return r;
 			r = wait_fd(c, c->fd, POLLOUT);
 			if (r < 0)
@@ -461,10 +519,12 @@ int http_client_request(struct http_client *c, const char *method, const char *p
 		return stk_err_set(err, -EINVAL, "bad request target");
 	if (make_head(c, method, path, headers, body_len, &head) < 0)
 		return stk_err_set(err, -ENOMEM, "out of memory");
-	if (c->fd >= 0 && is_stale(c))
+	if (c->fd >= 0 && !c->stream && is_stale(c))
 		do_close(c);
 	for (bool again = false;; again = true) {
 		if (c->fd < 0) {
+			if (c->stream)
+				return stk_err_set(err, -ECONNRESET, "%s has closed the connection", c->name);
 			k = do_connect(c, err);
 			if (k < 0)
 				return k;

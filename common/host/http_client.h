@@ -1,10 +1,11 @@
 /* Small blocking HTTP/1.1 client, over a Unix socket or TCP: for the tools (stoker, stoker-snapshot,
- * stoker-bench's set-up), never on stokerd's loop. Responses are bounded. */
+ * stoker-bench's set-up) and for threads of stokerd, never on its loop. Responses are bounded. */
 #ifndef COMMON_HOST_HTTP_CLIENT_H
 #define COMMON_HOST_HTTP_CLIENT_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/base/err.h"
 
@@ -21,6 +22,23 @@ struct http_client_resp {
 int http_client_connect(const char *target, unsigned timeout_ms, struct http_client **ret_client,
 			struct stk_err *err);
 void http_client_free(struct http_client *c);
+/* From now on all connecting, sending and receiving together takes at most so long, however busy the peer keeps us:
+ * -ETIMEDOUT then. (Only looking up a name has limits of its own, the resolver's.) */
+void http_client_limit(struct http_client *c, unsigned total_ms);
+
+/* A byte stream over the client's connection, as TLS is: everything then passes through it. Both wait with
+ * http_client_wait and return bytes, 0 at the end (read), or a negative errno. */
+struct http_client_stream {
+	void *ctx;
+	ssize_t (*read)(void *ctx, void *buf, size_t len);
+	ssize_t (*write)(void *ctx, const void *buf, size_t len);
+};
+/* stream outlives c; a connection that was closed is not opened again. */
+void http_client_set_stream(struct http_client *c, const struct http_client_stream *stream);
+/* The connection: the client's, non-blocking. */
+int http_client_fd(const struct http_client *c);
+/* Until the connection is ready for events (poll's), in the client's time limits. 0, -ETIMEDOUT. */
+int http_client_wait(const struct http_client *c, short events);
 
 /* path with query, already encoded. headers: "Name: value\r\n"... or NULL. Keeps the connection;
  * reconnects when the server closed it idle (a POST or PATCH is never sent twice). max_body bounds

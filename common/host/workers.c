@@ -96,8 +96,10 @@ static void on_done(uv_poll_t *poll, int status, int events)
 	}
 }
 
-static void workers_free(struct workers *p)
+void workers_free(struct workers *p)
 {
+	if (!p)
+		return;
 	pthread_mutex_lock(&p->lock);
 	p->ending = true;
 	pthread_cond_broadcast(&p->more);
@@ -125,7 +127,7 @@ static int start_threads(struct workers *p, unsigned threads)
 	return -rc;
 }
 
-int workers_start(uv_loop_t *loop, unsigned threads)
+int workers_new(uv_loop_t *loop, unsigned threads, struct workers **ret_workers)
 {
 	struct workers *p = calloc(1, sizeof(*p) + threads * sizeof(pthread_t));
 	int rc;
@@ -143,35 +145,20 @@ int workers_start(uv_loop_t *loop, unsigned threads)
 		return rc;
 	}
 	p->poll.data = p;
-	loop->data = p;
 	uv_unref((uv_handle_t *)&p->poll);
 	rc = uv_poll_start(&p->poll, UV_READABLE, on_done); /* cannot fail on a fresh handle */
+	*ret_workers = p;
 	return rc;
 }
 
-void workers_close(uv_loop_t *loop)
+void workers_close_more(struct workers *p)
 {
-	struct workers *p = loop->data;
-
 	if (p)
 		uv_close((uv_handle_t *)&p->poll, NULL);
 }
 
-void workers_stop(uv_loop_t *loop)
+void workers_push(struct workers *p, uv_work_t *w, uv_work_cb work, uv_after_work_cb after)
 {
-	struct workers *p = loop->data;
-
-	if (p)
-		workers_free(p);
-	loop->data = NULL;
-}
-
-int workers_queue(uv_loop_t *loop, uv_work_t *w, uv_work_cb work, uv_after_work_cb after)
-{
-	struct workers *p = loop->data;
-
-	if (!p)
-		return uv_queue_work(loop, w, work, after);
 	w->work_cb = work;
 	w->after_work_cb = after;
 	if (p->out++ == 0)
@@ -180,5 +167,33 @@ int workers_queue(uv_loop_t *loop, uv_work_t *w, uv_work_cb work, uv_after_work_
 	push(&p->todo, w);
 	pthread_mutex_unlock(&p->lock);
 	pthread_cond_signal(&p->more);
+}
+
+int workers_start(uv_loop_t *loop, unsigned threads)
+{
+	struct workers *p = NULL;
+	int rc = workers_new(loop, threads, &p);
+
+	if (p)
+		loop->data = p;
+	return rc;
+}
+
+void workers_close(uv_loop_t *loop)
+{
+	workers_close_more(loop->data);
+}
+
+void workers_stop(uv_loop_t *loop)
+{
+	workers_free(loop->data);
+	loop->data = NULL;
+}
+
+int workers_queue(uv_loop_t *loop, uv_work_t *w, uv_work_cb work, uv_after_work_cb after)
+{
+	if (!loop->data)
+		return uv_queue_work(loop, w, work, after);
+	workers_push(loop->data, w, work, after);
 	return 0;
 }

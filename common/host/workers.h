@@ -18,4 +18,11 @@ void workers_stop(uv_loop_t *loop);
 /* As uv_queue_work; w cannot be cancelled. Keeps the loop alive until `after` was called, with status 0. Loop thread. */
 int workers_queue(uv_loop_t *loop, uv_work_t *w, uv_work_cb work, uv_after_work_cb after);
 
+/* Threads beside those, for work that may take long and must not keep the loop's own from theirs. Same rules. */
+struct workers;
+int workers_new(uv_loop_t *loop, unsigned threads, struct workers **ret_workers);
+void workers_push(struct workers *p, uv_work_t *w, uv_work_cb work, uv_after_work_cb after);
+void workers_close_more(struct workers *p); /* as workers_close; NULL is fine */
+void workers_free(struct workers *p);       /* as workers_stop; NULL is fine */
+
 #endif

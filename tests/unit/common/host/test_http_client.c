@@ -217,6 +217,86 @@ static void test_odd_servers(void **state)
 	assert_int_equal(ask("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", &r), -EPROTO);
 }
 
+/* --- limits that hold whatever the server does, and streams --- */
+
+static void *dripping(void *arg)
+{
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	char buf[4096];
+
+	if (fd >= 0 && read(fd, buf, sizeof(buf)) > 0 && send(fd, "HTTP/1.1 200 OK\r\nX: ", 20, 0) > 0) {
+		while (send(fd, "y", 1, MSG_NOSIGNAL) == 1)
+			usleep(2000);
+	}
+	close(fd);
+	return NULL;
+}
+
+static void test_total_limit(void **state)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	struct http_client_resp r;
+	struct http_client *c;
+	char where[64];
+	pthread_t t;
+
+	listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listen_fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(listen_fd, 4), 0);
+	getsockname(listen_fd, (struct sockaddr *)&a, &len);
+	snprintf(where, sizeof(where), "127.0.0.1:%u", ntohs(a.sin_port));
+	pthread_create(&t, NULL, dripping, NULL);
+	assert_int_equal(http_client_connect(where, 60000, &c, &err), 0);
+	http_client_limit(c, 200);
+	assert_int_equal(http_client_request(c, "GET", "/", NULL, NULL, 0, 100, &r, &err), -ETIMEDOUT);
+	http_client_free(c);
+	pthread_join(t, NULL);
+	close(listen_fd);
+}
+
+static char streamed[256];
+
+static ssize_t stream_read(void *ctx, void *buf, size_t len)
+{
+	const char **text = ctx;
+	size_t n = strlen(*text) < 7 ? strlen(*text) : 7;
+
+	memcpy(buf, *text, n);
+	*text += n;
+	return (ssize_t)n;
+}
+
+static ssize_t stream_write(void *ctx, const void *buf, size_t len)
+{
+	size_t n = len < 5 ? len : 5;
+
+	strncat(streamed, buf, n);
+	return (ssize_t)n;
+}
+
+static void test_stream(void **state)
+{
+	const char *text = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok";
+	struct http_client_stream s = {&text, stream_read, stream_write};
+	struct http_client_resp r;
+	struct http_client *c;
+
+	assert_int_equal(http_client_connect(target, 5000, &c, &err), 0);
+	http_client_set_stream(c, &s);
+	assert_int_equal(http_client_request(c, "POST", "/x", "A: b\r\n", "body", 4, 100, &r, &err), 0);
+	assert_int_equal(r.status, 201);
+	assert_string_equal((char *)r.body, "ok");
+	assert_non_null(strstr(streamed, "POST /x HTTP/1.1\r\n"));
+	assert_non_null(strstr(streamed, "A: b\r\n\r\nbody"));
+	http_client_resp_fini(&r);
+	/* the end of the stream is the end: nothing goes over the socket in clear text */
+	assert_int_equal(http_client_request(c, "GET", "/x", NULL, NULL, 0, 100, &r, &err), -ECONNRESET);
+	assert_int_equal(http_client_request(c, "GET", "/x", NULL, NULL, 0, 100, &r, &err), -ECONNRESET);
+	assert_int_equal(fixture_counts.requests, 0);
+	http_client_free(c);
+}
+
 #define SERVED(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -224,7 +304,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SERVED(test_requests),	   SERVED(test_chunked_and_bounds), SERVED(test_refused_body),
 		SERVED(test_idle_close),   SERVED(test_timeout),	    SERVED(test_bad_arguments),
-		cmocka_unit_test(test_odd_servers),
+		cmocka_unit_test(test_odd_servers), cmocka_unit_test(test_total_limit), SERVED(test_stream),
 	};
 	uv_loop_t warm; /* libuv's own descriptors are made once and stay */
 

@@ -77,6 +77,48 @@ static void all_work_comes_back(void **state)
 	assert_int_equal(unit_count_fds(), fds);
 }
 
+/* One thread beside the loop's: in order, while those are all busy. */
+static struct workers *more;
+static char order[16];
+
+static void note(uv_work_t *w)
+{
+	struct job *j = w->data;
+
+	order[strlen(order)] = (char)('a' + j->number);
+}
+
+static void noted(uv_work_t *w, int status)
+{
+	given_back++;
+}
+
+static void beside_the_loops_own(void **state)
+{
+	struct job job[5];
+
+	given_back = 0;
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(workers_start(&loop, 1), 0);
+	assert_int_equal(workers_new(&loop, 1, &more), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		job[i].number = i;
+		job[i].work.data = &job[i];
+		workers_push(more, &job[i].work, note, noted);
+	}
+	assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	assert_int_equal(given_back, 5);
+	assert_string_equal(order, "abcde");
+	workers_close_more(more);
+	workers_close(&loop);
+	assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	workers_free(more);
+	workers_stop(&loop);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	workers_close_more(NULL);
+	workers_free(NULL);
+}
+
 static void without_workers_it_is_libuv(void **state)
 {
 	memset(&loop, 0, sizeof(loop));
@@ -90,6 +132,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_work_comes_back),
+		cmocka_unit_test(beside_the_loops_own),
 		cmocka_unit_test(without_workers_it_is_libuv),
 	};
 
