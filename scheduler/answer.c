@@ -8,6 +8,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/host/http_server.h"
+#include "scheduler/cloudevents.h"
 #include "scheduler/furl.h"
 
 static const char json_media[] = "application/json";
@@ -114,31 +115,53 @@ static void furl_function_error(struct http_req *req, struct invocation *inv)
 	json_decref(root);
 }
 
+static void failure_message(const struct invocation *inv, enum inv_outcome outcome, const char *text, char *message,
+			    size_t cap)
+{
+	const struct failure *f = &failures[outcome];
+
+	if (outcome == INV_TIMEOUT)
+		snprintf(message, cap, "RequestId: %s Error: Task timed out after %u.00 seconds",
+			 inv->id, inv->ver->settings.timeout_s);
+	else if (outcome == INV_TOO_LARGE)
+		snprintf(message, cap, "Response payload size exceeded maximum allowed payload size (%u bytes).",
+			 GW_MAX_RESPONSE);
+	else if (f->host)
+		snprintf(message, cap, "%.500s", text ? text : f->type);
+	else
+		snprintf(message, cap, "RequestId: %s Error: %.500s", inv->id, text ? text : f->type);
+}
+
+size_t answer_failure(const struct invocation *inv, enum inv_outcome outcome, const char *text, int *ret_status,
+		      char *buf, size_t cap)
+{
+	const struct failure *f = &failures[outcome];
+	char message[640], escaped[768];
+	int n;
+
+	failure_message(inv, outcome, text, message, sizeof(message));
+	escape(message, escaped, sizeof(escaped));
+	n = snprintf(buf, cap, "{\"errorType\":\"%s\",\"errorMessage\":\"%s\"}", f->type, escaped);
+	*ret_status = f->status;
+	return n < 0 ? 0 : (size_t)n < cap ? (size_t)n : cap - 1;
+}
+
 static void send_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, bool furl,
 			 const char *text)
 {
 	const struct failure *f = &failures[outcome];
-	char message[640], escaped[768], body[1024];
-	int n;
+	char message[640], body[ANSWER_FAILURE_MAX];
+	int status;
+	size_t n;
 
-	if (outcome == INV_TIMEOUT)
-		snprintf(message, sizeof(message), "RequestId: %s Error: Task timed out after %u.00 seconds",
-			 inv->id, inv->ver->settings.timeout_s);
-	else if (outcome == INV_TOO_LARGE)
-		snprintf(message, sizeof(message), "Response payload size exceeded maximum allowed payload size (%u bytes).",
-			 GW_MAX_RESPONSE);
-	else if (f->host)
-		snprintf(message, sizeof(message), "%.500s", text ? text : f->type);
-	else
-		snprintf(message, sizeof(message), "RequestId: %s Error: %.500s", inv->id, text ? text : f->type);
 	if (f->host || furl) {
+		failure_message(inv, outcome, text, message, sizeof(message));
 		answer_error(req, f->status, f->type, message, inv->id);
 		return;
 	}
-	escape(message, escaped, sizeof(escaped));
-	n = snprintf(body, sizeof(body), "{\"errorType\":\"%s\",\"errorMessage\":\"%s\"}", f->type, escaped);
+	n = answer_failure(inv, outcome, text, &status, body, sizeof(body));
 	http_resp_header(req, "X-Stoker-Error", "Unhandled");
-	http_respond(req, f->status, json_media, body, n > 0 ? (size_t)n : 0);
+	http_respond(req, status, json_media, body, n);
 }
 
 static void send_furl(struct http_req *req, struct invocation *inv)
@@ -199,5 +222,21 @@ static void furl_done(struct invocation *inv, struct http_req *req, enum inv_out
 		send_failure(req, inv, outcome, true, text);
 }
 
+static void cloud_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
+{
+	const char *media = json_media;
+
+	if (!req)
+		return;
+	if (outcome != INV_OK) {
+		furl_done(inv, req, outcome, text);
+		return;
+	}
+	if (cloudevents_is_event(inv->resp, inv->resp_len))
+		media = CLOUDEVENTS_MEDIA;
+	http_respond_take(req, 200, media, stk_take_ptr(&inv->resp), inv->resp_len);
+}
+
+const struct inv_caller answer_cloud = {.done = cloud_done};
 const struct inv_caller answer_plain = {.done = plain_done};
 const struct inv_caller answer_furl = {.done = furl_done};

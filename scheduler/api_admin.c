@@ -32,6 +32,7 @@ void api_admin_root(void *ctx, struct http_req *req, const struct router_match *
 {
 	static const char text[] = "Stoker, a serverless function host.\n"
 				   "  POST /function/NAME               call a function over HTTP\n"
+				   "  POST /async-function/NAME         call it later; the answer is 202\n"
 				   "  POST /v1/functions/NAME/invoke    call it with the body as its event\n"
 				   "  GET  /v1/functions                what is deployed\n"
 				   "  PUT  /v1/layers/NAME              a zip that functions see under /opt\n"

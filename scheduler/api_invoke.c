@@ -1,15 +1,13 @@
 /* POST /v1/functions/NAME/invoke and ANY /function/NAME[/path]. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/clock.h"
 #include "common/base/guestwire.h"
 #include "scheduler/answer.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
-#include "scheduler/furl.h"
+#include "scheduler/httpevent.h"
 #include "scheduler/invocation.h"
 
 /* X-Stoker-Start: which way of starting the client insists on. -1 when it is none. */
@@ -92,31 +90,10 @@ void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match 
 	char id[IDS_UUID_LEN + 1];
 	enum inv_start start;
 	struct fn_version *ver = prepare(d, req, m, id, &start);
-	struct furl_request f = {
-		.method = http_req_method(req),
-		.path = m->rest && *m->rest ? m->rest : "/",
-		.query = http_req_query(req),
-		.protocol = "HTTP/1.1",
-		.peer = http_req_peer(req),
-		.request_id = id,
-		.function = m->value[0],
-		.wall_ms = stk_wall_ns() / STK_NS_PER_MS,
-	};
 	uint8_t *event = NULL;
+	bool cloud = false;
 	size_t len = 0;
-	int rc;
 
-	if (!ver)
-		return;
-	f.header_count = http_req_headers(req, &f.headers);
-	f.body = http_req_body(req, &f.body_len);
-	rc = furl_event(&f, GW_MAX_EVENT, &event, &len);
-	if (rc == -EMSGSIZE)
-		answer_error(req, 413, "PayloadTooLarge",
-			     "the event made from this request is larger than 6 MB (bodies that are not text grow by a third)",
-			     id);
-	else if (rc)
-		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
-	else
-		submit(d, req, ver, &answer_furl, id, event, len, start);
+	if (ver && httpevent_make(req, m, id, GW_MAX_EVENT, &event, &len, &cloud))
+		submit(d, req, ver, cloud ? &answer_cloud : &answer_furl, id, event, len, start);
 }

@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/host/workers.h"
+#include "scheduler/async/async.h"
 #include "scheduler/blocks.h"
 #include "scheduler/build.h"
 #include "scheduler/fnmetrics.h"
@@ -222,6 +223,7 @@ static void close_own(struct daemon *d)
 	uv_close((uv_handle_t *)&d->reap_timer, on_handle_closed);
 	stall_close(&d->stall, on_handle_closed);
 	dispatch_close(&d->dispatch);
+	async_close(d->async);
 	shells_close(d->shells);
 	logs_close_timer(d->logs);
 	workers_close(&d->loop);
@@ -263,10 +265,19 @@ static void stop_all(struct daemon *d)
 	d->stopping = true;
 	d->jobs++; /* not before everything below was told */
 	build_stop(d->builder);
+	async_stop(d->async);
 	dispatch_stop(&d->dispatch);
 	kill_all_vms(d);
 	shells_stop(d->shells);
 	daemon_job_done(d);
+}
+
+void daemon_drained(struct daemon *d)
+{
+	if (!d->http_closed || d->stopping)
+		return;
+	uv_timer_stop(&d->drain_timer);
+	stop_all(d);
 }
 
 static void on_http_closed(void *ctx)
@@ -275,11 +286,12 @@ static void on_http_closed(void *ctx)
 
 	d->http = NULL;
 	d->http_closed = true;
-	uv_timer_stop(&d->drain_timer);
-	if (!d->stopping)
-		stop_all(d);
-	else if (d->jobs == 0)
-		close_own(d);
+	if (d->stopping) {
+		if (d->jobs == 0)
+			close_own(d);
+	} else if (!async_busy(d->async)) {
+		daemon_drained(d);
+	}
 }
 
 static void on_drain_timeout(uv_timer_t *t)
@@ -301,6 +313,7 @@ static void on_signal(uv_signal_t *s, int signum)
 	stk_info("%s: no more requests are taken, %u VMs to end", signum == SIGTERM ? "SIGTERM" : "SIGINT",
 		 d->dispatch.vms);
 	d->draining = true;
+	async_drain(d->async);
 	verify_stop(d->verifier);
 	build_stop(d->builder);
 	uv_timer_start(&d->drain_timer, on_drain_timeout, d->opt->drain_ms, 0);
@@ -394,6 +407,10 @@ static int load_state(struct daemon *d, struct stk_err *err)
 		rc = store_open(path, &d->store, err);
 	if (rc == 0)
 		rc = lifecycle_load(d, err);
+	if (rc == 0)
+		rc = state_path(d, "events.db", path, err);
+	if (rc == 0)
+		rc = async_new(d, path, &d->async, err);
 	return rc;
 }
 
@@ -440,6 +457,7 @@ int daemon_run(struct daemon *d)
 			verify_later(d->verifier, fn->active);
 	}
 	lifecycle_resume(d);
+	async_start(d->async);
 	uv_signal_start(&d->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&d->sigint, on_signal, SIGINT);
 	uv_timer_start(&d->lag_timer, on_lag, LAG_MS, LAG_MS);
@@ -471,6 +489,7 @@ void daemon_fini(struct daemon *d)
 	blocks_free(d->blocks);
 	shells_free(d->shells);
 	store_close(d->store);
+	async_free(d->async);
 	metrics_free(d->metrics);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);

@@ -20,6 +20,7 @@ struct builder;
 struct verifier;
 struct blocks;
 struct shells;
+struct async;
 
 struct daemon {
 	const struct options *opt;
@@ -35,6 +36,7 @@ struct daemon {
 	struct verifier *verifier;
 	struct blocks *blocks; /* or NULL */
 	struct shells *shells;
+	struct async *async;
 	uint64_t started_ns;
 	int lock_fd;
 	unsigned jobs; /* background jobs that hold the drain: removals, store writes */
@@ -64,6 +66,8 @@ int daemon_attach_version(struct daemon *d, struct fn_version *v);
 void daemon_remove_later(struct daemon *d, const char *path);
 /* A background job ended: lets a waiting drain go on. */
 void daemon_job_done(struct daemon *d);
+/* While draining: no asynchronous work is under way any more. */
+void daemon_drained(struct daemon *d);
 /* Paths: STATE/functions/NAME/VERSION[/leaf]. 0 or -ENAMETOOLONG. */
 int daemon_version_path(const struct daemon *d, const struct fn_version *v, const char *leaf, char *ret,
 			size_t cap);

@@ -6,15 +6,17 @@
 #include "common/base/cleanup.h"
 #include "common/base/guestwire.h"
 #include "scheduler/answer.h"
+#include "scheduler/async/event.h"
 #include "scheduler/daemon.h"
 #include "scheduler/ids.h"
 #include "scheduler/zipread.h"
 
-enum { F_EVENT = 1, F_ZIP, F_LAYER }; /* which body a route takes; none otherwise */
+enum { F_EVENT = 1, F_ZIP, F_LAYER, F_ASYNC }; /* which body a route takes; none otherwise */
 
 static const struct router_route routes[] = {
 	{"POST", "/v1/functions/:name/invoke", api_invoke_event, F_EVENT},
 	{"*", "/function/:name/*", api_invoke_furl, F_EVENT},
+	{"POST", "/async-function/:name/*", api_async_function, F_ASYNC},
 	{"GET", "/v1/functions", api_functions_list, 0},
 	{"PUT", "/v1/functions/:name", deploy_body, F_ZIP},
 	{"GET", "/v1/functions/:name", api_functions_show, 0},
@@ -93,7 +95,7 @@ static void on_headers(void *ctx, struct http_req *req)
 	} else if (route->flags == F_LAYER) {
 		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
 		api_layers_begin(ctx, req, &m);
-	} else if (route->flags == F_EVENT) {
+	} else if (route->flags == F_EVENT || route->flags == F_ASYNC) {
 		const struct function *fn = registry_find(&d->registry, m.value[0]);
 
 		/* Known before the body is read. */
@@ -101,7 +103,7 @@ static void on_headers(void *ctx, struct http_req *req)
 			refuse(req, 404, "FunctionNotFound", "no function of this name is deployed");
 			return;
 		}
-		http_req_set_max_body(req, GW_MAX_EVENT);
+		http_req_set_max_body(req, route->flags == F_EVENT ? GW_MAX_EVENT : EVENT_MAX_PAYLOAD);
 	} else {
 		http_req_set_max_body(req, 65536);
 	}

@@ -33,6 +33,9 @@ void options_default(struct options *o)
 		.pool_floor = 1,
 		.pool_ceiling = 16,
 		.max_resets = 10000,
+		.async_concurrency = 32,
+		.async_events = 200000,
+		.async_mib = 1024,
 		.shells = 2,
 		.idle_s = 300,
 		.pool_history = true,
@@ -66,6 +69,9 @@ static const struct option_row rows[] = {
 	{"queue-timeout", K_U32, OFF(queue_timeout_ms), 1, 900000},
 	{"pool-floor", K_U32, OFF(pool_floor), 0, 10000},
 	{"pool-ceiling", K_U32, OFF(pool_ceiling), 1, 10000},
+	{"async-concurrency", K_U32, OFF(async_concurrency), 1, 10000},
+	{"async-events", K_U32, OFF(async_events), 1, 100000000},
+	{"async-queue", K_U64, OFF(async_mib), 1, 1u << 30},
 	{"shells", K_U32, OFF(shells), 0, 1000},
 	{"max-resets", K_U32, OFF(max_resets), 1, 1000000000},
 	{"pool-idle", K_U32, OFF(idle_s), 1, 86400},
@@ -340,6 +346,9 @@ const char *options_usage(void)
 	       "  --queue-timeout MS     longest wait for a VM (30000)\n"
 	       "  --pool-floor N         warm VMs kept per function (1)\n"
 	       "  --pool-ceiling N       VMs per function (16)\n"
+	       "  --async-concurrency N  asynchronous calls under way at the same time (32)\n"
+	       "  --async-events N       asynchronous events that may be queued for one function (200000)\n"
+	       "  --async-queue MIB      and for all functions together, on disk (1024)\n"
 	       "  --shells N             prepared VM processes that wait for any function (2)\n"
 	       "  --max-resets N         a VM of a function with reuse = reset is replaced after so many (10000)\n"
 	       "  --pool-idle S          shrink to the floor after this time without requests (300)\n"

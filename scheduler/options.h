@@ -23,6 +23,9 @@ struct options {
 	unsigned queue_timeout_ms;  /* longest wait for a VM */
 	unsigned pool_floor;        /* warm VMs kept per function */
 	unsigned pool_ceiling;      /* VMs per function, warm and starting and busy */
+	unsigned async_concurrency; /* asynchronous calls under way */
+	unsigned async_events;      /* queued for one function */
+	uint64_t async_mib;         /* queued for all, on disk */
 	unsigned shells;            /* kept waiting, for all functions together */
 	unsigned max_resets;        /* of one VM, then it is replaced */
 	unsigned idle_s;            /* without requests for this long: shrink to the floor */

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/host/metrics.h"
 #include "scheduler/answer.h"
+#include "scheduler/async/async.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/pool.h"
@@ -125,6 +126,7 @@ static void set_gauges(struct daemon *d)
 	gauge(d, "stoker_connections", "Open client connections", http_server_connections(d->http));
 	gauge(d, "stoker_loop_lag_seconds", "Largest delay of the event loop since the last scrape", d->lag_max_s);
 	d->lag_max_s = 0;
+	async_set_gauges(d->async);
 }
 
 /* --- the answer --------------------------------------------------------------------------------------- */

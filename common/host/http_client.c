@@ -227,6 +227,11 @@ int http_client_wait(const struct http_client *c, short events)
 	return wait_fd(c, c->fd, events);
 }
 
+bool http_client_expired(const struct http_client *c)
+{
+	return c->end_ns && stk_now_ns() >= c->end_ns;
+}
+
 void http_client_free(struct http_client *c)
 {
 	if (!c)

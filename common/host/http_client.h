@@ -3,6 +3,7 @@
 #ifndef COMMON_HOST_HTTP_CLIENT_H
 #define COMMON_HOST_HTTP_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -39,6 +40,8 @@ void http_client_set_stream(struct http_client *c, const struct http_client_stre
 int http_client_fd(const struct http_client *c);
 /* Until the connection is ready for events (poll's), in the client's time limits. 0, -ETIMEDOUT. */
 int http_client_wait(const struct http_client *c, short events);
+/* http_client_limit's time is over. */
+bool http_client_expired(const struct http_client *c);
 
 /* path with query, already encoded. headers: "Name: value\r\n"... or NULL. Keeps the connection;
  * reconnects when the server closed it idle (a POST or PATCH is never sent twice). max_body bounds
