@@ -9,6 +9,7 @@
 #include "scheduler/front.h"
 #include "scheduler/httpevent.h"
 #include "scheduler/invocation.h"
+#include "scheduler/resolve.h"
 
 /* X-Stoker-Start: which way of starting the client insists on. -1 when it is none. */
 static int wanted_start(const struct http_req *req)
@@ -47,7 +48,7 @@ static struct fn_version *prepare(struct daemon *d, struct http_req *req, const 
 		return NULL;
 	}
 	*ret_start = (enum inv_start)start;
-	return fn->active ? fn->active : fn->latest; /* its first snapshot is being made: the request waits */
+	return resolve_version(fn, NULL);
 }
 
 static void submit(struct daemon *d, struct http_req *req, struct fn_version *ver, const struct inv_caller *caller,

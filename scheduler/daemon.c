@@ -22,6 +22,7 @@
 #include "scheduler/fnmetrics.h"
 #include "scheduler/front.h"
 #include "scheduler/fsx.h"
+#include "scheduler/lambda/join.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
@@ -435,11 +436,12 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	d->verifier = verify_new(d);
 	d->blocks = blocks_new();
 	d->shells = d->metrics ? shells_new(d) : NULL;
+	d->joins = joins_new();
 	rc = state_path(d, "logs", logs_dir, err);
 	if (rc)
 		return rc;
 	d->logs = logs_new(d, logs_dir);
-	if (!d->metrics || !d->shells || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d) ||
+	if (!d->metrics || !d->shells || !d->joins || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d) ||
 	    stall_init(&d->stall, &d->loop, d->metrics))
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	init_handles(d);
@@ -488,6 +490,7 @@ void daemon_fini(struct daemon *d)
 	build_free(d->builder);
 	blocks_free(d->blocks);
 	shells_free(d->shells);
+	joins_free(d->joins);
 	store_close(d->store);
 	async_free(d->async);
 	metrics_free(d->metrics);

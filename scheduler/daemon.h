@@ -21,6 +21,7 @@ struct verifier;
 struct blocks;
 struct shells;
 struct async;
+struct joins;
 
 struct daemon {
 	const struct options *opt;
@@ -37,6 +38,7 @@ struct daemon {
 	struct blocks *blocks; /* or NULL */
 	struct shells *shells;
 	struct async *async;
+	struct joins *joins; /* invocations that retries may join */
 	uint64_t started_ns;
 	int lock_fd;
 	unsigned jobs; /* background jobs that hold the drain: removals, store writes */

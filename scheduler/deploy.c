@@ -1,5 +1,7 @@
 /* PUT /v1/functions/NAME: settings in the query, the zip as body. The new version becomes active
  * only when everything worked; until then, and whenever anything fails, the old one serves. */
+#include "scheduler/deploy.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -96,6 +98,19 @@ static int set_param(struct fn_settings *s, const char *key, const char *value, 
 	return 0;
 }
 
+int deploy_check(const struct daemon *d, struct fn_settings *s, struct stk_err *err)
+{
+	int rc;
+
+	if (strcmp(runtimes_image(s->runtime), "provided") == 0 && !s->handler[0])
+		stk_strcpy(s->handler, sizeof(s->handler), "bootstrap");
+	rc = fn_settings_check(s, err);
+	if (rc == 0 && plan_idle_mib(s->memory_mib) > d->opt->memory_budget_mib)
+		return stk_err_set(err, -EINVAL, "memory: a VM of %u MiB does not fit into this host's memory budget "
+				   "of %u MiB", s->memory_mib, (unsigned)d->opt->memory_budget_mib);
+	return rc ? rc : runtimes_check(&d->runtimes, s->runtime, err);
+}
+
 static int read_settings(const struct daemon *d, const char *query, struct fn_settings *s, struct stk_err *err)
 {
 	char key[64], value[FN_ENV_MAX + 16];
@@ -108,13 +123,7 @@ static int read_settings(const struct daemon *d, const char *query, struct fn_se
 	}
 	if (rc < 0)
 		return stk_err_set(err, -EINVAL, "query: badly encoded, or a parameter is too long");
-	if (strcmp(runtimes_image(s->runtime), "provided") == 0 && !s->handler[0])
-		stk_strcpy(s->handler, sizeof(s->handler), "bootstrap");
-	rc = fn_settings_check(s, err);
-	if (rc == 0 && plan_idle_mib(s->memory_mib) > d->opt->memory_budget_mib)
-		return stk_err_set(err, -EINVAL, "memory: a VM of %u MiB does not fit into this host's memory budget "
-				   "of %u MiB", s->memory_mib, (unsigned)d->opt->memory_budget_mib);
-	return rc ? rc : runtimes_check(&d->runtimes, s->runtime, err);
+	return deploy_check(d, s, err);
 }
 
 /* --- publish ------------------------------------------------------------------------------------ */

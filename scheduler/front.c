@@ -9,6 +9,7 @@
 #include "scheduler/async/event.h"
 #include "scheduler/daemon.h"
 #include "scheduler/ids.h"
+#include "scheduler/lambda/api.h"
 #include "scheduler/zipread.h"
 
 enum { F_EVENT = 1, F_ZIP, F_LAYER, F_ASYNC }; /* which body a route takes; none otherwise */
@@ -82,6 +83,10 @@ static void on_headers(void *ctx, struct http_req *req)
 	const struct router_route *route;
 
 	http_req_set_ptr(req, NULL);
+	if (lambda_path(http_req_path(req))) {
+		lambda_on_headers(d, req);
+		return;
+	}
 	route = find(req, &m);
 	if (!route)
 		return;
@@ -112,8 +117,13 @@ static void on_headers(void *ctx, struct http_req *req)
 static void on_request(void *ctx, struct http_req *req)
 {
 	struct router_match m;
-	const struct router_route *route = find(req, &m);
+	const struct router_route *route;
 
+	if (lambda_path(http_req_path(req))) {
+		lambda_on_request(ctx, req);
+		return;
+	}
+	route = find(req, &m);
 	if (route)
 		route->handler(ctx, req, &m);
 }

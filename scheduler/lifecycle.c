@@ -14,6 +14,7 @@
 #include "scheduler/ids.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
+#include "scheduler/provisioned.h"
 #include "scheduler/rebuild.h"
 #include "scheduler/store.h"
 #include "scheduler/verify.h"
@@ -21,6 +22,7 @@
 struct job {
 	struct daemon *d;
 	struct fn_version *v; /* counted */
+	char revision[FN_REVISION_LEN + 1]; /* of v when it is active */
 	void (*done)(void *ctx);
 	void *ctx;
 };
@@ -102,8 +104,11 @@ static void became_active(void *ctx, int rc, const struct stk_err *err)
 
 	if (rc) /* it serves all the same; after a restart it is pending still, and built again */
 		stk_error("%s: version %u is ready, but the database was not told: %s", v->fn->name, v->number, err->text);
+	v->state = FN_ACTIVE; /* not before: what is shown as active serves */
+	memcpy(v->revision, j->revision, sizeof(v->revision));
 	if (v == v->fn->latest)
 		lifecycle_activate(j->d, v);
+	provisioned_apply(j->d, v->fn);
 	v->check = FN_UNCHECKED; /* as a snapshot that was found: it is checked, and what is known of it read */
 	verify_want(j->d->verifier, v);
 	job_free(j);
@@ -114,11 +119,14 @@ static void succeed(struct job *j, const struct build_result *r)
 	struct fn_version *v = j->v, *old = v->fn->active;
 	struct store_tx *tx = store_tx_new();
 	bool latest = v == v->fn->latest;
+	struct fn_version row;
 
 	adopt(v, r);
-	v->state = FN_ACTIVE;
-	lifecycle_revise(v);
-	store_tx_version(tx, v);
+	row = *v;
+	row.state = FN_ACTIVE;
+	lifecycle_revise(&row);
+	memcpy(j->revision, row.revision, sizeof(j->revision));
+	store_tx_version(tx, &row);
 	if (latest) {
 		store_tx_function(tx, v->fn, v->number, v->number, v->fn->last_published, v->fn->reserved);
 		if (old && old != v)
@@ -147,7 +155,7 @@ static char *reason_of(const struct build_result *r)
 	char *both;
 
 	if (r->fault == BUILD_BAD_CODE)
-		code = "InvalidZipFileException";
+		code = "FunctionError.InvalidEntryPoint";
 	else if (r->fault == BUILD_INIT_FAILED && type && strstr(type, "imeout"))
 		code = "FunctionError.InitTimeout";
 	else if (r->fault == BUILD_INIT_FAILED && type && strstr(type, "ntrypoint"))
@@ -164,6 +172,22 @@ static char *reason_of(const struct build_result *r)
 	return both;
 }
 
+/* What callers are answered. Heap, or NULL. */
+static char *init_error_of(const struct build_result *r)
+{
+	json_t *o;
+	char *text;
+
+	if (r->init_json && r->init_json[0])
+		return strdup(r->init_json);
+	if (r->fault != BUILD_BAD_CODE)
+		return NULL;
+	o = json_pack("{s:s, s:s}", "errorType", "Runtime.InvalidEntrypoint", "errorMessage", r->err.text);
+	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	return text;
+}
+
 static void give_up(struct job *j, const struct build_result *r)
 {
 	struct fn_version *v = j->v;
@@ -176,7 +200,7 @@ static void give_up(struct job *j, const struct build_result *r)
 	free(v->reason);
 	v->reason = reason_of(r);
 	free(v->init_error);
-	v->init_error = r->init_json && r->init_json[0] ? strdup(r->init_json) : NULL;
+	v->init_error = init_error_of(r);
 	lifecycle_revise(v);
 	pool_fail_queue(v->pool, INV_START_FAILED, r->err.text);
 	dispatch_note(v->pool);

@@ -8,6 +8,7 @@
 #include "scheduler/daemon.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/pool.h"
+#include "scheduler/provisioned.h"
 #include "scheduler/store.h"
 
 /* Versions come before the rows that say which roles they have. */
@@ -181,5 +182,6 @@ void lifecycle_resume(struct daemon *d)
 		resume(d, fn->latest);
 		for (unsigned i = 0; i < fn->published_count; i++)
 			resume(d, fn->published[i]);
+		provisioned_apply(d, fn);
 	}
 }

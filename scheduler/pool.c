@@ -18,6 +18,7 @@
 struct pool *pool_new(struct daemon *d, struct fn_version *ver)
 {
 	const struct options *o = d->opt;
+	unsigned floor = ver->published ? 0 : o->pool_floor; /* of published versions: what is provisioned */
 	struct pool *p = calloc(1, sizeof(*p));
 
 	if (!p)
@@ -28,10 +29,10 @@ struct pool *pool_new(struct daemon *d, struct fn_version *ver)
 	stk_list_init(&p->others);
 	stk_list_init(&p->queue);
 	stk_list_init(&p->forced);
-	pool_policy_init(&p->policy, o->pool_floor, o->pool_ceiling, o->idle_s * STK_NS_PER_S,
+	pool_policy_init(&p->policy, floor, o->pool_ceiling, o->idle_s * STK_NS_PER_S,
 			 o->pool_history, ver->settings.reuse == FN_RESET);
 	p->idle_mib = plan_idle_mib(ver->settings.memory_mib);
-	p->target = o->pool_floor;
+	p->target = floor;
 	p->review_ns = POOL_POLICY_NEVER; /* the first request tells more */
 	if (dispatch_add(p)) {
 		free(p);
@@ -69,6 +70,13 @@ void pool_close(struct pool *p, struct fn_version *heir)
 		dispatch_move_queue(&p->d->dispatch, p, heir);
 	}
 	pool_fail_queue(p, INV_DELETED, "the function was deleted while the request waited");
+}
+
+void pool_set_floor(struct pool *p, unsigned floor)
+{
+	p->policy.floor = floor;
+	p->review_ns = 0;
+	dispatch_touch(p, stk_now_ns());
 }
 
 struct sandbox *pool_take(struct pool *p)

@@ -56,6 +56,8 @@ void pool_free(struct pool *p);
 /* No more starts; warm VMs end, busy ones run to their end. Waiting requests go over to the pool of
  * `heir` (the version that replaces this one), or fail when there is none. */
 void pool_close(struct pool *p, struct fn_version *heir);
+/* So many VMs are warm from now on, whether there are requests or not. */
+void pool_set_floor(struct pool *p, unsigned floor);
 /* The warm VM to use next, or NULL: the one that records, else the newest. O(1). */
 struct sandbox *pool_take(struct pool *p);
 /* Ends warm VMs over the target, oldest first. */

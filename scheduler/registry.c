@@ -119,6 +119,17 @@ int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, s
 	return 0;
 }
 
+bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b)
+{
+	if (a->layer_count != b->layer_count)
+		return false;
+	for (unsigned i = 0; i < a->layer_count; i++) {
+		if (strcmp(a->layers[i].name, b->layers[i].name) != 0 || a->layers[i].version != b->layers[i].version)
+			return false;
+	}
+	return true;
+}
+
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 {
 	if (!s->runtime[0])

@@ -149,6 +149,7 @@ const char *fn_reuse_name(enum fn_reuse reuse);
 int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err *err);
 /* Behind those that are there. -EINVAL when there are FN_LAYERS_MAX, or another version of the same one. */
 int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, struct stk_err *err);
+bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b);
 /* Ranges and texts; whether the runtime exists is the caller's to check. */
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err);
 

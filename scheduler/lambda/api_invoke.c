@@ -1,0 +1,235 @@
+/* Invoke: POST /2015-03-31/functions/NAME/invocations. */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/json_check.h"
+#include "common/base/str.h"
+#include "common/host/workers.h"
+#include "scheduler/daemon.h"
+#include "scheduler/front.h"
+#include "scheduler/invocation.h"
+#include "scheduler/lambda/api.h"
+#include "scheduler/lambda/join.h"
+#include "scheduler/lambda/result.h"
+#include "scheduler/resolve.h"
+
+#define CHECK_HERE    131072u /* larger events are checked on a worker thread: the loop must not stall */
+#define CONTEXT_MAX   3583u   /* of X-Amz-Client-Context, in base64 */
+
+static void invoke_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
+{
+	struct lambda_result r;
+
+	if (!req)
+		return;
+	lambda_result_of(inv, outcome, text, &r);
+	lambda_result_send(req, &r, true);
+	lambda_result_fini(&r);
+}
+
+static const struct inv_caller caller = {.done = invoke_done};
+
+/* --- the request ------------------------------------------------------------------------------------- */
+
+enum mode { MODE_WAIT, MODE_EVENT, MODE_DRY_RUN };
+
+/* A call whose event is being looked at. */
+struct pending {
+	struct front_owner owner;
+	uv_work_t work;
+	struct lambda_call call;
+	struct fn_version *v; /* counted */
+	enum mode mode;
+	bool tail, good;
+	char *context; /* heap, or NULL */
+	uint8_t *event;
+	size_t len;
+};
+
+static void pending_free(struct pending *p)
+{
+	fn_version_put(&p->call.d->registry, p->v);
+	free(p->context);
+	free(p->event);
+	free(p);
+}
+
+static void gone(struct front_owner *owner)
+{
+	((struct pending *)owner)->call.req = NULL;
+}
+
+/* Who signed the request, as far as it says. */
+static void credential(const struct http_req *req, char *ret, size_t cap)
+{
+	const char *text = http_req_header(req, "authorization");
+	const char *key = text ? strstr(text, "Credential=") : NULL;
+
+	snprintf(ret, cap, "%.*s", key ? (int)strcspn(key + 11, "/,") : 0, key ? key + 11 : "");
+}
+
+static void submit(struct pending *p)
+{
+	struct http_req *req = p->call.req;
+	struct inv_request rq = {.ver = p->v, .caller = &caller, .req = req, .id = p->call.id,
+		.qualifier = p->call.name.qualifier, .client_context = p->context, .event = p->event, .event_len = p->len,
+		.tail = p->tail};
+	char key[130];
+
+	p->event = NULL;
+	if (join_wanted(req)) {
+		credential(req, key, sizeof(key));
+		join_submit(p->call.d->joins, p->call.d, req, key, &rq);
+	} else if (invocation_submit(p->call.d, &rq)) {
+		lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
+	}
+}
+
+static void go_on(struct pending *p)
+{
+	struct http_req *req = p->call.req;
+
+	if (req) {
+		http_req_set_ptr(req, NULL);
+		if (!p->good)
+			lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT,
+				     "Could not parse request body into json: the payload is no JSON value in UTF-8");
+		else if (p->mode == MODE_DRY_RUN)
+			http_respond(req, 204, NULL, NULL, 0);
+		else
+			submit(p);
+	}
+	pending_free(p);
+}
+
+static void work_check(uv_work_t *w)
+{
+	struct pending *p = w->data;
+
+	p->good = stk_json_check((const char *)p->event, p->len);
+}
+
+static void checked(uv_work_t *w, int status)
+{
+	struct pending *p = w->data;
+	struct daemon *d = p->call.d;
+
+	go_on(p);
+	daemon_job_done(d);
+}
+
+static void check_event(struct pending *p)
+{
+	struct daemon *d = p->call.d;
+
+	if (p->len == 0) { /* no event is an empty object */
+		free(p->event);
+		p->event = (uint8_t *)strdup("{}");
+		p->len = 2;
+	}
+	if (!p->event) {
+		lambda_error(p->call.req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
+		pending_free(p);
+		return;
+	}
+	if (p->len <= CHECK_HERE) {
+		p->good = stk_json_check((const char *)p->event, p->len);
+		go_on(p);
+		return;
+	}
+	p->owner.gone = gone;
+	p->work.data = p;
+	http_req_set_ptr(p->call.req, &p->owner);
+	d->jobs++;
+	if (workers_queue(&d->loop, &p->work, work_check, checked))
+		checked(&p->work, UV_ENOMEM);
+}
+
+static int read_mode(const struct http_req *req, enum mode *ret, struct lambda_err *err)
+{
+	static const char *const names[] = {"RequestResponse", "Event", "DryRun"};
+	const char *type = http_req_header(req, "x-amz-invocation-type");
+
+	*ret = MODE_WAIT;
+	for (size_t i = 0; type && i < STK_ARRAY_LEN(names); i++) {
+		if (strcmp(type, names[i]) == 0) {
+			*ret = (enum mode)i;
+			return 0;
+		}
+	}
+	return type ? lambda_err_set(err, LAMBDA_VALIDATION,
+				     "1 validation error detected: Value '%.80s' at 'invocationType' failed to satisfy constraint: "
+				     "Member must satisfy enum value set: [Event, RequestResponse, DryRun]", type)
+		    : 0;
+}
+
+/* X-Amz-Client-Context: base64 of a JSON object, heap text in *ret. */
+static int read_context(const struct http_req *req, char **ret, struct lambda_err *err)
+{
+	const char *text = http_req_header(req, "x-amz-client-context");
+	size_t len = text ? strlen(text) : 0;
+	int n;
+
+	*ret = NULL;
+	if (!len)
+		return 0;
+	if (len > CONTEXT_MAX + 1)
+		return lambda_err_set(err, LAMBDA_INVALID_REQUEST_CONTENT, "Client context: longer than %u bytes", CONTEXT_MAX);
+	*ret = calloc(1, len + 1);
+	if (!*ret)
+		return lambda_err_nomem(err);
+	n = EVP_DecodeBlock((unsigned char *)*ret, (const unsigned char *)text, (int)len);
+	while (n > 0 && len && text[len - 1] == '=') { /* the decoder counts padding as bytes */
+		n--;
+		len--;
+	}
+	if (n > 0 && stk_json_check(*ret, (size_t)n)) {
+		(*ret)[n] = '\0';
+		return 0;
+	}
+	free(stk_take_ptr(ret));
+	return lambda_err_set(err, LAMBDA_INVALID_REQUEST_CONTENT, "Client context must be a valid Base64-encoded JSON object.");
+}
+
+void lambda_invoke(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	const char *log_type = http_req_header(req, "x-amz-log-type");
+	struct lambda_call call;
+	struct lambda_err err;
+	struct fn_version *v;
+	struct pending *p;
+	enum mode mode;
+	char *context = NULL;
+
+	if (lambda_begin_function(&call, d, req, m->value[0], LAMBDA_TEXT_MAX_NAMESPACED))
+		return;
+	v = resolve_version(call.fn, call.name.qualifier);
+	if (!v) {
+		lambda_not_found(&call);
+		return;
+	}
+	if (read_mode(req, &mode, &err) || read_context(req, &context, &err)) {
+		lambda_error_err(req, &err);
+		return;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p) {
+		free(context);
+		lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
+		return;
+	}
+	p->call = call;
+	p->v = fn_version_get(v);
+	p->mode = mode;
+	p->tail = log_type && strcmp(log_type, "Tail") == 0;
+	p->context = context;
+	p->event = http_req_take_body(req, &p->len);
+	check_event(p);
+}

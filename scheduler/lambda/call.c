@@ -1,0 +1,186 @@
+/* What the operations have in common: see api.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/str.h"
+#include "scheduler/commit.h"
+#include "scheduler/daemon.h"
+#include "scheduler/front.h"
+#include "scheduler/lambda/api.h"
+#include "scheduler/lambda/extra.h"
+#include "scheduler/lambda/paging.h"
+#include "scheduler/store.h"
+
+static void out_of_memory(struct http_req *req)
+{
+	lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
+}
+
+int lambda_begin(struct lambda_call *c, struct daemon *d, struct http_req *req)
+{
+	memset(c, 0, sizeof(*c));
+	c->d = d;
+	c->req = req;
+	if (lambda_request_id(req, c->id) == 0)
+		return 0;
+	lambda_error(req, LAMBDA_SERVICE, "no random bytes");
+	return -1;
+}
+
+int lambda_begin_named(struct lambda_call *c, struct daemon *d, struct http_req *req, const char *text, size_t max)
+{
+	char qualifier[LAMBDA_QUALIFIER_MAX + 2];
+	struct lambda_err err;
+	int rc = lambda_begin(c, d, req);
+
+	if (rc)
+		return rc;
+	rc = lambda_name_parse(text, max, &c->name, &err);
+	if (rc == 0)
+		rc = lambda_query(http_req_query(req), "Qualifier", qualifier, sizeof(qualifier), &err);
+	if (rc > 0)
+		rc = lambda_name_qualify(&c->name, qualifier, &err);
+	if (rc == 0)
+		rc = lambda_name_here(&c->name, "us-east-1", "000000000000", &err);
+	if (rc) {
+		lambda_error_err(req, &err);
+		return -1;
+	}
+	stk_strcpy(c->key, sizeof(c->key), c->name.name);
+	c->fn = registry_find(&d->registry, c->key);
+	if (c->fn && !c->fn->latest)
+		c->fn = NULL;
+	return 0;
+}
+
+void lambda_arn_of(const struct daemon *d, const struct function *fn, const char *qualifier, char ret[LAMBDA_ARN_MAX])
+{
+	char name[FN_BARE_MAX + 1];
+
+	fn_bare_name(fn->name, name);
+	lambda_arn(ret, LAMBDA_ARN_MAX, "us-east-1", "000000000000", name, qualifier);
+}
+
+void lambda_not_found(const struct lambda_call *c)
+{
+	char arn[LAMBDA_ARN_MAX], text[LAMBDA_ARN_MAX + 32];
+
+	lambda_arn(arn, sizeof(arn), "us-east-1", "000000000000", c->name.name, c->name.qualifier);
+	stk_snprintf(text, sizeof(text), "Function not found: %s", arn);
+	lambda_error(c->req, LAMBDA_RESOURCE_NOT_FOUND, text);
+}
+
+int lambda_begin_function(struct lambda_call *c, struct daemon *d, struct http_req *req, const char *text, size_t max)
+{
+	int rc = lambda_begin_named(c, d, req, text, max);
+
+	if (rc == 0 && !c->fn) {
+		lambda_not_found(c);
+		return -1;
+	}
+	return rc;
+}
+
+struct fn_version *lambda_version(const struct lambda_call *c)
+{
+	struct fn_version *v = NULL;
+	const struct fn_alias *a;
+
+	switch (c->name.kind) {
+	case LAMBDA_Q_NONE:
+	case LAMBDA_Q_LATEST:
+		return c->fn->latest;
+	case LAMBDA_Q_NUMBER:
+		v = registry_published(c->fn, c->name.version);
+		break;
+	case LAMBDA_Q_ALIAS:
+		a = registry_alias(c->fn, c->name.qualifier);
+		if (a)
+			v = a->version ? registry_published(c->fn, a->version) : c->fn->latest;
+		break;
+	}
+	if (!v)
+		lambda_not_found(c);
+	return v;
+}
+
+bool lambda_is_busy(const struct lambda_call *c)
+{
+	char arn[LAMBDA_ARN_MAX], text[LAMBDA_ARN_MAX + 128];
+
+	if (!c->fn || !c->fn->busy)
+		return false;
+	lambda_arn_of(c->d, c->fn, NULL, arn);
+	stk_snprintf(text, sizeof(text), "The operation cannot be performed at this time. An update is in progress for resource: %s", arn);
+	lambda_error(c->req, LAMBDA_RESOURCE_CONFLICT, text);
+	return true;
+}
+
+void lambda_answer(struct http_req *req, int status, json_t *value)
+{
+	char *text = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+
+	json_decref(value);
+	if (text)
+		http_respond_take(req, status, "application/json", text, strlen(text));
+	else
+		out_of_memory(req);
+}
+
+/* --- changes ---------------------------------------------------------------------------------------- */
+
+struct change {
+	struct front_owner owner; /* first */
+	struct lambda_change ch;
+	void (*then)(struct lambda_change *ch);
+};
+
+static void change_gone(struct front_owner *owner)
+{
+	((struct change *)owner)->ch.call.req = NULL;
+}
+
+struct lambda_change *lambda_change_new(const struct lambda_call *c)
+{
+	struct change *g = calloc(1, sizeof(*g));
+
+	if (!g) {
+		out_of_memory(c->req);
+		return NULL;
+	}
+	g->owner.gone = change_gone;
+	g->ch.call = *c;
+	http_req_set_ptr(c->req, &g->owner);
+	return &g->ch;
+}
+
+static void committed(void *ctx, int rc, const struct stk_err *err)
+{
+	struct change *g = ctx;
+	struct http_req *req = g->ch.call.req;
+
+	g->ch.call.fn->busy = false;
+	if (req)
+		http_req_set_ptr(req, NULL);
+	if (rc == 0)
+		g->then(&g->ch);
+	else if (req)
+		lambda_error(req, LAMBDA_SERVICE, err->text);
+	json_decref(g->ch.answer);
+	if (g->ch.alias) {
+		free(g->ch.alias->description);
+		free(g->ch.alias);
+	}
+	free(g->ch.json);
+	free(g);
+}
+
+void lambda_change_commit(struct lambda_change *ch, struct store_tx *tx, void (*then)(struct lambda_change *ch))
+{
+	struct change *g = STK_CONTAINER_OF(ch, struct change, ch);
+
+	g->then = then;
+	ch->call.fn->busy = true;
+	commit_later(ch->call.d, tx, committed, g);
+}

@@ -1,0 +1,233 @@
+/* Joined invocations: see join.h. */
+#include "scheduler/lambda/join.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/crc64.h"
+#include "common/base/list.h"
+#include "common/base/str.h"
+#include "common/host/http_server.h"
+#include "scheduler/ids.h"
+#include "scheduler/lambda/result.h"
+
+#define BUCKETS 256
+#define KEY_MAX 512
+
+/* A client that waits. */
+struct waiter {
+	struct front_owner owner; /* first */
+	struct http_req *req;
+	struct stk_list node;
+};
+
+struct join {
+	struct joins *all;
+	struct join *next; /* in its bucket */
+	struct stk_list waiters;
+	struct stk_list kept; /* of the results that nobody has got */
+	uint64_t crc;         /* of the event: another one is another call */
+	uint64_t until_ns;
+	bool done;
+	struct lambda_result result;
+	char key[];
+};
+
+struct joins {
+	struct join *bucket[BUCKETS];
+	struct stk_list kept; /* oldest first */
+	size_t kept_bytes;
+	unsigned kept_count;
+	uint64_t seed;
+};
+
+struct joins *joins_new(void)
+{
+	struct joins *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return NULL;
+	stk_list_init(&j->kept);
+	if (ids_random(&j->seed, sizeof(j->seed))) {
+		free(j);
+		return NULL;
+	}
+	return j;
+}
+
+static struct join **place(struct joins *j, const char *key)
+{
+	struct join **at = &j->bucket[stk_crc64(j->seed, key, strlen(key)) % BUCKETS];
+
+	while (*at && strcmp((*at)->key, key) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static void drop(struct join *jn)
+{
+	struct joins *j = jn->all;
+	struct join **at = place(j, jn->key);
+
+	if (*at == jn)
+		*at = jn->next;
+	if (!stk_list_empty(&jn->kept)) {
+		stk_list_del(&jn->kept);
+		j->kept_bytes -= jn->result.len;
+		j->kept_count--;
+	}
+	lambda_result_fini(&jn->result);
+	free(jn);
+}
+
+static void drop_old(struct joins *j, uint64_t now)
+{
+	while (!stk_list_empty(&j->kept)) {
+		struct join *oldest = STK_CONTAINER_OF(j->kept.next, struct join, kept);
+
+		if (oldest->until_ns > now && j->kept_bytes <= JOIN_KEEP_BYTES && j->kept_count <= JOIN_KEEP_MAX)
+			break;
+		drop(oldest);
+	}
+}
+
+void joins_free(struct joins *j)
+{
+	if (!j)
+		return;
+	drop_old(j, UINT64_MAX);
+	free(j);
+}
+
+static void waiter_gone(struct front_owner *owner)
+{
+	struct waiter *w = (struct waiter *)owner;
+
+	stk_list_del(&w->node);
+	free(w);
+}
+
+static int wait_for(struct join *jn, struct http_req *req)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->owner.gone = waiter_gone;
+	w->req = req;
+	stk_list_add_tail(&jn->waiters, &w->node);
+	http_req_set_ptr(req, &w->owner);
+	return 0;
+}
+
+static void done(struct invocation *inv, struct http_req *none, enum inv_outcome outcome, const char *text)
+{
+	struct join *jn = inv->ctx;
+	struct joins *j = jn->all;
+	bool told = !stk_list_empty(&jn->waiters);
+
+	lambda_result_of(inv, outcome, text, &jn->result);
+	while (!stk_list_empty(&jn->waiters)) {
+		struct waiter *w = STK_CONTAINER_OF(jn->waiters.next, struct waiter, node);
+		struct http_req *req = w->req;
+
+		stk_list_del(&w->node);
+		free(w);
+		http_req_set_ptr(req, NULL);
+		lambda_result_send(req, &jn->result, stk_list_empty(&jn->waiters));
+	}
+	if (told) {
+		drop(jn);
+		return;
+	}
+	jn->done = true;
+	jn->until_ns = stk_now_ns() + JOIN_KEEP_S * STK_NS_PER_S;
+	stk_list_add_tail(&j->kept, &jn->kept);
+	j->kept_bytes += jn->result.len;
+	j->kept_count++;
+	drop_old(j, stk_now_ns());
+}
+
+static const struct inv_caller caller = {.done = done};
+
+bool join_wanted(const struct http_req *req)
+{
+	const char *id = http_req_header(req, "amz-sdk-invocation-id");
+
+	return id && *id && strlen(id) <= 128;
+}
+
+static void no_memory(struct http_req *req)
+{
+	lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
+}
+
+static void start(struct joins *j, struct daemon *d, struct http_req *req, const char *key, uint64_t crc,
+		  struct inv_request *rq)
+{
+	struct join *jn = calloc(1, sizeof(*jn) + strlen(key) + 1);
+	struct join **at;
+
+	if (!jn) {
+		free(rq->event);
+		no_memory(req);
+		return;
+	}
+	jn->all = j;
+	jn->crc = crc;
+	stk_list_init(&jn->waiters);
+	stk_list_init(&jn->kept);
+	strcpy(jn->key, key);
+	if (wait_for(jn, req)) {
+		free(jn);
+		free(rq->event);
+		no_memory(req);
+		return;
+	}
+	at = place(j, key);
+	jn->next = *at;
+	*at = jn;
+	rq->caller = &caller;
+	rq->ctx = jn;
+	rq->req = NULL;
+	if (invocation_submit(d, rq)) {
+		waiter_gone(http_req_ptr(req));
+		http_req_set_ptr(req, NULL);
+		drop(jn);
+		no_memory(req);
+	}
+}
+
+void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const char *owner_key, struct inv_request *rq)
+{
+	uint64_t crc = stk_crc64(0, rq->event, rq->event_len);
+	char key[KEY_MAX];
+	struct join *jn;
+
+	drop_old(j, stk_now_ns());
+	if (stk_snprintf(key, sizeof(key), "%s\n%s\n%s\n%s", owner_key, rq->ver->fn->name, rq->qualifier ? rq->qualifier : "",
+			 http_req_header(req, "amz-sdk-invocation-id"))) {
+		free(rq->event);
+		lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: too long");
+		return;
+	}
+	jn = *place(j, key);
+	if (jn && jn->crc != crc) { /* another call under the same id: not one of the SDKs */
+		free(rq->event);
+		lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: was used for another payload");
+		return;
+	}
+	if (!jn) {
+		start(j, d, req, key, crc, rq);
+		return;
+	}
+	free(rq->event);
+	if (jn->done) {
+		lambda_result_send(req, &jn->result, true);
+		drop(jn);
+	} else if (wait_for(jn, req)) {
+		no_memory(req);
+	}
+}

@@ -1,0 +1,28 @@
+/* Retries of an invocation that still runs join it. An SDK that has waited for longer than its read timeout closes the
+ * connection and posts the same request again, with the same amz-sdk-invocation-id: without this the function would run
+ * once for each try. Such a call goes on when its client goes away; what nobody has been told is kept for a minute.
+ * Loop thread. */
+#ifndef SCHEDULER_LAMBDA_JOIN_H
+#define SCHEDULER_LAMBDA_JOIN_H
+
+#include <stdbool.h>
+
+#include "scheduler/invocation.h"
+
+#define JOIN_KEEP_S     60
+#define JOIN_KEEP_BYTES (32u << 20) /* of results that are kept; the oldest go first */
+#define JOIN_KEEP_MAX   1024
+
+struct joins;
+
+struct joins *joins_new(void); /* NULL: out of memory */
+void joins_free(struct joins *j); /* when no call runs any more */
+
+/* Does the request say which call it is a try of? */
+bool join_wanted(const struct http_req *req);
+/* Answers req in the end, with the result of the call that runs already or has just ended, or with that of a new one made
+ * of rq: its id, version and event, which is taken over; caller, ctx and req are set here. owner_key tells callers
+ * (credentials) apart. */
+void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const char *owner_key, struct inv_request *rq);
+
+#endif

@@ -1,0 +1,36 @@
+/* Which version a call goes to: see resolve.h. */
+#include "scheduler/resolve.h"
+
+#include <string.h>
+
+#include "common/base/str.h"
+#include "scheduler/ids.h"
+#include "scheduler/registry.h"
+
+static struct fn_version *latest(const struct function *fn)
+{
+	return fn->active ? fn->active : fn->latest;
+}
+
+static struct fn_version *numbered(const struct function *fn, unsigned number)
+{
+	return number ? registry_published(fn, number) : latest(fn);
+}
+
+struct fn_version *resolve_version(const struct function *fn, const char *qualifier)
+{
+	const struct fn_alias *a;
+	uint64_t number;
+	uint32_t dice;
+
+	if (!qualifier || !*qualifier || strcmp(qualifier, "$LATEST") == 0)
+		return latest(fn);
+	if (stk_parse_u64(qualifier, 1, UINT32_MAX, &number) == 0)
+		return registry_published(fn, (unsigned)number);
+	a = registry_alias(fn, qualifier);
+	if (!a)
+		return NULL;
+	if (a->additional && ids_random(&dice, sizeof(dice)) == 0 && dice < a->weight * 4294967296.0)
+		return numbered(fn, a->additional);
+	return numbered(fn, a->version);
+}
