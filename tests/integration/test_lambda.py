@@ -1,0 +1,200 @@
+"""The Lambda API, by plain HTTP: deploys that are pending, fail, or are interrupted; versions and aliases; who is refused."""
+import base64
+import concurrent.futures
+import json
+import os
+import time
+
+import pytest
+
+import host as h
+
+FUNCTIONS = "/2015-03-31/functions"
+ROLE = "arn:aws:iam::000000000000:role/any"
+
+
+def python(text):
+    return base64.b64encode(h.zip_bytes({"app.py": text.encode()})).decode()
+
+
+def answering(what):
+    return python(f"def handler(event, context):\n    return [{what!r}, context.function_version]\n")
+
+
+class Api:
+    def __init__(self, host):
+        self.host = host
+
+    def call(self, method, path, body=None, headers=None):
+        data = None if body is None else json.dumps(body).encode()
+        return self.host.request(method, path, data, headers, timeout=h.DEADLINE * 2)
+
+    def create(self, name, code, **more):
+        return self.call("POST", FUNCTIONS, {"FunctionName": name, "Runtime": "python3", "Handler": "app.handler",
+                                             "Role": ROLE, "Timeout": 30, "Code": {"ZipFile": code}, **more})
+
+    def settled(self, name):
+        """The configuration, once nothing is under way any more."""
+        def look():
+            got = self.call("GET", f"{FUNCTIONS}/{name}/configuration").json()
+            busy = got["State"] == "Pending" or got.get("LastUpdateStatus") == "InProgress"
+            return None if busy else got
+        return h.wait_for(look, f"{name} to be ready", h.DEADLINE * 2)
+
+    def invoke(self, name, event=None, **headers):
+        path = f"{FUNCTIONS}/{name}/invocations"
+        return self.call("POST", path, event or {}, {key.replace("_", "-"): v for key, v in headers.items()})
+
+
+@pytest.fixture
+def api(own_host):
+    return Api(own_host("echo", pool_floor=0, queue_timeout=int(h.DEADLINE * 2000)))
+
+
+def error(answer):
+    body = answer.json()
+    return answer.status, answer.headers["x-amzn-ErrorType"], body.get("message") or body.get("Message")
+
+
+@pytest.mark.smoke
+def test_life_of_a_function(api):
+    made = api.create("life", answering("one"), Description="d", Environment={"Variables": {"AB": "c"}})
+    assert made.status == 201, made
+    assert (made.json()["State"], made.json()["StateReasonCode"], made.json()["Version"]) == ("Pending", "Creating", "$LATEST")
+    assert made.headers["x-amzn-RequestId"]
+    # A call that comes before the snapshot is there waits for it.
+    assert api.invoke("life").json() == ["one", "$LATEST"]
+    done = api.settled("life")
+    assert (done["State"], done["LastUpdateStatus"]) == ("Active", "Successful")
+    assert done["RevisionId"] != made.json()["RevisionId"]
+    assert error(api.create("life", answering("two")))[:2] == (409, "ResourceConflictException")
+
+    first = api.call("POST", f"{FUNCTIONS}/life/versions", {"Description": "first"})
+    assert (first.status, first.json()["Version"], first.json()["State"]) == (201, "1", "Active")
+    assert api.call("POST", f"{FUNCTIONS}/life/versions", {}).json()["Version"] == "1"
+    assert api.call("POST", f"{FUNCTIONS}/life/aliases", {"Name": "live", "FunctionVersion": "1"}).status == 201
+
+    changed = api.call("PUT", f"{FUNCTIONS}/life/code", {"ZipFile": answering("two")})
+    assert (changed.json()["State"], changed.json()["LastUpdateStatus"]) == ("Active", "InProgress")
+    assert error(api.call("PUT", f"{FUNCTIONS}/life/code", {"ZipFile": answering("x")}))[1] == "ResourceConflictException"
+    assert api.invoke("life").json() == ["one", "$LATEST"]      # the old one serves meanwhile
+    api.settled("life")
+    assert api.invoke("life").json() == ["two", "$LATEST"]
+    # What was published does not change.
+    assert api.invoke("life:1").json() == ["one", "1"]
+    got = api.invoke("life:live", X_Amz_Log_Type="Tail")
+    assert (got.json(), got.headers["X-Amz-Executed-Version"]) == (["one", "1"], "1")
+    assert b"REPORT RequestId: " in base64.b64decode(got.headers["X-Amz-Log-Result"])
+
+    assert api.call("POST", f"{FUNCTIONS}/life/versions", {}).json()["Version"] == "2"
+    alias = {"FunctionVersion": "1", "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.5}}}
+    assert api.call("PUT", f"{FUNCTIONS}/life/aliases/live", alias).status == 200
+    seen = {tuple(api.invoke("life:live").json()) for _ in range(20)}
+    assert seen == {("one", "1"), ("two", "2")}                 # 1 in 500,000 that one of them is missing
+    assert error(api.call("DELETE", f"{FUNCTIONS}/life?Qualifier=2"))[1] == "ResourceConflictException"
+    assert api.call("PUT", f"{FUNCTIONS}/life/aliases/live", {"FunctionVersion": "2", "RoutingConfig": {}}).status == 200
+    assert api.invoke("life:live").json() == ["two", "2"]
+    assert api.call("DELETE", f"{FUNCTIONS}/life").status == 204
+    assert error(api.invoke("life:1"))[:2] == (404, "ResourceNotFoundException")
+    folder = os.path.join(api.host.state, "functions", "life")
+    h.wait_for(lambda: not os.path.exists(folder) or not os.listdir(folder), "the function's files to go")
+
+
+def test_an_init_phase_that_fails(api):
+    bad = python("raise RuntimeError('no start')\n")
+    assert api.create("bad", bad).status == 201
+    got = api.settled("bad")
+    assert (got["State"], got["StateReasonCode"]) == ("Failed", "FunctionError.RuntimeInitError")
+    answer = api.invoke("bad")
+    assert (answer.status, answer.headers["X-Amz-Function-Error"]) == (200, "Unhandled")
+    assert "no start" in answer.json()["errorMessage"]
+    # Mended by other code, and broken again: then the good one serves, with the reason beside it.
+    api.call("PUT", f"{FUNCTIONS}/bad/code", {"ZipFile": answering("good")})
+    assert api.settled("bad")["LastUpdateStatus"] == "Successful"
+    api.call("PUT", f"{FUNCTIONS}/bad/code", {"ZipFile": bad})
+    got = api.settled("bad")
+    assert (got["State"], got["LastUpdateStatus"]) == ("Active", "Failed")
+    assert "no start" in got["LastUpdateStatusReason"]
+    assert api.invoke("bad").json() == ["good", "$LATEST"]
+    api.host.stop()
+    api.host.start()
+    assert api.settled("bad")["LastUpdateStatus"] == "Failed"
+    assert api.invoke("bad").json() == ["good", "$LATEST"]
+
+
+def test_killed_while_pending(api):
+    assert api.create("early", answering("still here"), Publish=True).json()["Version"] == "1"
+    api.host.kill()
+    api.host.start()
+    assert api.invoke("early").json() == ["still here", "$LATEST"]
+    assert api.invoke("early:1").json() == ["still here", "1"]
+    assert api.settled("early")["State"] == "Active"
+
+
+def test_a_timeout_alone_needs_no_new_snapshot(api):
+    api.create("fast", answering("x"))
+    before = api.settled("fast")
+    folder = api.host.version_dir("fast")
+    got = api.call("PUT", f"{FUNCTIONS}/fast/configuration", {"Timeout": 7, "Description": "new"}).json()
+    assert (got["Timeout"], got["Description"], got["LastUpdateStatus"]) == (7, "new", "Successful")
+    assert got["RevisionId"] != before["RevisionId"]
+    assert api.host.version_dir("fast") == folder
+    stale = api.call("PUT", f"{FUNCTIONS}/fast/configuration", {"Timeout": 8, "RevisionId": before["RevisionId"]})
+    assert error(stale)[:2] == (412, "PreconditionFailedException")
+
+
+def test_retries_join_the_call_that_runs(host):
+    api = Api(host)
+    tries = {"amz-sdk-invocation-id": f"test-{time.time()}"}
+    event = {"do": "sleep", "seconds": 3}
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        before = host.metrics_total("stoker_invocations_total", function="probe")
+        path = f"{FUNCTIONS}/probe/invocations"
+        # One client gives up at once, two wait.
+        with pytest.raises(OSError):
+            host.request("POST", path, json.dumps(event).encode(), tries, timeout=0.5)
+        waiting = [pool.submit(api.call, "POST", path, event, tries) for _ in range(2)]
+        answers = [w.result() for w in waiting]
+        assert [a.status for a in answers] == [200, 200]
+        h.wait_for(lambda: host.metrics_total("stoker_invocations_total", function="probe") > before, "the call to be counted")
+        assert host.metrics_total("stoker_invocations_total", function="probe") == before + 1
+    assert error(api.call("POST", path, {"do": "other"}, tries))[0] in (200, 400)
+
+
+def test_reserved_concurrency_is_exact(host):
+    api = Api(host)
+    path = "/2017-10-31/functions/probe/concurrency"
+    assert api.call("PUT", path, {"ReservedConcurrentExecutions": 3}).json() == {"ReservedConcurrentExecutions": 3}
+    try:
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            answers = list(pool.map(lambda _: api.invoke("probe", {"do": "sleep", "seconds": 3}), range(10)))
+        refused = [a for a in answers if a.status == 429]
+        assert len(refused) == 7, [a.status for a in answers]
+        assert refused[0].headers["x-amzn-ErrorType"] == "TooManyRequestsException"
+        assert refused[0].json()["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        assert int(refused[0].headers["Retry-After"]) >= 1
+        api.call("PUT", path, {"ReservedConcurrentExecutions": 0})
+        assert api.invoke("probe", {"do": "echo"}).status == 429
+    finally:
+        assert api.call("DELETE", path).status == 204
+    assert api.invoke("probe", {"do": "echo", "value": 5}).json() == 5
+
+
+def test_refusals(host):
+    api = Api(host)
+    bad_zip = base64.b64encode(b"no zip").decode()
+    assert error(api.create("x1", bad_zip))[:2] == (400, "InvalidParameterValueException")
+    assert error(api.create("x1", answering("x"), Runtime="cobol85"))[0] == 400
+    assert error(api.create("x 1", answering("x")))[:2] == (400, "ValidationException")
+    assert error(api.create("x1", "%%%"))[0] == 400
+    assert host.request("GET", f"{FUNCTIONS}/x1").status == 404
+    not_json = host.request("POST", f"{FUNCTIONS}/echo/invocations", b"{not json")
+    assert error(not_json)[:2] == (400, "InvalidRequestContentException")
+    large = host.request("POST", f"{FUNCTIONS}/echo/invocations", b'"' + b"x" * 7000000 + b'"')
+    assert large.status == 413
+    assert error(host.request("GET", "/2015-03-31/nothing"))[:2] == (404, "UnknownOperationException")
+    assert error(api.invoke("echo", X_Amz_Invocation_Type="Later"))[:2] == (400, "ValidationException")
+    assert error(api.invoke("echo", X_Amz_Client_Context="bm8ganNvbg=="))[0] == 400
+    assert api.invoke("echo", X_Amz_Invocation_Type="DryRun").status == 204
+    big = json.dumps("y" * 300000)  # checked on a worker thread
+    assert host.request("POST", f"{FUNCTIONS}/echo/invocations", big.encode()).json() == json.loads(big)
