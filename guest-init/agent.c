@@ -1,5 +1,5 @@
 /* Session with the host and event loop: see agent.h. */
-#include "guest-init/agent.h"
+#include "guest-init/agent_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,8 +123,13 @@ static void send_small(struct agent *a, const uint8_t *buf, int len)
 		send_parts(a, buf, (size_t)len, NULL, 0);
 }
 
-/* Ends the init phase or the invocation. What the function has printed goes first. */
-static void report(struct agent *a, enum gw_error_kind kind, int detail, const char *body, size_t len)
+/* For the frame that ends the invocation. */
+static uint32_t end_flags(const struct agent *a)
+{
+	return reap_peak_mib(&a->reap) << GW_F_PEAK_SHIFT | (a->api.ext.count ? GW_F_LINGER : 0);
+}
+
+void agent_report(struct agent *a, enum gw_error_kind kind, int detail, const char *body, size_t len)
 {
 	struct gw_error error = {
 		.kind = (uint16_t)kind, .detail = detail, .body = body, .body_len = (uint32_t)len};
@@ -139,14 +144,17 @@ static void report(struct agent *a, enum gw_error_kind kind, int detail, const c
 		a->lost = true;
 		return;
 	}
+	if (a->state == AGENT_RUNNING)
+		gw_set_flags(a->frame, end_flags(a));
 	send_parts(a, a->frame, (size_t)n, NULL, 0);
+	a->crashed = kind == GW_ERR_EXIT || kind == GW_ERR_SIGNAL || kind == GW_ERR_OOM;
 	a->state = a->state == AGENT_INIT ? AGENT_FAILED : AGENT_DONE;
 	a->init_deadline_ns = 0;
 }
 
 static void report_text(struct agent *a, enum gw_error_kind kind, int detail, const char *text)
 {
-	report(a, kind, detail, text, strlen(text));
+	agent_report(a, kind, detail, text, strlen(text));
 }
 
 static void emit_log(void *ctx, int descriptor, const uint8_t *data, size_t len)
@@ -179,13 +187,30 @@ static void on_ready(void *ctx)
 	send_small(a, buf, gw_u64_encode(buf, sizeof(buf), GW_READY, stk_now_ns() - a->started_ns));
 }
 
-static void on_warmed(void *ctx)
+static void on_resumed(void *ctx)
 {
 	struct agent *a = ctx;
 	uint8_t buf[GW_HEADER_LEN];
 
-	if (a->state == AGENT_READY)
+	if (a->state == AGENT_READY && !a->quiet)
 		send_small(a, buf, gw_empty_encode(buf, sizeof(buf), GW_RESUMED));
+}
+
+static void on_stream(void *ctx, const char *type)
+{
+	struct agent *a = ctx;
+	uint8_t buf[GW_HEADER_LEN + GW_MAX_TYPE];
+	bool clean = true;
+
+	for (const char *p = type; *p; p++)
+		clean &= *p >= ' ' && *p <= '~';
+	if (a->state == AGENT_RUNNING)
+		send_small(a, buf, gw_stream_encode(buf, sizeof(buf), clean ? type : ""));
+}
+
+static void on_extension(void *ctx)
+{
+	agent_extensions_changed(ctx);
 }
 
 static void on_response(void *ctx, const uint8_t *data, size_t len, bool fin)
@@ -199,8 +224,10 @@ static void on_response(void *ctx, const uint8_t *data, size_t len, bool fin)
 
 	if (a->state != AGENT_RUNNING)
 		return;
-	if (fin)
+	if (fin) {
 		logs_drain(&a->logs);
+		h.flags |= end_flags(a);
+	}
 	gw_header_encode(head, &h);
 	send_parts(a, head, sizeof(head), data, len);
 	if (fin)
@@ -212,11 +239,12 @@ static void on_error(void *ctx, enum gw_error_kind kind, const char *body, size_
 	struct agent *a = ctx;
 
 	if ((kind == GW_ERR_INIT) == (a->state == AGENT_INIT))
-		report(a, kind, 0, body, len);
+		agent_report(a, kind, 0, body, len);
 }
 
 static const struct runtime_api_ops api_ops = {
-	.ready = on_ready, .room = has_room, .response = on_response, .error = on_error, .warmed = on_warmed};
+	.ready = on_ready, .room = has_room, .response = on_response, .error = on_error,
+	.stream = on_stream, .resumed = on_resumed, .extension = on_extension};
 
 static void report_death(struct agent *a)
 {
@@ -243,7 +271,8 @@ static void check_init_deadline(struct agent *a)
 	a->init_deadline_ns = 0;
 	if (a->state != AGENT_INIT)
 		return;
-	kill(-a->pid, SIGKILL); /* its session: also what it started */
+	if (a->pid > 0)
+		kill(-a->pid, SIGKILL); /* its session: also what it started */
 	report_text(a, GW_ERR_INIT_TIMEOUT, 0, "");
 }
 
@@ -280,24 +309,47 @@ static void become_named(struct agent *a, const char *name, size_t len)
 		stk_error("boot id: %s", strerror(-rc));
 }
 
-static void start_runtime(struct agent *a, const struct gw_start *start)
+static void output_close(struct agent *a)
 {
-	const char *path = "bootstrap";
+	for (int i = 0; i < 2; i++) {
+		if (a->output[i] >= 0)
+			close(a->output[i]);
+		a->output[i] = -1;
+	}
+}
+
+static void cannot_start(struct agent *a, int rc)
+{
 	char text[160];
-	int child[2];
+
+	output_close(a);
+	snprintf(text, sizeof(text), "cannot start %s: %s", a->runtime, strerror(-rc));
+	report_text(a, GW_ERR_ENTRYPOINT, -rc, text);
+}
+
+void agent_start_runtime(struct agent *a)
+{
+	int rc = bootstrap_spawn(a->conf.bootstrap, a->runtime, a->output[0], a->output[1], &a->pid);
+
+	if (rc < 0)
+		cannot_start(a, rc);
+	output_close(a);
+}
+
+/* Extensions first, where there are any: the runtime starts when they have registered. */
+static void start_programs(struct agent *a, const struct gw_start *start)
+{
 	int rc;
 
 	reap_mark(&a->reap);
-	rc = logs_open(&a->logs, TAG_LOGS, child);
-	if (rc == 0) {
-		rc = bootstrap_start(a->conf.bootstrap, start, child[0], child[1], &a->pid, &path);
-		close(child[0]);
-		close(child[1]);
-	}
+	a->runtime = "bootstrap";
+	rc = logs_open(&a->logs, TAG_LOGS, a->output);
 	if (rc == 0)
-		return;
-	snprintf(text, sizeof(text), "cannot start %s: %s", path, strerror(-rc));
-	report_text(a, GW_ERR_ENTRYPOINT, -rc, text);
+		rc = bootstrap_prepare(a->conf.bootstrap, start, &a->runtime);
+	if (rc < 0)
+		cannot_start(a, rc);
+	else if (!agent_extensions_start(a) && a->state == AGENT_INIT)
+		agent_start_runtime(a);
 }
 
 static int on_start(struct agent *a, const uint8_t *p, size_t len)
@@ -315,7 +367,8 @@ static int on_start(struct agent *a, const uint8_t *p, size_t len)
 	a->started_ns = stk_now_ns();
 	if (start.init_timeout_ms)
 		a->init_deadline_ns = a->started_ns + start.init_timeout_ms * STK_NS_PER_MS;
-	start_runtime(a, &start);
+	a->api.snapstart = bootstrap_option(&start, ".snapstart", 0) == 1;
+	start_programs(a, &start);
 	return 0;
 }
 
@@ -325,10 +378,10 @@ static int on_trim(struct agent *a, const uint8_t *p, size_t len)
 	uint8_t buf[GW_HEADER_LEN + 8];
 	uint64_t used;
 
-	if (a->dead) { /* no use in a snapshot of this */
+	if (a->dead) /* no use in a snapshot of this */
 		report_death(a);
+	if (a->dead || agent_extensions_failed(a))
 		return 0;
-	}
 	used = a->conf.guest ? trim_memory() : 0;
 	a->unique = false;
 	send_small(a, buf, gw_u64_encode(buf, sizeof(buf), GW_TRIMMED, used));
@@ -361,9 +414,8 @@ static int on_resume(struct agent *a, const uint8_t *p, size_t len)
 		return -EPROTO;
 	become_unique(a, resume.wall_ns, resume.entropy);
 	become_named(a, resume.hostname, resume.hostname_len);
-	if (resume.how == GW_RESUME_QUIET)
-		return 0;
-	if (resume.how != GW_RESUME_WARM_UP || !runtime_api_warm_up(&a->api))
+	a->quiet = resume.how == GW_RESUME_QUIET;
+	if (!runtime_api_resumed(&a->api, resume.how == GW_RESUME_WARM_UP) && !a->quiet)
 		send_small(a, buf, gw_empty_encode(buf, sizeof(buf), GW_RESUMED));
 	return 0;
 }
@@ -378,6 +430,9 @@ static int on_invoke(struct agent *a, const uint8_t *p, size_t len)
 	become_unique(a, inv.wall_ns, inv.entropy);
 	a->state = AGENT_RUNNING;
 	a->held = true;
+	a->deadline_ms = inv.deadline_ms;
+	if (agent_extensions_failed(a))
+		return 0;
 	rc = runtime_api_invoke(&a->api, &inv);
 	if (rc == -EPROTO)
 		return rc;
@@ -529,6 +584,7 @@ int agent_init(struct agent *a, const struct agent_conf *conf)
 	a->conf = *conf;
 	a->session = -1;
 	a->state = AGENT_BOOTED;
+	a->output[0] = a->output[1] = -1;
 	a->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (a->epfd < 0)
 		return -errno;
@@ -547,6 +603,22 @@ int agent_init(struct agent *a, const struct agent_conf *conf)
 	return runtime_api_open(&a->api, a->epfd, TAG_API, conf->api_port, &api_ops, a, &port);
 }
 
+static void collect(struct agent *a)
+{
+	int status;
+	pid_t pid;
+
+	reap_clear(&a->reap);
+	while ((pid = reap_next(&status)) > 0) {
+		if (pid == a->pid) {
+			a->dead = true;
+			a->status = status;
+		} else if (extensions_exited(&a->api.ext, pid)) {
+			agent_extensions_exited(a, status);
+		}
+	}
+}
+
 static int dispatch(struct agent *a, const struct epoll_event *ev)
 {
 	uint64_t tag = ev->data.u64;
@@ -557,7 +629,7 @@ static int dispatch(struct agent *a, const struct epoll_event *ev)
 	} else if (tag >= TAG_LOGS) {
 		logs_readable(&a->logs, (int)(tag - TAG_LOGS));
 	} else if (tag == TAG_SIGNAL) {
-		a->dead |= reap_collect(&a->reap, a->pid, &a->status);
+		collect(a);
 	} else {
 		if (ev->events & EPOLLOUT)
 			session_writable(a);
@@ -569,14 +641,14 @@ static int dispatch(struct agent *a, const struct epoll_event *ev)
 
 static int wait_ms(const struct agent *a)
 {
-	uint64_t now;
+	uint64_t until = a->init_deadline_ns, now;
 
-	if (!a->init_deadline_ns)
+	if (a->linger != LINGER_NONE)
+		until = a->linger == LINGER_FLUSH ? 0 : a->linger_ns;
+	if (!until)
 		return -1;
 	now = stk_now_ns();
-	return now >= a->init_deadline_ns
-		       ? 0
-		       : (int)((a->init_deadline_ns - now + STK_NS_PER_MS - 1) / STK_NS_PER_MS);
+	return now >= until ? 0 : (int)((until - now + STK_NS_PER_MS - 1) / STK_NS_PER_MS);
 }
 
 int agent_run(struct agent *a)
@@ -595,6 +667,8 @@ int agent_run(struct agent *a)
 			break;
 		check_death(a);
 		check_init_deadline(a);
+		if (a->state == AGENT_DONE && a->api.ext.count)
+			agent_linger(a);
 		if (a->lost && !a->bye)
 			rc = session_lost(a);
 	}
@@ -607,8 +681,8 @@ void agent_fini(struct agent *a)
 	logs_close(&a->logs);
 	if (a->session >= 0)
 		close(a->session);
-	if (a->reap.signal_fd >= 0)
-		close(a->reap.signal_fd);
+	output_close(a);
+	reap_fini(&a->reap);
 	if (a->epfd >= 0)
 		close(a->epfd);
 }

@@ -1,6 +1,6 @@
 /* The session with the host (guestwire over vsock), and the one event loop of PID 1.
  *
- *   BOOTED --START--> INIT --first next--> READY --INVOKE--> RUNNING --answer/error--> DONE
+ *   BOOTED --START--> INIT --first next--> READY --INVOKE--> RUNNING --answer/error--> DONE (extensions' rest)
  *                      +--error--> FAILED    (TRIM, RESUME: any number of times in READY)
  *
  * The snapshot is taken in READY, while the loop waits. BYE ends it in every state. A session that
@@ -26,6 +26,9 @@
 #define AGENT_PREFAULT_MAX 65536u /* pages of one PREFAULT */
 #define AGENT_RX    (GW_HEADER_LEN + GW_MAX_FRAME + 4096u)
 
+/* Steps behind the answer, where there are extensions. */
+enum agent_linger { LINGER_NONE, LINGER_BUSY, LINGER_RUNTIME, LINGER_SHUTDOWN, LINGER_FLUSH };
+
 enum agent_state { AGENT_BOOTED, AGENT_INIT, AGENT_READY, AGENT_RUNNING, AGENT_DONE, AGENT_FAILED };
 
 struct agent_conf {
@@ -44,10 +47,17 @@ struct agent {
 	bool lost;
 	bool bye;
 	bool held; /* rx starts with an INVOKE whose event is still needed */
+	bool quiet; /* the host wants no RESUMED */
 	bool unique; /* the kernel's random generator is this clone's alone */
 	pid_t pid; /* runtime, 0: none */
 	bool dead;
+	bool crashed; /* the invocation ended with the runtime's death */
 	int status;
+	int output[2]; /* the function's ends of the pipes, until it is started; -1 */
+	const char *runtime; /* its file */
+	enum agent_linger linger;
+	uint64_t deadline_ms; /* of the invocation, epoch */
+	uint64_t linger_ns, end_ns; /* monotonic: end of the step, and of all */
 	uint64_t started_ns, init_deadline_ns; /* monotonic; deadline 0: none */
 	struct resume resume;
 	struct reap reap;

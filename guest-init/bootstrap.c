@@ -29,11 +29,13 @@
 static const char *const guest_paths[] = {"/var/task/bootstrap", "/opt/bootstrap",
 					  "/var/runtime/bootstrap", NULL};
 const struct bootstrap_conf bootstrap_guest = {
-	.paths = guest_paths, .task_dir = "/var/task", .hot_files = "/var/runtime/hot-files", .confine = true};
+	.paths = guest_paths, .task_dir = "/var/task", .extensions_dir = "/opt/extensions",
+	.hot_files = "/var/runtime/hot-files", .confine = true};
 
 /* A START frame holds at most 64 KiB: so do its strings, with '=' and NUL in place of lengths. */
 static char env_text[65536];
 static char *env_list[GW_MAX_ENV + 1];
+static unsigned long max_nofile;
 
 static void build_env(const struct gw_start *start)
 {
@@ -55,6 +57,17 @@ static void build_env(const struct gw_start *start)
 		*p++ = '\0';
 	}
 	env_list[n] = NULL;
+}
+
+const char *bootstrap_env(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (char **at = env_list; *at; at++) {
+		if (strncmp(*at, name, len) == 0 && (*at)[len] == '=')
+			return *at + len + 1;
+	}
+	return NULL;
 }
 
 unsigned long bootstrap_option(const struct gw_start *start, const char *key, unsigned long fallback)
@@ -119,7 +132,7 @@ static int limit(int what, rlim_t value)
 
 /* In the child, still root: everything that takes privileges away. The order matters: the group
  * and the killer's preference are files of root's. */
-static int confine(const struct gw_start *start)
+static int confine(void)
 {
 	int rc;
 
@@ -129,7 +142,7 @@ static int confine(const struct gw_start *start)
 	rc = write_text(BOOTSTRAP_CGROUP "/cgroup.procs", "0");
 	if (rc < 0 && rc != -ENOENT) /* a kernel without memory groups has none */
 		return rc;
-	if ((rc = limit(RLIMIT_NOFILE, bootstrap_option(start, ".nofile", MAX_NOFILE))) < 0 ||
+	if ((rc = limit(RLIMIT_NOFILE, max_nofile)) < 0 ||
 	    (rc = limit(RLIMIT_NPROC, MAX_NPROC)) < 0 ||
 	    (rc = limit(RLIMIT_STACK, STACK_SIZE)) < 0 || (rc = limit(RLIMIT_CORE, 0)) < 0)
 		return rc;
@@ -140,8 +153,7 @@ static int confine(const struct gw_start *start)
 }
 
 /* The child's way to exec; returns only with a negative errno. */
-static int child_exec(const struct bootstrap_conf *conf, const struct gw_start *start,
-		      const char *path, int out, int err)
+static int child_exec(const struct bootstrap_conf *conf, const char *path, int out, int err)
 {
 	sigset_t none;
 	stk_autofd null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -155,7 +167,7 @@ static int child_exec(const struct bootstrap_conf *conf, const struct gw_start *
 	if (dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
 		return -errno;
 	if (conf->confine) {
-		rc = confine(start);
+		rc = confine();
 		if (rc < 0)
 			return rc;
 	}
@@ -166,15 +178,12 @@ static int child_exec(const struct bootstrap_conf *conf, const struct gw_start *
 	return -errno;
 }
 
-int bootstrap_start(const struct bootstrap_conf *conf, const struct gw_start *start, int out,
-		    int err, pid_t *ret_pid, const char **ret_path)
+int bootstrap_prepare(const struct bootstrap_conf *conf, const struct gw_start *start, const char **ret_path)
 {
 	const char *const *path = conf->paths;
-	int report[2];
-	int child_rc = 0;
-	pid_t pid;
-	ssize_t n;
 
+	build_env(start);
+	max_nofile = bootstrap_option(start, ".nofile", MAX_NOFILE);
 	for (; *path; path++) {
 		*ret_path = *path;
 		if (access(*path, F_OK) == 0)
@@ -184,12 +193,16 @@ int bootstrap_start(const struct bootstrap_conf *conf, const struct gw_start *st
 		return -ENOENT;
 	if (conf->hot_files)
 		hotfiles_runtime(*path, conf->hot_files);
-	build_env(start);
-	if (conf->confine) {
-		child_rc = limit_memory(start);
-		if (child_rc < 0)
-			return child_rc;
-	}
+	return conf->confine ? limit_memory(start) : 0;
+}
+
+int bootstrap_spawn(const struct bootstrap_conf *conf, const char *path, int out, int err, pid_t *ret_pid)
+{
+	int report[2];
+	int child_rc = 0;
+	pid_t pid;
+	ssize_t n;
+
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
@@ -200,7 +213,7 @@ int bootstrap_start(const struct bootstrap_conf *conf, const struct gw_start *st
 		return child_rc;
 	}
 	if (pid == 0) {
-		child_rc = child_exec(conf, start, *path, out, err);
+		child_rc = child_exec(conf, path, out, err);
 		(void)!write(report[1], &child_rc, sizeof(child_rc));
 		_exit(127);
 	}

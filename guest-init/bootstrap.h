@@ -14,6 +14,7 @@
 struct bootstrap_conf {
 	const char *const *paths; /* tried in order, NULL-terminated */
 	const char *task_dir;     /* working directory of the function */
+	const char *extensions_dir; /* programs to be started before the runtime; NULL: none */
 	const char *hot_files;    /* names files to be moved into huge pages (hotfiles.h); NULL: nothing is moved */
 	bool confine;             /* own user, group, memory group and limits: needs root */
 };
@@ -21,11 +22,15 @@ struct bootstrap_conf {
 /* The guest's: /var/task/bootstrap, /opt/bootstrap, /var/runtime/bootstrap. */
 extern const struct bootstrap_conf bootstrap_guest;
 
-/* Starts it with descriptors out and err as 1 and 2 and the environment of start (keys with a
- * leading dot left out). 0 and the pid, or a negative errno; *ret_path names the file that was
- * found (the last one tried when none was: then -ENOENT). */
-int bootstrap_start(const struct bootstrap_conf *conf, const struct gw_start *start, int out,
-		    int err, pid_t *ret_pid, const char **ret_path);
+/* Takes over the environment of start (keys with a leading dot left out) and its limits, and finds the runtime's file.
+ * 0, or a negative errno; *ret_path names the file that was found (the last one tried when none was: then -ENOENT). */
+int bootstrap_prepare(const struct bootstrap_conf *conf, const struct gw_start *start, const char **ret_path);
+
+/* Starts a program, as was prepared, with descriptors out and err as 1 and 2. 0 and the pid, or a negative errno. */
+int bootstrap_spawn(const struct bootstrap_conf *conf, const char *path, int out, int err, pid_t *ret_pid);
+
+/* Of the prepared environment; NULL when there is none of this name. */
+const char *bootstrap_env(const char *name);
 
 /* Value of an agent's key (".nofile") as a number, or the fallback when absent or no number. */
 unsigned long bootstrap_option(const struct gw_start *start, const char *key, unsigned long fallback);

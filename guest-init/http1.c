@@ -14,23 +14,38 @@
 
 enum state { METHOD, TARGET, VERSION, LINE, NAME, VALUE, BODY, SIZE, EXT, CHUNK, CHUNK_END, DONE };
 
-enum kept { CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, EXPECT, RESPONSE_MODE, ERROR_BODY };
+enum kept {
+	CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, EXPECT, CONTENT_TYPE, RESPONSE_MODE, ERROR_BODY, ERROR_TYPE,
+	EXTENSION_NAME, EXTENSION_ID, EXTENSION_ERROR, EXTENSION_FEATURE
+};
 
-static const char *const kept_names[] = {
-	[CONTENT_LENGTH] = "content-length",
-	[TRANSFER_ENCODING] = "transfer-encoding",
-	[CONNECTION] = "connection",
-	[EXPECT] = "expect",
-	[RESPONSE_MODE] = "lambda-runtime-function-response-mode",
-	[ERROR_BODY] = "lambda-runtime-function-error-body",
+#define KEPT(text) {text, sizeof(text) - 1}
+static const struct {
+	const char *name;
+	size_t len; /* compared first: most names differ in it */
+} kept_names[] = {
+	[CONTENT_LENGTH] = KEPT("content-length"),
+	[TRANSFER_ENCODING] = KEPT("transfer-encoding"),
+	[CONNECTION] = KEPT("connection"),
+	[EXPECT] = KEPT("expect"),
+	[CONTENT_TYPE] = KEPT("content-type"),
+	[RESPONSE_MODE] = KEPT("lambda-runtime-function-response-mode"),
+	[ERROR_BODY] = KEPT("lambda-runtime-function-error-body"),
+	[ERROR_TYPE] = KEPT("lambda-runtime-function-error-type"),
+	[EXTENSION_NAME] = KEPT("lambda-extension-name"),
+	[EXTENSION_ID] = KEPT("lambda-extension-identifier"),
+	[EXTENSION_ERROR] = KEPT("lambda-extension-function-error-type"),
+	[EXTENSION_FEATURE] = KEPT("lambda-extension-accept-feature"),
 };
 
 void http1_reset(struct http1 *p)
 {
 	/* The large buffers are left as they are: they are valid only with their flags. */
-	p->method[0] = p->target[0] = p->name[0] = p->value[0] = p->error_body[0] = '\0';
+	p->method[0] = p->target[0] = p->name[0] = p->value[0] = p->content_type[0] = p->error_type[0] = '\0';
+	p->extension_name[0] = p->extension_id[0] = '\0';
 	p->keep_alive = true;
-	p->expect_continue = p->chunked = p->has_length = p->has_error_body = false;
+	p->expect_continue = p->chunked = p->has_length = p->extension_account = p->failed = false;
+	p->report_len = 0;
 	p->length = p->body_left = 0;
 	p->mode = HTTP1_MODE_BUFFERED;
 	p->error_status = 0;
@@ -93,6 +108,12 @@ static int take_length(struct http1 *p)
 	return 0;
 }
 
+static void keep_short(const struct http1 *p, char *dst)
+{
+	if (p->used <= HTTP1_MAX_SHORT)
+		memcpy(dst, p->value, p->used + 1);
+}
+
 /* A complete header line of a kept name. */
 static int take_header(struct http1 *p)
 {
@@ -120,19 +141,36 @@ static int take_header(struct http1 *p)
 		else if (p->value[0])
 			p->mode = HTTP1_MODE_OTHER;
 		return 0;
-	case ERROR_BODY:
-		memcpy(p->error_body, p->value, strlen(p->value) + 1);
-		p->has_error_body = true;
+	case CONTENT_TYPE:
+		if (!p->trailer)
+			keep_short(p, p->content_type);
+		return 0;
+	case ERROR_TYPE:
+	case EXTENSION_ERROR:
+		keep_short(p, p->error_type);
+		p->failed |= p->trailer;
+		return 0;
+	case ERROR_BODY: /* of a trailer it is in its own buffer already */
+		p->failed |= p->trailer;
+		return 0;
+	case EXTENSION_NAME:
+		keep_short(p, p->extension_name);
+		return 0;
+	case EXTENSION_ID:
+		keep_short(p, p->extension_id);
+		return 0;
+	case EXTENSION_FEATURE:
+		p->extension_account = list_has(p->value, "accountId");
 		return 0;
 	default:
 		return 0;
 	}
 }
 
-static int lookup(const char *name)
+static int lookup(const char *name, size_t len)
 {
 	for (size_t i = 0; i < sizeof(kept_names) / sizeof(kept_names[0]); i++) {
-		if (strcasecmp(name, kept_names[i]) == 0)
+		if (kept_names[i].len == len && strncasecmp(name, kept_names[i].name, len) == 0)
 			return (int)i;
 	}
 	return -1;
@@ -185,16 +223,27 @@ static int version_complete(struct http1 *p)
 	return 0;
 }
 
+/* Where the value of the present line goes: a report that comes as a trailer may be long. */
+static bool long_value(const struct http1 *p)
+{
+	return p->header == ERROR_BODY && p->trailer;
+}
+
 static int value_complete(struct http1 *p)
 {
+	char *value = long_value(p) ? p->report : p->value;
 	int rc;
 
 	p->state = LINE;
 	if (p->header < 0)
 		return 0;
-	while (p->used && (p->value[p->used - 1] == ' ' || p->value[p->used - 1] == '\t'))
+	if (long_value(p) && p->used > HTTP1_MAX_REPORT)
+		p->used = 0;
+	while (p->used && (value[p->used - 1] == ' ' || value[p->used - 1] == '\t'))
 		p->used--;
-	p->value[p->used] = '\0';
+	value[p->used] = '\0';
+	if (long_value(p))
+		p->report_len = p->used;
 	rc = take_header(p);
 	p->used = 0;
 	return rc;
@@ -275,10 +324,7 @@ static int header_byte(struct http1 *p, uint8_t c)
 		return 0;
 	case NAME:
 		if (c == ':') {
-			bool fits = p->used < sizeof(p->name);
-
-			p->name[fits ? p->used : 0] = '\0';
-			p->header = fits ? lookup(p->name) : -1;
+			p->header = p->used < sizeof(p->name) ? lookup(p->name, p->used) : -1;
 			p->state = VALUE;
 			p->used = 0;
 			return 0;
@@ -300,8 +346,14 @@ static int header_byte(struct http1 *p, uint8_t c)
 			return fail(p, 400);
 		if (p->header < 0)
 			return 0;
+		if (long_value(p)) {
+			if (p->used < HTTP1_MAX_REPORT)
+				p->report[p->used] = (char)c;
+			p->used += p->used <= HTTP1_MAX_REPORT;
+			return 0;
+		}
 		if (p->used >= HTTP1_MAX_VALUE)
-			return fail(p, 431);
+			return p->header > EXPECT ? 0 : fail(p, 431); /* what is only told may be cut */
 		p->value[p->used++] = (char)c;
 		return 0;
 	}
@@ -391,6 +443,11 @@ int http1_next(struct http1 *p, const uint8_t **data, size_t *len, const uint8_t
 		if (rc != 0)
 			return rc; /* an error, HTTP1_HEAD or HTTP1_DONE */
 	}
+}
+
+bool http1_begun(const struct http1 *p)
+{
+	return p->state != DONE && (p->state != METHOD || p->used);
 }
 
 bool http1_body_complete(const struct http1 *p)

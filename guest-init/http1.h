@@ -12,6 +12,8 @@
 #define HTTP1_MAX_METHOD 15u
 #define HTTP1_MAX_TARGET 511u
 #define HTTP1_MAX_VALUE  8191u      /* longest value kept; longer ones of a kept header are an error */
+#define HTTP1_MAX_SHORT  255u       /* longest of those that are kept as text; longer ones count as absent */
+#define HTTP1_MAX_REPORT 87380u     /* longest report of a failure in mid-stream, base64 (64 KiB of JSON) */
 #define HTTP1_MAX_HEAD   (4u << 20) /* request line, headers, trailers and chunk extensions together */
 
 enum http1_event {
@@ -33,9 +35,15 @@ struct http1 {
 	bool has_length;
 	uint64_t length;    /* Content-Length, when has_length */
 	enum http1_mode mode; /* Lambda-Runtime-Function-Response-Mode */
-	/* Valid from HTTP1_DONE on: trailers (or headers) of a failure in mid-stream. */
-	bool has_error_body;
-	char error_body[HTTP1_MAX_VALUE + 1]; /* Lambda-Runtime-Function-Error-Body, base64 */
+	char content_type[HTTP1_MAX_SHORT + 1];
+	char error_type[HTTP1_MAX_SHORT + 1]; /* Lambda-Runtime-Function-Error-Type, or the extension's; a trailer, too */
+	char extension_name[HTTP1_MAX_SHORT + 1]; /* Lambda-Extension-Name */
+	char extension_id[HTTP1_MAX_SHORT + 1];   /* Lambda-Extension-Identifier */
+	bool extension_account;                   /* Lambda-Extension-Accept-Feature has accountId */
+	/* Valid from HTTP1_DONE on: the trailers of a failure in mid-stream. */
+	bool failed;      /* there is one of them */
+	size_t report_len; /* 0 also when there was none that could be kept */
+	char report[HTTP1_MAX_REPORT + 1]; /* Lambda-Runtime-Function-Error-Body, base64 */
 	/* After an error: the status to answer with. */
 	int error_status;
 
@@ -60,6 +68,9 @@ void http1_reset(struct http1 *p);
  * how to answer, and the connection is to be closed. */
 int http1_next(struct http1 *p, const uint8_t **data, size_t *len, const uint8_t **ret_body,
 	       size_t *ret_len);
+
+/* True when a message was begun: its sender cannot end here. */
+bool http1_begun(const struct http1 *p);
 
 /* True when the body has a known length and all of it has been handed out. */
 bool http1_body_complete(const struct http1 *p);

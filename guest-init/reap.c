@@ -23,29 +23,26 @@ int reap_init(struct reap *r)
 		return -errno;
 	r->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	r->oom_kills = 0;
+	r->peak_fd = -1;
 	return r->signal_fd < 0 ? -errno : 0;
 }
 
-bool reap_collect(struct reap *r, pid_t watched, int *ret_status)
+void reap_clear(struct reap *r)
 {
 	struct signalfd_siginfo info;
-	bool seen = false;
 
 	while (read(r->signal_fd, &info, sizeof(info)) > 0)
 		;
-	for (;;) {
-		int status;
-		pid_t pid = waitpid(-1, &status, WNOHANG);
+}
 
-		if (pid < 0 && errno == EINTR)
-			continue;
-		if (pid <= 0)
-			return seen;
-		if (pid == watched) {
-			*ret_status = status;
-			seen = true;
-		}
-	}
+pid_t reap_next(int *ret_status)
+{
+	pid_t pid;
+
+	do
+		pid = waitpid(-1, ret_status, WNOHANG);
+	while (pid < 0 && errno == EINTR);
+	return pid > 0 ? pid : 0;
 }
 
 /* "oom_kill N" in the group's own file (only there where the kernel has memory groups) or among
@@ -74,6 +71,9 @@ static int64_t oom_count(void)
 void reap_mark(struct reap *r)
 {
 	r->oom_kills = oom_count();
+	if (r->peak_fd < 0)
+		r->peak_fd = open(BOOTSTRAP_CGROUP "/memory.peak", O_RDONLY | O_CLOEXEC);
+	reap_peak_mib(r); /* the kernel has its buffer for it from now on */
 }
 
 bool reap_oom_killed(const struct reap *r)
@@ -81,4 +81,30 @@ bool reap_oom_killed(const struct reap *r)
 	int64_t now = oom_count();
 
 	return now < 0 || now > r->oom_kills;
+}
+
+unsigned reap_peak_mib(const struct reap *r)
+{
+	char text[32];
+	uint64_t bytes, mib;
+	ssize_t n;
+
+	if (r->peak_fd < 0)
+		return 0;
+	n = pread(r->peak_fd, text, sizeof(text) - 1, 0);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	bytes = strtoull(text, NULL, 10);
+	mib = (bytes >> 20) + !!(bytes & 0xfffff);
+	return mib < 65535 ? (unsigned)mib : 65535;
+}
+
+void reap_fini(struct reap *r)
+{
+	if (r->signal_fd >= 0)
+		close(r->signal_fd);
+	if (r->peak_fd >= 0)
+		close(r->peak_fd);
+	r->signal_fd = r->peak_fd = -1;
 }

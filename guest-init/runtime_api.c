@@ -1,253 +1,152 @@
 /* The Runtime API's routes and states: see runtime_api.h. */
 #include "guest-init/runtime_api.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-struct runtime_api_refusal {
-	int status;
-	const char *type, *message;
-};
+#include "guest-init/base64.h"
 
-static const struct runtime_api_refusal not_found = {404, "ResourceNotFound", "no such resource"};
-static const struct runtime_api_refusal bad_method = {
-	405, "MethodNotAllowed", "method not allowed here"};
-static const struct runtime_api_refusal bad_id = {
-	400, "InvalidRequestID", "not the running invocation's request id"};
-static const struct runtime_api_refusal bad_state = {
-	403, "InvalidStateTransition", "not possible in the present state"};
-static const struct runtime_api_refusal bad_mode = {
-	400, "InvalidFunctionResponseMode", "unknown response mode"};
-static const struct runtime_api_refusal too_large = {
-	413, "RequestEntityTooLarge", "the answer exceeds 6 MiB"};
-static const struct runtime_api_refusal error_too_large = {
+static const struct api_refusal bad_id = {400, "InvalidRequestID", "not the running invocation's request id"};
+static const struct api_refusal bad_mode = {400, "InvalidFunctionResponseMode", "unknown response mode"};
+static const struct api_refusal too_large = {413, "RequestEntityTooLarge", "the answer exceeds 6 MiB"};
+static const struct api_refusal stream_too_large = {413, "RequestEntityTooLarge", "the streamed answer exceeds 20 MiB"};
+static const struct api_refusal error_too_large = {
 	413, "RequestEntityTooLarge", "the error report exceeds 64 KiB"};
-static const struct runtime_api_refusal malformed = {
-	400, "InvalidRequest", "malformed HTTP request"};
 
 static const char base[] = "/2018-06-01/runtime/";
 static const char truncated_body[] =
 	"{\"errorType\":\"Runtime.TruncatedResponse\","
 	"\"errorMessage\":\"the runtime's answer was cut off\"}";
-static const char midstream_body[] =
-	"{\"errorType\":\"Runtime.StreamError\","
-	"\"errorMessage\":\"the function failed while it was answering\"}";
 static const char report_too_large_body[] =
 	"{\"errorType\":\"Runtime.ErrorReportTooLarge\","
 	"\"errorMessage\":\"the function failed and its error report was larger than 64 KiB\"}";
 
-static const char *reason(int status)
-{
-	switch (status) {
-	case 200:
-		return "OK";
-	case 202:
-		return "Accepted";
-	case 400:
-		return "Bad Request";
-	case 403:
-		return "Forbidden";
-	case 404:
-		return "Not Found";
-	case 405:
-		return "Method Not Allowed";
-	case 413:
-		return "Content Too Large";
-	case 414:
-		return "URI Too Long";
-	case 431:
-		return "Request Header Fields Too Large";
-	case 501:
-		return "Not Implemented";
-	default:
-		return "Error";
-	}
-}
-
-/* --- connections ---------------------------------------------------------------------------- */
-
-static uint64_t conn_tag(const struct runtime_api *api, const struct runtime_api_conn *c)
-{
-	return api->tag + 1 + (uint64_t)(c - api->conn);
-}
-
-/* Listens for what the connection's state waits for. */
-static void conn_arm(struct runtime_api *api, struct runtime_api_conn *c)
-{
-	struct epoll_event ev = {.data.u64 = conn_tag(api, c)};
-
-	if (c->state == RUNTIME_API_WRITING)
-		ev.events = EPOLLOUT;
-	else if (c == api->answering && !api->ops->room(api->ctx))
-		ev.events = 0;
-	else
-		ev.events = EPOLLIN | EPOLLRDHUP;
-	if (ev.events == c->events)
-		return;
-	/* Taken out of the set to wait for room: else a reset by the peer would be reported for ever. */
-	if (epoll_ctl(api->epfd,
-		      !ev.events    ? EPOLL_CTL_DEL
-		      : c->events ? EPOLL_CTL_MOD
-				    : EPOLL_CTL_ADD,
-		      c->fd, &ev) == 0)
-		c->events = ev.events;
-}
-
-static void listen_arm(struct runtime_api *api, bool on)
-{
-	struct epoll_event ev = {.events = on ? EPOLLIN : 0, .data.u64 = api->tag};
-
-	if (api->accepting == on)
-		return;
-	if (epoll_ctl(api->epfd, EPOLL_CTL_MOD, api->listen_fd, &ev) == 0)
-		api->accepting = on;
-}
-
-static void conn_close(struct runtime_api *api, struct runtime_api_conn *c)
-{
-	close(c->fd);
-	c->fd = -1;
-	listen_arm(api, true);
-	if (c != api->answering)
-		return;
-	api->answering = NULL;
-	if (c->action == RUNTIME_API_ACT_RESPONSE && c->total > 0) {
-		/* Part of it is on its way to the client already. */
-		api->state = RUNTIME_API_ANSWERED;
-		api->ops->error(api->ctx, GW_ERR_FUNCTION, truncated_body, sizeof(truncated_body) - 1);
-	} else {
-		api->state = c->action == RUNTIME_API_ACT_INIT_ERROR ? RUNTIME_API_STARTED
-								       : RUNTIME_API_RUNNING;
-	}
-}
-
-/* Sends what is pending. Afterwards the connection is closed, WRITING, or READING. */
-static void conn_flush(struct runtime_api *api, struct runtime_api_conn *c)
-{
-	while (c->head_left || c->body_left) {
-		struct iovec iov[2] = {
-			{(void *)(uintptr_t)c->head, c->head_left},
-			{(void *)(uintptr_t)c->body, c->body_left},
-		};
-		struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
-		size_t sent;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			c->state = RUNTIME_API_WRITING;
-			conn_arm(api, c);
-			return;
-		}
-		if (n < 0) {
-			conn_close(api, c);
-			return;
-		}
-		sent = (size_t)n < c->head_left ? (size_t)n : c->head_left;
-		c->head += sent;
-		c->head_left -= sent;
-		c->body += (size_t)n - sent;
-		c->body_left -= (size_t)n - sent;
-	}
-	if (c->close_after) {
-		conn_close(api, c);
-		return;
-	}
-	c->state = RUNTIME_API_READING;
-	c->action = RUNTIME_API_ACT_NONE;
-	http1_reset(&c->http);
-	conn_arm(api, c);
-}
-
-static void conn_answer(struct runtime_api *api, struct runtime_api_conn *c, int status,
-			const char *body)
-{
-	int n = snprintf(c->out, sizeof(c->out),
-			 "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n"
-			 "Content-Length: %zu\r\n%s\r\n%s",
-			 status, reason(status), strlen(body),
-			 c->close_after ? "Connection: close\r\n" : "", body);
-
-	c->head = (const uint8_t *)c->out;
-	c->head_left = (size_t)n;
-	c->body_left = 0;
-	conn_flush(api, c);
-}
-
-static void conn_refuse(struct runtime_api *api, struct runtime_api_conn *c,
-			const struct runtime_api_refusal *r, int status)
-{
-	char body[160];
-
-	snprintf(body, sizeof(body), "{\"errorMessage\":\"%s\",\"errorType\":\"%s\"}", r->message, r->type);
-	conn_answer(api, c, status, body);
-}
+/* What a request is; those from FORWARDED on carry a body that is forwarded or collected. */
+enum action {
+	ACT_NONE,
+	ACT_REFUSE, /* body is skipped, then `refusal` is sent */
+	ACT_NEXT,
+	ACT_RESTORE,
+	ACT_FORWARDED,
+	ACT_RESPONSE = ACT_FORWARDED,
+	ACT_ERROR,
+	ACT_INIT_ERROR,
+	ACT_RESTORE_ERROR,
+	ACT_EXTENSION, /* extensions.h deals with it */
+};
 
 /* --- next ----------------------------------------------------------------------------------- */
 
-static void send_event(struct runtime_api *api, struct runtime_api_conn *c)
+static void send_event(struct runtime_api *api, struct api_conn *c)
 {
-	c->head = (const uint8_t *)api->next_head;
-	c->head_left = api->next_head_len;
-	c->body = api->event;
-	c->body_left = api->event_len;
-	conn_flush(api, c);
+	api_send(&api->server, c, api->next_head, api->next_head_len, api->event, api->event_len);
 }
 
-static void do_next(struct runtime_api *api, struct runtime_api_conn *c)
+/* The first connection whose request of this kind waits, or NULL. */
+static struct api_conn *parked(struct runtime_api *api, enum action action)
+{
+	for (unsigned i = 0; i < API_CONNS; i++) {
+		struct api_conn *c = &api->server.conn[i];
+
+		if (c->fd >= 0 && c->state == API_PARKED && c->action == (int)action)
+			return c;
+	}
+	return NULL;
+}
+
+static void check_ready(struct runtime_api *api)
+{
+	if (api->ready || !api->runtime_ready || !extensions_ready(&api->ext))
+		return;
+	api->ready = true;
+	api->ops->ready(api->ctx);
+}
+
+/* The client is back from what it was sent to do. */
+static void client_back(struct runtime_api *api)
+{
+	api->hooks = false;
+	if (!api->resuming)
+		return;
+	api->resuming = false;
+	api->ops->resumed(api->ctx);
+}
+
+static void do_next(struct runtime_api *api, struct api_conn *c)
 {
 	switch (api->state) {
 	case RUNTIME_API_RUNNING:
+		api->hooks = false;
 		send_event(api, c);
 		return;
 	case RUNTIME_API_STARTED:
+	case RUNTIME_API_RESTORED:
 		api->state = RUNTIME_API_READY;
-		c->state = RUNTIME_API_PARKED;
-		conn_arm(api, c);
-		api->ops->ready(api->ctx);
-		return;
+		/* fall through */
 	case RUNTIME_API_READY:
 	case RUNTIME_API_ANSWERED:
-		c->state = RUNTIME_API_PARKED;
-		conn_arm(api, c);
-		if (api->warming) {
-			api->warming = false;
-			api->ops->warmed(api->ctx);
+		api_park(&api->server, c);
+		if (!api->runtime_ready) {
+			api->runtime_ready = true;
+			check_ready(api);
 		}
+		client_back(api);
 		return;
 	default:
-		conn_refuse(api, c, &bad_state, bad_state.status);
+		api_refuse(&api->server, c, &api_bad_state);
 	}
 }
 
-bool runtime_api_warm_up(struct runtime_api *api)
+static void do_restore_next(struct runtime_api *api, struct api_conn *c)
+{
+	if (api->state != RUNTIME_API_STARTED) {
+		api_refuse(&api->server, c, &api_bad_state);
+		return;
+	}
+	api->state = RUNTIME_API_RESTORING;
+	api_park(&api->server, c);
+	api->runtime_ready = true;
+	check_ready(api);
+}
+
+/* A clone: the hooks run now. */
+static void release_restore(struct runtime_api *api)
+{
+	struct api_conn *c = parked(api, ACT_RESTORE);
+
+	api->state = RUNTIME_API_RESTORED;
+	api->hooks = true;
+	if (c)
+		api_answer(&api->server, c, 200, "", "");
+}
+
+static bool warm_up(struct runtime_api *api)
 {
 	static const char answer[] = "HTTP/1.1 204 No Content\r\n\r\n";
+	struct api_conn *c = parked(api, ACT_NEXT);
 
-	if (api->state != RUNTIME_API_READY || api->warming)
+	if (!c || !c->warmable)
 		return false;
-	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++) {
-		struct runtime_api_conn *c = &api->conn[i];
+	api->resuming = true;
+	api_send(&api->server, c, answer, sizeof(answer) - 1, NULL, 0);
+	return true;
+}
 
-		if (c->fd < 0 || c->state != RUNTIME_API_PARKED || !c->warmable)
-			continue;
-		api->warming = true;
-		c->head = (const uint8_t *)answer;
-		c->head_left = sizeof(answer) - 1;
-		c->body_left = 0;
-		conn_flush(api, c);
+bool runtime_api_resumed(struct runtime_api *api, bool warm)
+{
+	if (api->state == RUNTIME_API_RESTORING) {
+		api->resuming = true;
+		release_restore(api);
 		return true;
 	}
-	return false;
+	if (api->hooks) { /* told a second time, before the first was done */
+		api->resuming = true;
+		return true;
+	}
+	return warm && api->state == RUNTIME_API_READY && !api->resuming && warm_up(api);
 }
 
 static bool header_text_ok(const char *s, size_t len, bool name)
@@ -261,21 +160,17 @@ static bool header_text_ok(const char *s, size_t len, bool name)
 	return true;
 }
 
-int runtime_api_invoke(struct runtime_api *api, const struct gw_invoke *inv)
+/* The head of the answer to `next`. */
+static int build_head(struct runtime_api *api, const struct gw_invoke *inv)
 {
 	char *p = api->next_head;
 	size_t left = sizeof(api->next_head);
-	int n;
+	int n = snprintf(p, left,
+			 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+			 "Lambda-Runtime-Aws-Request-Id: %s\r\n"
+			 "Lambda-Runtime-Deadline-Ms: %llu\r\nContent-Length: %u\r\n",
+			 api->request_id, (unsigned long long)inv->deadline_ms, inv->event_len);
 
-	if (api->state != RUNTIME_API_READY)
-		return -EALREADY;
-	memcpy(api->request_id, inv->request_id, inv->request_id_len);
-	api->request_id[inv->request_id_len] = '\0';
-	n = snprintf(p, left,
-		     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-		     "Lambda-Runtime-Aws-Request-Id: %s\r\n"
-		     "Lambda-Runtime-Deadline-Ms: %llu\r\nContent-Length: %u\r\n",
-		     api->request_id, (unsigned long long)inv->deadline_ms, inv->event_len);
 	p += n;
 	left -= (size_t)n;
 	for (unsigned i = 0; i < inv->kv_count; i++) {
@@ -285,6 +180,8 @@ int runtime_api_invoke(struct runtime_api *api, const struct gw_invoke *inv)
 		    !header_text_ok(kv->value, kv->value_len, false) ||
 		    (size_t)kv->key_len + kv->value_len + 6 > left)
 			return -EPROTO;
+		if (!kv->value_len)
+			continue; /* clients tell "empty" from "absent" */
 		memcpy(p, kv->key, kv->key_len);
 		p += kv->key_len;
 		memcpy(p, ": ", 2);
@@ -297,13 +194,37 @@ int runtime_api_invoke(struct runtime_api *api, const struct gw_invoke *inv)
 	}
 	memcpy(p, "\r\n", 2);
 	api->next_head_len = (size_t)(p + 2 - api->next_head);
+	return 0;
+}
+
+int runtime_api_invoke(struct runtime_api *api, const struct gw_invoke *inv)
+{
+	struct api_conn *c;
+	int rc;
+
+	if (!api->ready || (api->state != RUNTIME_API_READY && api->state != RUNTIME_API_RESTORING &&
+			    api->state != RUNTIME_API_RESTORED && api->state != RUNTIME_API_RESTORE_FAILED))
+		return -EALREADY;
+	memcpy(api->request_id, inv->request_id, inv->request_id_len);
+	api->request_id[inv->request_id_len] = '\0';
+	rc = build_head(api, inv);
+	if (rc < 0)
+		return rc;
+	if (api->state == RUNTIME_API_RESTORE_FAILED) { /* told now that there is somebody to tell */
+		api->state = RUNTIME_API_ANSWERED;
+		api->ops->error(api->ctx, GW_ERR_FUNCTION, api->error, api->error_len);
+		return 0;
+	}
 	api->event = inv->event;
 	api->event_len = inv->event_len;
+	if (api->state == RUNTIME_API_RESTORING) /* a machine that was never a snapshot */
+		release_restore(api);
 	api->state = RUNTIME_API_RUNNING;
-	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++) {
-		struct runtime_api_conn *c = &api->conn[i];
-
-		if (c->fd >= 0 && c->state == RUNTIME_API_PARKED) {
+	if (api->ext.count)
+		extensions_invoke(&api->ext, &api->server, inv);
+	for (unsigned i = 0; i < API_CONNS; i++) {
+		c = &api->server.conn[i];
+		if (c->fd >= 0 && c->state == API_PARKED && c->action == ACT_NEXT) {
 			send_event(api, c);
 			if (c->fd >= 0)
 				break;
@@ -312,417 +233,293 @@ int runtime_api_invoke(struct runtime_api *api, const struct gw_invoke *inv)
 	return 0;
 }
 
-/* --- response, error, init/error --------------------------------------------------------------- */
+/* --- response, error, init/error, restore/error ------------------------------------------------ */
 
-/* Decodes in place; the number of bytes, or -1. */
-static int base64_decode(char *s)
-{
-	static const char alphabet[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint32_t acc = 0;
-	unsigned bits = 0;
-	int n = 0;
-
-	for (const char *p = s; *p && *p != '='; p++) {
-		const char *at = strchr(alphabet, *p);
-
-		if (!at)
-			return -1;
-		acc = acc << 6 | (uint32_t)(at - alphabet);
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			s[n++] = (char)(acc >> bits);
-		}
-	}
-	return n;
-}
-
-static void answer_ended(struct runtime_api *api, struct runtime_api_conn *c,
-			 enum runtime_api_state state)
+static void answer_ended(struct runtime_api *api, struct api_conn *c, enum runtime_api_state state)
 {
 	if (api->answering == c)
 		api->answering = NULL;
 	api->state = state;
 }
 
-static void answer_too_large(struct runtime_api *api, struct runtime_api_conn *c)
+static void answer_too_large(struct runtime_api *api, struct api_conn *c)
 {
-	c->action = RUNTIME_API_ACT_REFUSE;
-	c->refusal = &too_large;
+	c->action = ACT_REFUSE;
+	c->refusal = api->streamed ? &stream_too_large : &too_large;
 	answer_ended(api, c, RUNTIME_API_ANSWERED);
 	api->ops->error(api->ctx, GW_ERR_TOO_LARGE, "", 0);
 }
 
-/* A piece of a response or error report. */
-static void take_body(struct runtime_api *api, struct runtime_api_conn *c, const uint8_t *data,
-		      size_t len, bool fin)
+static uint64_t answer_limit(const struct runtime_api *api)
 {
-	switch (c->action) {
-	case RUNTIME_API_ACT_RESPONSE:
-		if (c->total + len > GW_MAX_RESPONSE) {
-			answer_too_large(api, c);
-			return;
-		}
-		c->total += len;
-		if (fin)
-			answer_ended(api, c, RUNTIME_API_ANSWERED);
-		if (fin || len)
-			api->ops->response(api->ctx, data, len, fin);
+	return api->streamed ? GW_MAX_STREAM : GW_MAX_RESPONSE;
+}
+
+static void take_response(struct runtime_api *api, struct api_conn *c, const uint8_t *data, size_t len, bool fin)
+{
+	if (c->total + len > answer_limit(api)) {
+		answer_too_large(api, c);
 		return;
-	case RUNTIME_API_ACT_ERROR:
-	case RUNTIME_API_ACT_INIT_ERROR:
-		c->total += len;
-		if (c->total <= sizeof(api->error)) {
-			memcpy(api->error + api->error_len, data, len);
-			api->error_len += len;
-		}
-		return;
-	default: /* skipped */
-		return;
+	}
+	c->total += len;
+	fin = fin && !c->buf->http.failed; /* else the end is an error */
+	if (fin)
+		answer_ended(api, c, RUNTIME_API_ANSWERED);
+	if (fin || len)
+		api->ops->response(api->ctx, data, len, fin);
+}
+
+static void collect_error(struct runtime_api *api, struct api_conn *c, const uint8_t *data, size_t len)
+{
+	c->total += len;
+	if (c->total <= sizeof(api->error) && len) {
+		memcpy(api->error + api->error_len, data, len);
+		api->error_len += len;
 	}
 }
 
-/* The request is complete: what is answered. */
-static void finish(struct runtime_api *api, struct runtime_api_conn *c)
+static void on_body(void *ctx, struct api_conn *c, const uint8_t *data, size_t len, bool fin)
 {
-	enum gw_error_kind kind = GW_ERR_FUNCTION;
+	struct runtime_api *api = ctx;
 
-	c->close_after = !c->http.keep_alive;
-	switch (c->action) {
-	case RUNTIME_API_ACT_NEXT:
-		do_next(api, c);
-		return;
-	case RUNTIME_API_ACT_RESPONSE:
-		break;
-	case RUNTIME_API_ACT_INIT_ERROR:
-		kind = GW_ERR_INIT;
-		/* fall through */
-	case RUNTIME_API_ACT_ERROR:
-		answer_ended(api, c, kind == GW_ERR_INIT ? RUNTIME_API_INIT_FAILED : RUNTIME_API_ANSWERED);
-		if (c->total > sizeof(api->error)) {
-			api->ops->error(api->ctx, kind, report_too_large_body,
-					sizeof(report_too_large_body) - 1);
-			conn_refuse(api, c, &error_too_large, error_too_large.status);
-			return;
-		}
-		api->ops->error(api->ctx, kind, api->error, api->error_len);
-		break;
-	default:
-		conn_refuse(api, c, c->refusal, c->refusal->status);
-		return;
-	}
-	conn_answer(api, c, 202, "{\"status\":\"OK\"}\n");
+	if (c->action == ACT_RESPONSE)
+		take_response(api, c, data, len, fin);
+	else if (c->action == ACT_EXTENSION)
+		extensions_body(&api->ext, c, data, len);
+	else if (c->action > ACT_FORWARDED)
+		collect_error(api, c, data, len);
 }
 
-/* A streamed answer that ended with a failure in its trailers: the client is told so. */
-static void finish_midstream(struct runtime_api *api, struct runtime_api_conn *c)
+/* An answer that ended with a failure in its trailers: the client is told so. */
+static void finish_midstream(struct runtime_api *api, struct api_conn *c)
 {
-	int n = base64_decode(c->http.error_body);
+	struct http1 *http = &c->buf->http;
+	long n = base64_decode(http->report);
+	char body[400];
+	size_t len = 0;
 
 	answer_ended(api, c, RUNTIME_API_ANSWERED);
-	if (n > 0)
-		api->ops->error(api->ctx, GW_ERR_FUNCTION, c->http.error_body, (size_t)n);
+	if (http->report_len && n > 0 && (size_t)n <= sizeof(api->error)) {
+		api->ops->error(api->ctx, GW_ERR_FUNCTION, http->report, (size_t)n);
+		return;
+	}
+	len = (size_t)snprintf(body, sizeof(body),
+			       "{\"errorType\":\"%s\",\"errorMessage\":\"the function failed while it was answering\"}",
+			       extensions_type_ok(http->error_type) ? http->error_type : "Runtime.StreamError");
+	api->ops->error(api->ctx, GW_ERR_FUNCTION, body, len);
+}
+
+/* The report is complete (or too large): told, or kept for the invocation to come. */
+static void finish_error(struct runtime_api *api, struct api_conn *c)
+{
+	bool large = c->total > sizeof(api->error), waits = false;
+	enum gw_error_kind kind = GW_ERR_FUNCTION;
+
+	if (large) {
+		api->error_len = sizeof(report_too_large_body) - 1;
+		memcpy(api->error, report_too_large_body, api->error_len);
+	}
+	if (c->action == ACT_INIT_ERROR) {
+		kind = GW_ERR_INIT;
+		answer_ended(api, c, RUNTIME_API_INIT_FAILED);
+	} else if (c->action == ACT_RESTORE_ERROR && api->state == RUNTIME_API_RESTORED) {
+		waits = true;
+		answer_ended(api, c, RUNTIME_API_RESTORE_FAILED);
+	} else {
+		answer_ended(api, c, RUNTIME_API_ANSWERED);
+	}
+	if (c->action == ACT_RESTORE_ERROR)
+		client_back(api);
+	if (!waits)
+		api->ops->error(api->ctx, kind, api->error, api->error_len);
+	if (large)
+		api_refuse(&api->server, c, &error_too_large);
 	else
-		api->ops->error(api->ctx, GW_ERR_FUNCTION, midstream_body, sizeof(midstream_body) - 1);
+		api_answer(&api->server, c, 202, "", "{\"status\":\"OK\"}\n");
+}
+
+static void on_complete(void *ctx, struct api_conn *c)
+{
+	struct runtime_api *api = ctx;
+
+	switch ((enum action)c->action) {
+	case ACT_NEXT:
+		do_next(api, c);
+		return;
+	case ACT_RESTORE:
+		do_restore_next(api, c);
+		return;
+	case ACT_RESPONSE:
+		if (c->buf->http.failed)
+			finish_midstream(api, c);
+		api_answer(&api->server, c, 202, "", "{\"status\":\"OK\"}\n");
+		return;
+	case ACT_ERROR:
+	case ACT_INIT_ERROR:
+	case ACT_RESTORE_ERROR:
+		finish_error(api, c);
+		return;
+	case ACT_EXTENSION:
+		extensions_complete(&api->ext, &api->server, c);
+		if (extensions_take_news(&api->ext))
+			api->ops->extension(api->ctx);
+		check_ready(api);
+		return;
+	default:
+		api_refuse(&api->server, c, c->refusal);
+	}
+}
+
+/* What was being received is over before its end. */
+static void on_cut(void *ctx, struct api_conn *c)
+{
+	struct runtime_api *api = ctx;
+
+	if (c != api->answering)
+		return;
+	api->answering = NULL;
+	if (c->action == ACT_RESPONSE && (c->total > 0 || api->streamed)) {
+		/* Part of it is on its way to the client already. */
+		api->state = RUNTIME_API_ANSWERED;
+		api->ops->error(api->ctx, GW_ERR_FUNCTION, truncated_body, sizeof(truncated_body) - 1);
+	} else if (c->action == ACT_RESPONSE || c->action == ACT_ERROR) {
+		api->state = RUNTIME_API_RUNNING;
+	}
 }
 
 /* --- routes --------------------------------------------------------------------------------- */
 
 /* invocation/ID/response and invocation/ID/error */
-static enum runtime_api_action route_invocation(const struct runtime_api *api,
-						const struct runtime_api_conn *c, const char *path,
-						const struct runtime_api_refusal **ret_refusal)
+static enum action route_invocation(const struct runtime_api *api, struct api_conn *c, const char *path)
 {
 	size_t id_len = strcspn(path, "/");
 	bool response = strcmp(path + id_len, "/response") == 0;
 
 	if (!response && strcmp(path + id_len, "/error") != 0) {
-		*ret_refusal = &not_found;
-		return RUNTIME_API_ACT_REFUSE;
+		c->refusal = &api_not_found;
+		return ACT_REFUSE;
 	}
-	if (strcmp(c->http.method, "POST") != 0)
-		*ret_refusal = &bad_method;
+	if (strcmp(c->buf->http.method, "POST") != 0)
+		c->refusal = &api_bad_method;
 	else if (api->state < RUNTIME_API_RUNNING || api->state == RUNTIME_API_INIT_FAILED)
-		*ret_refusal = &bad_state;
+		c->refusal = &api_bad_state;
 	else if (api->state == RUNTIME_API_ANSWERED || strlen(api->request_id) != id_len ||
 		 memcmp(api->request_id, path, id_len) != 0)
-		*ret_refusal = &bad_id;
-	else if (api->state == RUNTIME_API_ANSWERING)
-		*ret_refusal = &bad_state;
-	else if (response && c->http.mode == HTTP1_MODE_OTHER)
-		*ret_refusal = &bad_mode;
+		c->refusal = &bad_id;
+	else if (api->state == RUNTIME_API_ANSWERING || api->answering)
+		c->refusal = &api_bad_state;
+	else if (response && c->buf->http.mode == HTTP1_MODE_OTHER)
+		c->refusal = &bad_mode;
 	else
-		return response ? RUNTIME_API_ACT_RESPONSE : RUNTIME_API_ACT_ERROR;
-	return RUNTIME_API_ACT_REFUSE;
+		return response ? ACT_RESPONSE : ACT_ERROR;
+	return ACT_REFUSE;
 }
 
-static enum runtime_api_action route(const struct runtime_api *api, struct runtime_api_conn *c,
-				     const struct runtime_api_refusal **ret_refusal)
+/* init/error, restore/next, restore/error */
+static enum action route_phase(const struct runtime_api *api, struct api_conn *c, const char *path)
 {
-	const char *path = c->http.target;
+	bool get = strcmp(path, "restore/next") == 0, init = strcmp(path, "init/error") == 0;
 
-	*ret_refusal = &not_found;
+	if (strcmp(c->buf->http.method, get ? "GET" : "POST") != 0)
+		c->refusal = &api_bad_method;
+	else if (get)
+		return ACT_RESTORE;
+	else if (api->answering || (init ? api->state != RUNTIME_API_STARTED : !api->hooks))
+		c->refusal = &api_bad_state;
+	else
+		return init ? ACT_INIT_ERROR : ACT_RESTORE_ERROR;
+	return ACT_REFUSE;
+}
+
+static enum action route(struct runtime_api *api, struct api_conn *c)
+{
+	const char *path = c->buf->http.target;
+
+	c->refusal = &api_not_found;
 	if (strncmp(path, base, sizeof(base) - 1) != 0)
-		return RUNTIME_API_ACT_REFUSE;
+		return extensions_route(&api->ext, c) ? ACT_EXTENSION : ACT_REFUSE;
 	path += sizeof(base) - 1;
 	c->warmable = strcmp(path, "invocation/next?warm=1") == 0;
 	if (c->warmable || strcmp(path, "invocation/next") == 0) {
-		if (strcmp(c->http.method, "GET") == 0)
-			return RUNTIME_API_ACT_NEXT;
-		*ret_refusal = &bad_method;
-	} else if (strcmp(path, "init/error") == 0) {
-		if (strcmp(c->http.method, "POST") != 0)
-			*ret_refusal = &bad_method;
-		else if (api->state != RUNTIME_API_STARTED || api->answering)
-			*ret_refusal = &bad_state;
-		else
-			return RUNTIME_API_ACT_INIT_ERROR;
-	} else if (strncmp(path, "invocation/", 11) == 0) {
-		return route_invocation(api, c, path + 11, ret_refusal);
+		if (strcmp(c->buf->http.method, "GET") == 0)
+			return ACT_NEXT;
+		c->refusal = &api_bad_method;
+		return ACT_REFUSE;
 	}
-	return RUNTIME_API_ACT_REFUSE;
+	if (strncmp(path, "invocation/", 11) == 0)
+		return route_invocation(api, c, path + 11);
+	if (strcmp(path, "init/error") == 0 ||
+	    (api->snapstart && (strcmp(path, "restore/next") == 0 || strcmp(path, "restore/error") == 0)))
+		return route_phase(api, c, path);
+	return ACT_REFUSE;
 }
 
-static void head_complete(struct runtime_api *api, struct runtime_api_conn *c)
+static bool on_head(void *ctx, struct api_conn *c)
 {
-	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct runtime_api *api = ctx;
+	const struct http1 *http = &c->buf->http;
 
 	c->total = 0;
-	c->action = route(api, c, &c->refusal);
-	if (c->action >= RUNTIME_API_ACT_RESPONSE) {
-		api->answering = c;
-		api->error_len = 0;
-		if (c->action != RUNTIME_API_ACT_INIT_ERROR)
-			api->state = RUNTIME_API_ANSWERING;
-		if (c->action == RUNTIME_API_ACT_RESPONSE && c->http.has_length &&
-		    c->http.length > GW_MAX_RESPONSE)
-			answer_too_large(api, c);
-	}
-	/* A full send buffer is impossible here: nothing else is under way on this connection. A
-	 * client that does not get it sends its body after a while (RFC 9110 section 10.1.1). */
-	if (c->http.expect_continue && !http1_body_complete(&c->http))
-		(void)!send(c->fd, go_on, sizeof(go_on) - 1, MSG_NOSIGNAL);
-}
-
-/* A client that sends head and body in two writes, with Nagle's algorithm on, waits for the
- * acknowledgement of the first: it is given at once, not 40 ms later. */
-static void want_rest(const struct runtime_api_conn *c)
-{
-	int one = 1;
-
-	if (c->action >= RUNTIME_API_ACT_RESPONSE && c->total == 0)
-		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
-}
-
-/* Works through what has been read, as far as the connection's state allows. A piece of an
- * answer's body is held back until it is known whether it is the last one. */
-static void conn_process(struct runtime_api *api, struct runtime_api_conn *c)
-{
-	const uint8_t *held = NULL;
-	size_t held_len = 0;
-
-	while (c->fd >= 0 && c->state == RUNTIME_API_READING) {
-		const uint8_t *data = c->rx + c->rx_off, *piece = NULL;
-		size_t left = c->rx_len - c->rx_off, piece_len = 0;
-		int rc = http1_next(&c->http, &data, &left, &piece, &piece_len);
-
-		c->rx_off = c->rx_len - left;
-		if (held && rc != HTTP1_DONE) {
-			take_body(api, c, held, held_len, false);
-			held = NULL;
-		}
-		if (rc == HTTP1_MORE) {
-			want_rest(c);
-			break;
-		}
-		if (rc == HTTP1_HEAD) {
-			head_complete(api, c);
-		} else if (rc == HTTP1_BODY) {
-			held = piece;
-			held_len = piece_len;
-		} else if (rc == HTTP1_DONE) {
-			bool failed = c->http.chunked && c->http.has_error_body &&
-				      c->action == RUNTIME_API_ACT_RESPONSE;
-
-			if (held || c->action == RUNTIME_API_ACT_RESPONSE)
-				take_body(api, c, held, held_len, !failed);
-			held = NULL;
-			held_len = 0;
-			if (failed && c->action == RUNTIME_API_ACT_RESPONSE)
-				finish_midstream(api, c);
-			finish(api, c);
-		} else {
-			c->close_after = true;
-			c->action = c->action == RUNTIME_API_ACT_NONE ? RUNTIME_API_ACT_REFUSE : c->action;
-			conn_refuse(api, c, &malformed, c->http.error_status);
-		}
-	}
-	if (c->rx_off == c->rx_len)
-		c->rx_off = c->rx_len = 0;
-}
-
-/* Reads once. False when nothing came. */
-static bool conn_read(struct runtime_api *api, struct runtime_api_conn *c)
-{
-	ssize_t n;
-
-	if (c->rx_len == sizeof(c->rx)) {
-		if (c->rx_off == 0) { /* only a client that sends on while its `next` waits */
-			conn_close(api, c);
-			return true;
-		}
-		memmove(c->rx, c->rx + c->rx_off, c->rx_len - c->rx_off);
-		c->rx_len -= c->rx_off;
-		c->rx_off = 0;
-	}
-	do
-		n = recv(c->fd, c->rx + c->rx_len, sizeof(c->rx) - c->rx_len, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
+	c->action = (int)route(api, c);
+	if (c->action < ACT_FORWARDED || c->action == ACT_EXTENSION)
 		return false;
-	if (n <= 0) {
-		conn_close(api, c);
+	api->answering = c;
+	api->error_len = 0;
+	if (c->action != ACT_RESPONSE) {
+		if (c->action == ACT_ERROR)
+			api->state = RUNTIME_API_ANSWERING;
 		return true;
 	}
-	c->rx_len += (size_t)n;
-	conn_process(api, c);
+	api->state = RUNTIME_API_ANSWERING;
+	api->streamed = http->mode == HTTP1_MODE_STREAMING;
+	if (api->streamed)
+		api->ops->stream(api->ctx, http->content_type);
+	if (http->has_length && http->length > answer_limit(api))
+		answer_too_large(api, c);
 	return true;
 }
 
-static void accept_one(struct runtime_api *api)
+static bool on_readable(void *ctx, const struct api_conn *c)
 {
-	struct runtime_api_conn *c = NULL;
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP};
-	int one = 1;
-	int fd;
+	const struct runtime_api *api = ctx;
 
-	for (unsigned i = 0; i < RUNTIME_API_CONNS && !c; i++) {
-		if (api->conn[i].fd < 0)
-			c = &api->conn[i];
-	}
-	if (!c) {
-		listen_arm(api, false);
-		return;
-	}
-	fd = accept4(api->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
-		return;
-	ev.data.u64 = conn_tag(api, c);
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-	    epoll_ctl(api->epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		close(fd);
-		return;
-	}
-	c->fd = fd;
-	c->state = RUNTIME_API_READING;
-	c->action = RUNTIME_API_ACT_NONE;
-	c->close_after = false;
-	c->events = ev.events;
-	c->rx_off = c->rx_len = 0;
-	c->head_left = c->body_left = 0;
-	http1_reset(&c->http);
+	return c != api->answering || api->ops->room(api->ctx);
 }
 
 /* --- life ----------------------------------------------------------------------------------- */
 
+static const struct api_ops conn_ops = {
+	.head = on_head, .body = on_body, .complete = on_complete, .cut = on_cut, .readable = on_readable};
+
 int runtime_api_open(struct runtime_api *api, int epfd, uint64_t tag, uint16_t port,
 		     const struct runtime_api_ops *ops, void *ctx, uint16_t *ret_port)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET,
-				  .sin_port = htons(port),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = tag};
-	socklen_t len = sizeof(sin);
-	int one = 1;
-	int rc;
-
 	api->ops = ops;
 	api->ctx = ctx;
-	api->epfd = epfd;
-	api->tag = tag;
 	api->state = RUNTIME_API_STARTED;
 	api->answering = NULL;
-	api->accepting = true;
-	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++)
-		api->conn[i].fd = -1;
-	api->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (api->listen_fd < 0)
-		return -errno;
-	if (setsockopt(api->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    bind(api->listen_fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 ||
-	    listen(api->listen_fd, 16) < 0 ||
-	    getsockname(api->listen_fd, (struct sockaddr *)&sin, &len) < 0 ||
-	    epoll_ctl(epfd, EPOLL_CTL_ADD, api->listen_fd, &ev) < 0) {
-		rc = -errno;
-		close(api->listen_fd);
-		api->listen_fd = -1;
-		return rc;
-	}
-	*ret_port = ntohs(sin.sin_port);
-	return 0;
+	api->snapstart = api->hooks = api->resuming = api->runtime_ready = api->ready = api->streamed = false;
+	extensions_init(&api->ext);
+	return api_server_open(&api->server, epfd, tag, port, &conn_ops, api, ret_port);
 }
 
 void runtime_api_event(struct runtime_api *api, uint64_t index, uint32_t events)
 {
-	struct runtime_api_conn *c;
-
-	if (index == 0) {
-		accept_one(api);
-		return;
-	}
-	if (index > RUNTIME_API_CONNS || api->conn[index - 1].fd < 0)
-		return; /* closed earlier in the same round */
-	c = &api->conn[index - 1];
-	if (c->state == RUNTIME_API_WRITING) {
-		if (events & (EPOLLERR | EPOLLHUP))
-			conn_close(api, c);
-		else
-			conn_flush(api, c);
-		if (c->fd >= 0)
-			conn_process(api, c); /* what came behind the answered request */
-		return;
-	}
-	if (c == api->answering && !api->ops->room(api->ctx)) {
-		conn_arm(api, c);
-		return;
-	}
-	conn_read(api, c);
+	api_server_event(&api->server, index, events);
 }
 
 void runtime_api_resume(struct runtime_api *api)
 {
 	if (api->answering)
-		conn_arm(api, api->answering);
+		api_conn_arm(&api->server, api->answering);
 }
 
 bool runtime_api_settle(struct runtime_api *api)
 {
-	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++)
-		accept_one(api);
-	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++) {
-		struct runtime_api_conn *c = &api->conn[i];
-
-		while (c->fd >= 0 && c->state != RUNTIME_API_WRITING) {
-			if (c == api->answering && !api->ops->room(api->ctx)) {
-				conn_arm(api, c);
-				return false;
-			}
-			if (!conn_read(api, c))
-				break;
-		}
-	}
-	return true;
+	return api_server_settle(&api->server);
 }
 
 void runtime_api_close(struct runtime_api *api)
 {
-	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++) {
-		if (api->conn[i].fd >= 0)
-			close(api->conn[i].fd);
-		api->conn[i].fd = -1;
-	}
-	if (api->listen_fd >= 0)
-		close(api->listen_fd);
-	api->listen_fd = -1;
+	api_server_close(&api->server);
 }

@@ -52,6 +52,8 @@ static bool allowed(const struct agent *a, const struct gw_header *h)
 		return a->phase != AGENT_WANT_HELLO && h->length >= 1;
 	case GW_RESPONSE:
 		return a->phase == AGENT_CALL && h->stream == 1;
+	case GW_STREAM:
+		return a->phase == AGENT_CALL && h->stream == 1 && !a->streamed && !a->answered;
 	case GW_ERROR:
 		return a->phase != AGENT_WANT_HELLO;
 	default:
@@ -68,8 +70,9 @@ static int begin_payload(struct agent *a)
 	if (!allowed(a, &a->hdr))
 		return -EPROTO;
 	if (a->hdr.type == GW_RESPONSE) {
+		a->answered = true;
 		a->response_len += a->hdr.length;
-		if (a->response_len > GW_MAX_RESPONSE)
+		if (a->response_len > (a->streamed ? GW_MAX_STREAM : GW_MAX_RESPONSE))
 			return -EMSGSIZE;
 	} else if (a->hdr.type == GW_ERROR) {
 		free(a->error_buf);
@@ -112,6 +115,7 @@ static int take_payload(struct agent *a, const uint8_t *data, uint32_t n)
 static int end_frame(struct agent *a)
 {
 	struct gw_error error;
+	char type[GW_MAX_TYPE + 1];
 	uint64_t value;
 	uint8_t state;
 	int rc;
@@ -121,14 +125,22 @@ static int end_frame(struct agent *a)
 		if (!(a->hdr.flags & GW_F_FIN))
 			return 0;
 		a->phase = AGENT_OVER;
+		a->end_flags = a->hdr.flags;
 		return a->ops->on_response(a->ctx, NULL, 0, true);
 	case GW_ERROR:
 		rc = gw_error_decode(a->error_buf, a->hdr.length, &error);
 		if (rc)
 			return rc;
 		a->phase = AGENT_OVER;
+		a->end_flags = a->hdr.flags;
 		a->ops->on_error(a->ctx, &error);
 		return 0;
+	case GW_STREAM:
+		rc = gw_stream_decode(a->small, a->hdr.length, type);
+		if (rc)
+			return rc;
+		a->streamed = true;
+		return a->ops->on_stream(a->ctx, type);
 	case GW_HELLO:
 		rc = gw_hello_decode(a->small, a->hdr.length, &state);
 		if (rc || state != 0)

@@ -4,7 +4,7 @@
  * nothing more is accepted.
  *
  *   HELLO ──► READY ──►┐                 (cold boot)
- *             RESUMED ─►├─► IDLE ── agent_call ──► CALL ── RESPONSE+FIN | ERROR ──► OVER
+ *             RESUMED ─►├─► IDLE ── agent_call ──► CALL ── [STREAM] RESPONSE+FIN | ERROR ──► OVER
  *                                  LOG frames are welcome in READY, RESUMED, IDLE, CALL
  */
 #ifndef SCHEDULER_AGENT_CLIENT_H
@@ -30,6 +30,8 @@ enum agent_phase {
 struct agent_ops {
 	int (*on_state)(void *ctx, enum gw_type type); /* HELLO, READY, RESUMED accepted */
 	void (*on_log)(void *ctx, unsigned fd, const uint8_t *data, size_t len);
+	/* The answer is streamed; type is its media type, or "". Before its first piece. */
+	int (*on_stream)(void *ctx, const char *type);
 	int (*on_response)(void *ctx, const uint8_t *data, size_t len, bool fin);
 	void (*on_error)(void *ctx, const struct gw_error *error);
 };
@@ -43,8 +45,10 @@ struct agent {
 	bool in_payload;
 	struct gw_header hdr;
 	uint64_t response_len;
+	bool streamed, answered; /* STREAM came, a RESPONSE came */
+	uint32_t end_flags; /* of the frame that has ended the call */
 	uint8_t log_fd;
-	uint8_t small[520]; /* payload of HELLO, READY, RESUMED */
+	uint8_t small[520]; /* payload of HELLO, READY, RESUMED, STREAM */
 	uint8_t *error_buf; /* payload of ERROR, heap */
 };
 
@@ -56,7 +60,17 @@ void agent_fini(struct agent *a);
 void agent_call(struct agent *a);
 /* START was sent; only in AGENT_WANT_HELLO's on_state. */
 void agent_started(struct agent *a);
-/* 0, -EPROTO (violation), -EMSGSIZE (answer over GW_MAX_RESPONSE), -ENOMEM, or a callback's error.
+/* Of a call that has ended: the guest goes on until its extensions are done, and ends the session then. */
+static inline bool agent_lingers(const struct agent *a)
+{
+	return a->end_flags & GW_F_LINGER;
+}
+/* And memory that the function has used at most, in MiB; 0: not known. */
+static inline unsigned agent_peak_mib(const struct agent *a)
+{
+	return a->end_flags >> GW_F_PEAK_SHIFT;
+}
+/* 0, -EPROTO (violation), -EMSGSIZE (answer over GW_MAX_RESPONSE, or GW_MAX_STREAM), -ENOMEM, or a callback's error.
  * After an error the session is closed. */
 int agent_feed(struct agent *a, const uint8_t *data, size_t len);
 

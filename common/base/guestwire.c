@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define GW_RANGE_LEN 8u
+#define GW_F_END     (GW_F_LINGER | ~0u << GW_F_PEAK_SHIFT) /* what the end of an invocation may say */
 
 static uint32_t max_length(uint16_t type)
 {
@@ -25,9 +26,19 @@ static uint32_t max_length(uint16_t type)
 	case GW_READY:
 	case GW_TRIMMED:
 		return 8;
+	case GW_STREAM:
+		return GW_MAX_TYPE;
 	default:
 		return 0;
 	}
+}
+
+/* Which flags a frame may have. */
+static bool flags_ok(const struct gw_header *h)
+{
+	bool end = h->type == GW_ERROR || (h->type == GW_RESPONSE && (h->flags & GW_F_FIN));
+
+	return !(h->flags & ~((h->type == GW_RESPONSE ? GW_F_FIN : 0) | (end ? GW_F_END : 0)));
 }
 
 int gw_header_decode(const uint8_t *buf, struct gw_header *ret_hdr)
@@ -45,7 +56,7 @@ int gw_header_decode(const uint8_t *buf, struct gw_header *ret_hdr)
 		return -EPROTO;
 	if (h.type == 0 || h.type > GW_TYPE_MAX || h.length > max_length(h.type))
 		return -EPROTO;
-	if ((h.flags & ~GW_F_FIN) || ((h.flags & GW_F_FIN) && h.type != GW_RESPONSE))
+	if (!flags_ok(&h))
 		return -EPROTO;
 	*ret_hdr = h;
 	return 0;
@@ -225,6 +236,20 @@ int gw_hello_decode(const uint8_t *buf, size_t len, uint8_t *ret_state)
 	return rd_end(&r);
 }
 
+int gw_stream_decode(const uint8_t *buf, size_t len, char ret_type[GW_MAX_TYPE + 1])
+{
+	if (len > GW_MAX_TYPE)
+		return -EPROTO;
+	for (size_t i = 0; i < len; i++) {
+		if (buf[i] < ' ' || buf[i] > '~') /* it becomes a header line */
+			return -EPROTO;
+	}
+	if (len)
+		memcpy(ret_type, buf, len);
+	ret_type[len] = '\0';
+	return 0;
+}
+
 static struct stk_wr frame_begin(uint8_t *buf, size_t cap)
 {
 	struct stk_wr w = stk_wr_init(buf, cap);
@@ -333,4 +358,19 @@ int gw_empty_encode(uint8_t *buf, size_t cap, enum gw_type type)
 	struct stk_wr w = frame_begin(buf, cap);
 
 	return frame_end(buf, &w, type, 0, 0);
+}
+
+int gw_stream_encode(uint8_t *buf, size_t cap, const char *type)
+{
+	struct stk_wr w = frame_begin(buf, cap);
+
+	stk_wr_bytes(&w, type, strlen(type));
+	return frame_end(buf, &w, GW_STREAM, 1, 0);
+}
+
+void gw_set_flags(uint8_t *frame, uint32_t flags)
+{
+	struct stk_wr w = stk_wr_init(frame + 8, 4);
+
+	stk_wr_u32(&w, flags);
 }

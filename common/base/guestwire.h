@@ -10,6 +10,7 @@
  *   snapshot:                                          <- TRIM   TRIMMED ->   (paused here, stream kept)
  *   clone:                                             <- PREFAULT (or none)   <- RESUME   RESUMED -> (or none)
  *   call:                                              <- INVOKE   LOG* -> RESPONSE*(last: FIN) | ERROR ->
+ *   streamed answer:                                   <- INVOKE   LOG* -> STREAM -> RESPONSE*(last: FIN) | ERROR ->
  *   end:                                               <- BYE (or SIGKILL from outside)
  *
  * Both sides treat the other as hostile: header and payload are checked before use, lengths are
@@ -30,6 +31,8 @@
 #define GW_HEADER_LEN    20u
 #define GW_MAX_EVENT     (6u * 1024 * 1024 + 100) /* Lambda's synchronous limit */
 #define GW_MAX_RESPONSE  (6u * 1024 * 1024 + 100)
+#define GW_MAX_STREAM    (20u * 1024 * 1024)      /* bytes of a streamed answer */
+#define GW_MAX_TYPE      255u                     /* media type of a streamed answer */
 #define GW_MAX_FRAME     (GW_MAX_EVENT + 65536u)  /* largest payload of any frame */
 #define GW_MAX_CHUNK     65536u                   /* largest RESPONSE or LOG payload */
 #define GW_MAX_ERROR     65536u                   /* largest ERROR payload */
@@ -53,10 +56,16 @@ enum gw_type {
 	GW_LOG = 11,      /* agent: u8 descriptor (1 or 2), bytes */
 	GW_BYE = 12,      /* host: power off now */
 	GW_PREFAULT = 13, /* host: u32 first page frame, u32 count of pages; again and again */
-	GW_TYPE_MAX = GW_PREFAULT,
+	/* agent: media type of the answer (text, may be empty), which is streamed: before its first RESPONSE.
+	 * An ERROR behind it is a failure in mid-stream. */
+	GW_STREAM = 14,
+	GW_TYPE_MAX = GW_STREAM,
 };
 
-#define GW_F_FIN 1u
+#define GW_F_FIN    1u
+/* On the frame that ends the invocation (ERROR, or RESPONSE with FIN): */
+#define GW_F_LINGER 2u /* extensions are told that it is over; the agent ends the session when they are done */
+#define GW_F_PEAK_SHIFT 16 /* above: MiB of memory that the function has used at most; 0: not known */
 
 /* ERROR kinds. `detail` is the exit status or the signal number where there is one. */
 enum gw_error_kind {
@@ -86,7 +95,7 @@ struct gw_kv {
 };
 
 /* START. Keys of the list that begin with '.' are for the agent, all others are the function's
- * environment. Agent keys: ".hostname", ".memory_mib", ".nofile". */
+ * environment. Agent keys: ".hostname", ".memory_mib", ".nofile", ".snapstart" (1: restore/next is offered). */
 struct gw_start {
 	uint64_t wall_ns;
 	uint32_t init_timeout_ms;
@@ -153,6 +162,8 @@ int gw_prefault_decode(const uint8_t *buf, size_t len, unsigned *ret_count);
 struct gw_page_range gw_prefault_range(const uint8_t *buf, unsigned i);
 int gw_u64_decode(const uint8_t *buf, size_t len, uint64_t *ret_value); /* READY, TRIMMED */
 int gw_hello_decode(const uint8_t *buf, size_t len, uint8_t *ret_state);
+/* STREAM: *ret_type becomes text of at most GW_MAX_TYPE printable characters. */
+int gw_stream_decode(const uint8_t *buf, size_t len, char ret_type[GW_MAX_TYPE + 1]);
 
 /* Whole-frame encoders (header included) into buf. Return the frame's length, or -ENOBUFS.
  * gw_invoke_encode writes all but the event's bytes: the header's length counts inv->event_len,
@@ -165,6 +176,9 @@ int gw_error_encode(uint8_t *buf, size_t cap, const struct gw_error *error);
 int gw_u64_encode(uint8_t *buf, size_t cap, enum gw_type type, uint64_t value);
 int gw_hello_encode(uint8_t *buf, size_t cap, uint8_t state, const char *version);
 int gw_empty_encode(uint8_t *buf, size_t cap, enum gw_type type);
+int gw_stream_encode(uint8_t *buf, size_t cap, const char *type);
+/* Sets the flags of an encoded frame. */
+void gw_set_flags(uint8_t *frame, uint32_t flags);
 
 /* Adds a pair by reference to a list of at most `max`; -ENOBUFS when it is full. */
 int gw_kv_add(struct gw_kv *kv, unsigned max, unsigned *count, const char *key, const char *value);

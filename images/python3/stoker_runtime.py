@@ -8,6 +8,9 @@ Functions may register hooks that run in each clone before its invocation:
 
     from stoker_runtime import register_after_restore      # or: from snapshot_restore_py import ...
     register_after_restore(reconnect, host="db.example")
+
+A handler that is a generator (or returns an iterator) streams its answer: each piece of bytes or text is sent while the
+function runs. A dict as the first piece is the head for a function URL: {"statusCode": 200, "headers": {}, "cookies": []}.
 """
 import gc
 import json
@@ -139,6 +142,26 @@ class _Connection:
         head = "POST %s%s%sContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n" % (
             _API, path, self.head, headers, len(body))
         self.sock.sendall(head.encode("latin-1") + body)
+        return self._answer()
+
+    def stream(self, path, media, pieces):
+        """Posts pieces as they come; an exception of theirs becomes the trailers of a failed answer."""
+        self.sock.sendall(("POST %s%s%sContent-Type: %s\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n"
+                           "Transfer-Encoding: chunked\r\nTrailer: Lambda-Runtime-Function-Error-Type, "
+                           "Lambda-Runtime-Function-Error-Body\r\n\r\n" % (_API, path, self.head, media)).encode("latin-1"))
+        end = "0\r\n\r\n"
+        try:
+            for piece in pieces:
+                if piece:
+                    self.sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        except Exception as e:
+            import binascii
+
+            report = _to_json(_report(type(e).__name__, str(e), _trace_of(e), _request_id))
+            end = "0\r\nLambda-Runtime-Function-Error-Type: %s\r\nLambda-Runtime-Function-Error-Body: %s\r\n\r\n" % (
+                type(e).__name__, binascii.b2a_base64(report, newline=False).decode())
+        _flush()
+        self.sock.sendall(end.encode("ascii", "replace"))
         return self._answer()
 
     def _answer(self):
@@ -307,8 +330,29 @@ def _restored():
     _after_restore.clear()
 
 
+class _Stream:
+    """The pieces of an answer that is streamed. The first is made at once: what fails before it is an ordinary error."""
+
+    def __init__(self, pieces):
+        self.pieces = iter(pieces)
+        self.media = "application/octet-stream"
+        self.first = next(self.pieces, b"")
+        if isinstance(self.first, dict):
+            self.media = "application/vnd.awslambda.http-integration-response"
+            self.first = _encode(self.first).encode() + bytes(8)
+
+    def __iter__(self):
+        yield self._bytes(self.first)
+        for piece in self.pieces:
+            yield self._bytes(piece)
+
+    @staticmethod
+    def _bytes(piece):
+        return piece.encode() if isinstance(piece, str) else memoryview(piece).tobytes()
+
+
 def _call(handler, headers, body):
-    """One invocation. Returns the path and the bytes to post."""
+    """One invocation. Returns the path and the bytes (or a _Stream) to post."""
     global _request_id
     _request_id = headers.get("lambda-runtime-aws-request-id", "")
     stage = None
@@ -322,6 +366,8 @@ def _call(handler, headers, body):
         event = _decode(body.decode()) if body else {}
         stage = None
         result = handler(event, Context(headers))
+        if hasattr(result, "__next__"):
+            return "response", _Stream(result)
         stage = "Runtime.MarshalError"
         answer = _encode(result).encode()
         return "response", answer
@@ -343,6 +389,19 @@ def _flush():
             pass
 
 
+def _restore(connection):
+    """For functions that start with initialization type snap-start: hooks run before the first `next`."""
+    status, _, _ = connection.get("restore/next")
+    if status != 200:
+        sys.exit("runtime: restore/next answered %d" % status)
+    try:
+        _restored()
+    except Exception as e:
+        connection.post("restore/error", _to_json(_report(type(e).__name__, str(e), _trace_of(e))),
+                        "Lambda-Runtime-Function-Error-Type: Runtime.AfterRestoreError\r\n")
+        sys.exit(1)
+
+
 def main():
     _set_up_names()
     _set_up_paths()
@@ -352,6 +411,8 @@ def main():
     _flush()
     gc.collect()
     gc.freeze()
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        _restore(connection)
     while True:
         status, headers, body = connection.get("invocation/next?warm=1")
         if status == 204:
@@ -361,8 +422,12 @@ def main():
         if status != 200:
             sys.exit("runtime: next answered %d" % status)
         what, answer = _call(handler, headers, body)
+        path = "invocation/%s/%s" % (_request_id, what)
+        if isinstance(answer, _Stream):
+            connection.stream(path, answer.media, answer)
+            continue
         _flush()
-        connection.post("invocation/%s/%s" % (_request_id, what), answer)
+        connection.post(path, answer)
 
 
 if __name__ == "__main__":

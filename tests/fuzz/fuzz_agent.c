@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	a.state = data[0] % (AGENT_FAILED + 1);
 	a.api.state = a.state >= AGENT_READY ? RUNTIME_API_READY : RUNTIME_API_STARTED;
+	a.api.ready = a.state >= AGENT_READY;
 	a.held = a.bye = a.lost = a.dead = false;
 	a.init_deadline_ns = 0;
 	a.rx_off = a.tx_off = a.tx_len = 0;

@@ -1,6 +1,7 @@
 /* What a guest may send to the host. Byte 0: first phase and how the stream is cut. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "scheduler/agent_client.h"
 
@@ -9,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct run {
 	struct agent agent;
 	size_t response;
-	bool over;
+	bool over, streamed;
 };
 
 static int on_state(void *ctx, enum gw_type type)
@@ -32,12 +33,22 @@ static void on_log(void *ctx, unsigned fd, const uint8_t *data, size_t len)
 		abort();
 }
 
+static int on_stream(void *ctx, const char *type)
+{
+	struct run *r = ctx;
+
+	if (r->over || r->streamed || r->response || strlen(type) > GW_MAX_TYPE)
+		abort();
+	r->streamed = true;
+	return 0;
+}
+
 static int on_response(void *ctx, const uint8_t *data, size_t len, bool fin)
 {
 	struct run *r = ctx;
 
 	r->response += len;
-	if (r->over || r->response > GW_MAX_RESPONSE)
+	if (r->over || r->response > (r->streamed ? GW_MAX_STREAM : GW_MAX_RESPONSE))
 		abort();
 	r->over = fin;
 	return 0;
@@ -54,7 +65,8 @@ static void on_error(void *ctx, const struct gw_error *e)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct agent_ops ops = {on_state, on_log, on_response, on_error};
+	static const struct agent_ops ops = {.on_state = on_state, .on_log = on_log, .on_stream = on_stream,
+		.on_response = on_response, .on_error = on_error};
 	struct run r = {.response = 0};
 	size_t step;
 

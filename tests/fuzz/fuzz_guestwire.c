@@ -49,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned count;
 	uint64_t v;
 	uint8_t state, hdr[GW_HEADER_LEN];
+	char type[GW_MAX_TYPE + 1];
 	int n;
 
 	if (size >= GW_HEADER_LEN && gw_header_decode(data, &h) == 0) {
@@ -86,6 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (gw_u64_decode(data, size, &v) == 0)
 		same(gw_u64_encode(out, sizeof(out), GW_READY, v), data, size);
+	if (gw_stream_decode(data, size, type) == 0)
+		same(gw_stream_encode(out, sizeof(out), type), data, size);
 	gw_hello_decode(data, size, &state);
 	return 0;
 }

@@ -185,7 +185,16 @@ def traces(event, context):
             "alarm": signal.getitimer(signal.ITIMER_REAL)[0]}
 
 
+def stream(event, context):
+    """Answers in pieces; "fail" ends it with an exception."""
+    for piece in event["pieces"]:
+        yield piece
+    if event.get("fail"):
+        raise ValueError(event["fail"])
+
+
 ACTIONS = {
+    "stream": stream,
     "leave": leave, "traces": traces,
     "echo": echo, "count": count, "unique": unique, "environment": environment, "machine": machine,
     "sleep": sleep, "loop": loop, "exit": exit_, "sysexit": sysexit, "signal": kill, "raise": raise_,

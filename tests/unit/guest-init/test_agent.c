@@ -29,6 +29,9 @@
 
 static struct agent agent;
 static char script[256]; /* a bootstrap written by a test */
+static char extension[300], extension_dir[256]; /* an extension, and its folder when a test wants it */
+static const char *initialization; /* AWS_LAMBDA_INITIALIZATION_TYPE */
+static bool with_extension;
 
 static struct {
 	int fd;
@@ -39,6 +42,8 @@ static struct {
 	char body[8u << 20]; /* RESPONSE bytes */
 	size_t body_len;
 	unsigned chunks;
+	bool streamed;
+	char type[GW_MAX_TYPE + 1];
 	struct gw_header h; /* last frame */
 	uint8_t frame[GW_MAX_FRAME];
 } s;
@@ -69,7 +74,8 @@ static void open_session(const char *bootstrap)
 	assert_true(s.pid >= 0);
 	if (s.pid == 0) {
 		const char *paths[] = {"/nonexistent/bootstrap", bootstrap, NULL};
-		struct bootstrap_conf boot = {.paths = paths, .task_dir = "/"};
+		struct bootstrap_conf boot = {.paths = paths, .task_dir = "/",
+					      .extensions_dir = with_extension ? extension_dir : NULL};
 		struct agent_conf conf = {
 			.session_fd = pair[1], .api_port = s.port, .bootstrap = &boot};
 		int rc;
@@ -142,6 +148,10 @@ static unsigned receive(void)
 			assert_true(s.logs_len + s.h.length < sizeof(s.logs));
 			memcpy(s.logs + s.logs_len, s.frame + 1, s.h.length - 1);
 			s.logs_len += s.h.length - 1;
+		} else if (s.h.type == GW_STREAM) {
+			assert_int_equal(s.chunks, 0);
+			assert_int_equal(gw_stream_decode(s.frame, s.h.length, s.type), 0);
+			s.streamed = true;
 		} else if (s.h.type == GW_RESPONSE) {
 			memcpy(s.body + s.body_len, s.frame, s.h.length);
 			s.body_len += s.h.length;
@@ -178,6 +188,10 @@ static void send_start(const char *handler, uint32_t timeout_ms)
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "_HANDLER", handler);
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "PATH", "/usr/bin:/bin");
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".hostname", "must-not-be-in-env");
+	if (initialization) {
+		gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "AWS_LAMBDA_INITIALIZATION_TYPE", initialization);
+		gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".snapstart", "1");
+	}
 	transmit(buf, gw_start_encode(buf, sizeof(buf), &start));
 }
 
@@ -496,6 +510,143 @@ static void test_flood_of_output(void **state)
 	bye();
 }
 
+static void test_streams(void **state)
+{
+	ready();
+	call("{\"do\": \"stream\", \"pieces\": [\"one \", \"\", \"\xc3\xa4\"]}");
+	expect_response("one \xc3\xa4");
+	assert_true(s.streamed);
+	assert_string_equal(s.type, "application/octet-stream");
+	bye();
+	ready();
+	call("{\"do\": \"stream\", \"pieces\": [{\"statusCode\": 201}, \"x\"]}");
+	assert_int_equal(receive(), GW_RESPONSE);
+	assert_string_equal(s.type, "application/vnd.awslambda.http-integration-response");
+	assert_int_equal(s.body_len, 19 + 8 + 1);
+	assert_memory_equal(s.body, "{\"statusCode\": 201}\0\0\0\0\0\0\0\0x", 19 + 9);
+	bye();
+	ready();
+	call("{\"do\": \"stream\", \"pieces\": [\"some\"], \"fail\": \"late\"}");
+	expect_error(GW_ERR_FUNCTION, 0, "\"errorMessage\": \"late\"");
+	assert_int_equal(s.body_len, 4);
+	assert_true(logged("[ERROR] ValueError: late"));
+	bye();
+	ready();
+	call("{\"do\": \"stream\", \"pieces\": [], \"fail\": \"at once\"}");
+	expect_error(GW_ERR_FUNCTION, 0, "\"errorMessage\": \"at once\"");
+	assert_false(s.streamed); /* an ordinary failure */
+	bye();
+}
+
+/* Initialization type snap-start: the Python client waits in restore/next, and its hooks run before RESUMED. */
+static void test_restore_next(void **state)
+{
+	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .hostname = "c", .hostname_len = 1};
+	uint8_t buf[256];
+
+	initialization = "snap-start";
+	for (int how = 0; how < 3; how++) {
+		ready();
+		send_empty(GW_TRIM);
+		assert_int_equal(receive(), GW_TRIMMED);
+		resume.how = how == 1 ? GW_RESUME_QUIET : GW_RESUME_WARM_UP;
+		if (how < 2) /* else it is a machine that was no snapshot */
+			transmit(buf, gw_resume_encode(buf, sizeof(buf), &resume));
+		if (how == 0)
+			assert_int_equal(receive(), GW_RESUMED);
+		call("{\"do\": \"echo\", \"value\": 5}");
+		expect_response("5");
+		bye();
+	}
+	initialization = NULL;
+}
+
+static void write_extension(const char *events, const char *end)
+{
+	char text[2048];
+	int n = snprintf(text, sizeof(text),
+			 "#!/usr/bin/python3\n"
+			 "import json, os, sys, urllib.request\n"
+			 "base = 'http://%%s/2020-01-01/extension/' %% os.environ['AWS_LAMBDA_RUNTIME_API']\n"
+			 "def ask(path, body=None, **headers):\n"
+			 "    h = {k.replace('_', '-'): v for k, v in headers.items()}\n"
+			 "    return urllib.request.urlopen(urllib.request.Request(base + path, body, h))\n"
+			 "a = ask('register', b'{\"events\": %s}', Lambda_Extension_Name='ext-a')\n"
+			 "me = a.headers['Lambda-Extension-Identifier']\n"
+			 "print('registered', json.load(a)['functionName'], flush=True)\n"
+			 "while True:\n"
+			 "    event = json.load(ask('event/next', Lambda_Extension_Identifier=me))\n"
+			 "    print('got', event['eventType'], event.get('shutdownReason', event.get('requestId')), flush=True)\n"
+			 "    %s\n",
+			 events, end);
+
+	assert_true(n < (int)sizeof(text));
+	assert_int_equal(stk_write_file_atomic(extension, text, (size_t)n, 0755), 0);
+}
+
+/* What is logged behind the answer comes until the agent closes the session by itself. */
+static void until_the_end(void)
+{
+	uint8_t head[GW_HEADER_LEN];
+
+	for (;;) {
+		ssize_t n = recv(s.fd, head, sizeof(head), MSG_WAITALL);
+
+		if (n <= 0)
+			return;
+		assert_int_equal(gw_header_decode(head, &s.h), 0);
+		assert_int_equal(s.h.type, GW_LOG);
+		receive_exact(s.frame, s.h.length);
+		memcpy(s.logs + s.logs_len, s.frame + 1, s.h.length - 1);
+		s.logs_len += s.h.length - 1;
+	}
+}
+
+static void test_external_extension(void **state)
+{
+	uint64_t begin;
+
+	with_extension = true;
+	write_extension("[\"INVOKE\", \"SHUTDOWN\"]", "event['eventType'] == 'SHUTDOWN' and sys.exit(0)");
+	ready();
+	assert_true(logged("registered probe\n")); /* before the runtime was started, even */
+	call("{\"do\": \"echo\", \"value\": 6}");
+	expect_response("6");
+	assert_true(s.h.flags & GW_F_LINGER);
+	begin = stk_now_ns();
+	until_the_end();
+	assert_true(stk_now_ns() - begin < 1900 * STK_NS_PER_MS); /* it need not use its whole time */
+	assert_true(logged("got INVOKE req-1\n"));
+	assert_true(logged("got SHUTDOWN SPINDOWN\n"));
+	assert_int_equal(end_session(), 0);
+
+	/* One that does not end is not waited for longer than its budget. */
+	write_extension("[\"SHUTDOWN\"]", "import signal; signal.pause()");
+	ready();
+	call("{\"do\": \"exit\", \"status\": 1}");
+	expect_error(GW_ERR_EXIT, 1, NULL);
+	begin = stk_now_ns();
+	until_the_end();
+	assert_in_range(stk_now_ns() - begin, 1500 * STK_NS_PER_MS, 8 * STK_NS_PER_S);
+	assert_true(logged("got SHUTDOWN FAILURE\n"));
+	assert_int_equal(end_session(), 0);
+
+	/* Crashes: while it runs, and before it has registered. */
+	write_extension("[\"INVOKE\"]", "os._exit(3)");
+	ready();
+	call("{\"do\": \"sleep\", \"seconds\": 20}");
+	expect_error(GW_ERR_FUNCTION, 0, "\"errorType\":\"Extension.Crash\",\"errorMessage\":\"RequestId: req-1 Error: exit code 3\"");
+	bye();
+	assert_int_equal(stk_write_file_atomic(extension, "#!/bin/sh\nexit 4\n", 17, 0755), 0);
+	open_session(python_bootstrap());
+	expect_hello();
+	send_start("app.handler", 20000);
+	expect_error(GW_ERR_INIT, 0, "Error: exit code 4");
+	bye();
+	assert_int_equal(unlink(extension), 0);
+	with_extension = false;
+}
+
 static void test_host_breaks_the_rules(void **state)
 {
 	uint8_t junk[GW_HEADER_LEN] = "this is no frame...";
@@ -538,6 +689,9 @@ int main(void)
 		cmocka_unit_test(test_init_timeout),
 		cmocka_unit_test(test_no_bootstrap),
 		cmocka_unit_test(test_flood_of_output),
+		cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_restore_next),
+		cmocka_unit_test(test_external_extension),
 		cmocka_unit_test(test_host_breaks_the_rules),
 		cmocka_unit_test(test_host_goes_away),
 	};
@@ -547,9 +701,15 @@ int main(void)
 	if (!mkdtemp(dir))
 		return 1;
 	snprintf(script, sizeof(script), "%s/bootstrap", dir);
+	snprintf(extension_dir, sizeof(extension_dir), "%s/extensions", dir);
+	snprintf(extension, sizeof(extension), "%s/ext-a", extension_dir);
+	if (mkdir(extension_dir, 0755))
+		return 1;
 	signal(SIGPIPE, SIG_IGN);
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
 	unlink(script);
+	unlink(extension);
+	rmdir(extension_dir);
 	rmdir(dir);
 	return rc;
 }

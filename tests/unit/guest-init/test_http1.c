@@ -113,8 +113,9 @@ static void test_trailers(void **state)
 		      "Lambda-Runtime-Function-Error-Type: X\r\n"
 		      "Lambda-Runtime-Function-Error-Body: e30=\r\n\r\n",
 		      "POST", "/", "ab");
-	assert_true(p.has_error_body);
-	assert_string_equal(p.error_body, "e30=");
+	assert_true(p.failed);
+	assert_string_equal(p.report, "e30=");
+	assert_int_equal(p.report_len, 4);
 }
 
 /* Runtimes send header lines of up to 1 MiB that nobody here needs. */

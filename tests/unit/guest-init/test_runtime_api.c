@@ -23,7 +23,8 @@
 
 /* What the owner is told. */
 static struct {
-	unsigned ready, chunks, fin, errors, warmed;
+	unsigned ready, chunks, fin, errors, resumed, streams, news;
+	char type[256];
 	enum gw_error_kind kind;
 	char body[8u << 20];
 	size_t body_len;
@@ -63,12 +64,25 @@ static void on_error(void *ctx, enum gw_error_kind kind, const char *body, size_
 	seen.error_len = len;
 }
 
-static void on_warmed(void *ctx)
+static void on_resumed(void *ctx)
 {
-	seen.warmed++;
+	seen.resumed++;
 }
 
-static const struct runtime_api_ops ops = {on_ready, on_room, on_response, on_error, on_warmed};
+static void on_stream(void *ctx, const char *type)
+{
+	assert_int_equal(seen.chunks, 0);
+	seen.streams++;
+	snprintf(seen.type, sizeof(seen.type), "%s", type);
+}
+
+static void on_extension(void *ctx)
+{
+	seen.news++;
+}
+
+static const struct runtime_api_ops ops = {.ready = on_ready, .room = on_room, .response = on_response,
+	.error = on_error, .stream = on_stream, .resumed = on_resumed, .extension = on_extension};
 static struct runtime_api api;
 static int epfd;
 static uint16_t port;
@@ -292,12 +306,14 @@ static void test_chunked_response_is_forwarded_as_it_comes(void **state)
 {
 	int fd = running();
 	static const char first[] = POST("invocation/" ID "/response",
-					 "Transfer-Encoding: chunked\r\n"
+					 "Transfer-Encoding: chunked\r\nContent-Type: text/x-test\r\n"
 					 "Lambda-Runtime-Function-Response-Mode: streaming\r\n",
 					 "4\r\none,\r\n");
 
 	put(fd, first, sizeof(first) - 1);
 	pump_for(20);
+	assert_int_equal(seen.streams, 1);
+	assert_string_equal(seen.type, "text/x-test");
 	assert_int_equal(seen.body_len, 4);
 	assert_int_equal(seen.fin, 0);
 	assert_int_equal(ask(fd, "3\r\ntwo\r\n0\r\n\r\n", NULL), 202);
@@ -322,6 +338,301 @@ static void test_midstream_error(void **state)
 	assert_int_equal(seen.kind, GW_ERR_FUNCTION);
 	assert_int_equal(seen.error_len, 7);
 	assert_memory_equal(seen.error, "{\"e\":1}", 7);
+	close(fd);
+}
+
+/* The type alone says that it has failed; a report that is larger than what is kept is no reason to lose that. */
+static void test_midstream_error_without_report(void **state)
+{
+	static char large[HTTP1_MAX_REPORT + 500];
+	static const char *const trailer[] = {"Lambda-Runtime-Function-Error-Type: My.Type\r\n",
+		"Lambda-Runtime-Function-Error-Body: %%%\r\n", large};
+	int n = sprintf(large, "Lambda-Runtime-Function-Error-Body: ");
+
+	memset(large + n, 'A', HTTP1_MAX_REPORT + 1);
+	memcpy(large + n + HTTP1_MAX_REPORT + 1, "\r\n", 3);
+	for (unsigned i = 0; i < 3; i++) {
+		int fd = running();
+		static const char head[] = POST("invocation/" ID "/response", "Transfer-Encoding: chunked\r\n"
+						"Lambda-Runtime-Function-Response-Mode: streaming\r\n", "1\r\nx\r\n0\r\n");
+
+		put(fd, head, sizeof(head) - 1);
+		put(fd, trailer[i], strlen(trailer[i]));
+		assert_int_equal(ask(fd, "\r\n", NULL), 202);
+		assert_int_equal(seen.errors, 1);
+		assert_int_equal(seen.fin, 0);
+		assert_non_null(strstr(seen.error, i == 0 ? "\"errorType\":\"My.Type\"" : "\"errorType\":\"Runtime.StreamError\""));
+		close(fd);
+		tear_down(NULL);
+		set_up(NULL);
+	}
+}
+
+/* What was named a failure with the request's own headers is none: only trailers are. */
+static void test_error_headers_do_not_fail_an_answer(void **state)
+{
+	int fd = running();
+
+	assert_int_equal(ask(fd, POST("invocation/" ID "/response", "Transfer-Encoding: chunked\r\n"
+				      "Lambda-Runtime-Function-Error-Body: e30=\r\n"
+				      "Lambda-Runtime-Function-Error-Type: E\r\n", "2\r\nok\r\n0\r\n\r\n"), NULL), 202);
+	assert_int_equal(seen.fin, 1);
+	assert_int_equal(seen.errors, 0);
+	close(fd);
+}
+
+static void test_stream_may_be_larger(void **state)
+{
+	static char data[1u << 20];
+	static const char head[] = POST("invocation/" ID "/response", "Transfer-Encoding: chunked\r\n"
+					"Lambda-Runtime-Function-Response-Mode: streaming\r\n", "");
+	int fd = running();
+	char *body;
+
+	put(fd, head, sizeof(head) - 1);
+	for (unsigned i = 0; i < GW_MAX_STREAM >> 20; i++) {
+		seen.body_len = 0; /* of all of it there is no need to be kept */
+		put(fd, "100000\r\n", 8);
+		put(fd, data, sizeof(data));
+		put(fd, "\r\n", 2);
+		pump_for(1);
+	}
+	assert_int_equal(seen.errors, 0);
+	put(fd, "1\r\nx\r\n0\r\n\r\n", 11);
+	assert_int_equal(get(fd, &body), 413);
+	assert_int_equal(seen.errors, 1);
+	assert_int_equal(seen.kind, GW_ERR_TOO_LARGE);
+	close(fd);
+}
+
+static void test_long_header_lines(void **state)
+{
+	static char cause[1u << 20];
+	static const char head[] = "POST " PATH "invocation/" ID "/error HTTP/1.1\r\nLambda-Runtime-Function-XRay-Error-Cause: ";
+	int fd = running();
+
+	memset(cause, 'c', sizeof(cause));
+	put(fd, head, sizeof(head) - 1);
+	put(fd, cause, sizeof(cause));
+	assert_int_equal(ask(fd, "\r\nContent-Length: 2\r\n\r\n{}", NULL), 202);
+	assert_int_equal(seen.errors, 1);
+	close(fd);
+}
+
+static void test_half_closed_in_the_body(void **state)
+{
+	static const char half[] = POST("invocation/" ID "/response", "Content-Length: 10\r\n", "");
+	int fd = running();
+	char *body;
+
+	put(fd, half, sizeof(half) - 1);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_int_equal(get(fd, &body), 400);
+	assert_non_null(strstr(body, "TruncatedHTTPRequest"));
+	assert_int_equal(seen.errors, 0);
+	close(fd);
+}
+
+static const char restore_next[] = "GET " PATH "restore/next HTTP/1.1\r\n\r\n";
+
+static void test_restore(void **state)
+{
+	int fd = dial();
+	char *body;
+
+	api.snapstart = true;
+	put(fd, restore_next, sizeof(restore_next) - 1);
+	assert_true(nothing_comes(fd));
+	assert_int_equal(seen.ready, 1); /* the snapshot point */
+	assert_true(runtime_api_resumed(&api, true));
+	assert_int_equal(get(fd, &body), 200);
+	assert_string_equal(body, "");
+	assert_int_equal(seen.resumed, 0); /* hooks run */
+	put(fd, next, sizeof(next) - 1);
+	assert_true(nothing_comes(fd));
+	assert_int_equal(seen.resumed, 1);
+	invoke("[7]");
+	assert_int_equal(get(fd, &body), 200);
+	assert_string_equal(body, "[7]");
+	assert_int_equal(seen.ready, 1);
+	/* Too late for both. */
+	assert_int_equal(ask(fd, restore_next, &body), 403);
+	assert_int_equal(ask(fd, POST("restore/error", "Content-Length: 2\r\n", "{}"), &body), 403);
+	close(fd);
+}
+
+/* An invocation that finds the runtime in its hooks waits for their end. */
+static void test_restore_with_an_event_waiting(void **state)
+{
+	int fd = dial();
+	char *body;
+
+	api.snapstart = true;
+	put(fd, restore_next, sizeof(restore_next) - 1);
+	assert_true(nothing_comes(fd));
+	invoke("[8]"); /* as in a machine that was never a snapshot */
+	assert_int_equal(get(fd, &body), 200);
+	assert_string_equal(body, "");
+	assert_int_equal(ask(fd, next, &body), 200);
+	assert_string_equal(body, "[8]");
+	close(fd);
+}
+
+static void test_restore_error(void **state)
+{
+	static const char report[] = POST("restore/error", "Lambda-Runtime-Function-Error-Type: Runtime.AfterRestoreError\r\n"
+					  "Content-Length: 13\r\n", "{\"hook\": \"x\"}");
+	char *body;
+	int fd;
+
+	for (int early = 0; early < 2; early++) {
+		fd = dial();
+		api.snapstart = true;
+		put(fd, restore_next, sizeof(restore_next) - 1);
+		assert_true(nothing_comes(fd));
+		if (early) {
+			assert_true(runtime_api_resumed(&api, false));
+		} else {
+			invoke("{}");
+		}
+		assert_int_equal(get(fd, &body), 200);
+		assert_int_equal(ask(fd, report, NULL), 202);
+		if (early) { /* told to the invocation that comes */
+			assert_int_equal(seen.resumed, 1);
+			assert_int_equal(seen.errors, 0);
+			invoke("{}");
+		}
+		assert_int_equal(seen.errors, 1);
+		assert_int_equal(seen.kind, GW_ERR_FUNCTION);
+		assert_memory_equal(seen.error, "{\"hook\": \"x\"}", 13);
+		close(fd);
+		tear_down(NULL);
+		set_up(NULL);
+	}
+}
+
+#define EXT "/2020-01-01/extension/"
+
+static char ext_id[37];
+
+/* Registers on a connection of its own; returns it. */
+static int register_extension(const char *name, const char *body, int status)
+{
+	char text[600], *answer, *at;
+	int fd = dial();
+
+	snprintf(text, sizeof(text), "POST " EXT "register HTTP/1.1\r\nLambda-Extension-Name: %s\r\nContent-Length: %zu\r\n\r\n%s",
+		 name, strlen(body), body);
+	assert_int_equal(ask(fd, text, &answer), status);
+	at = strstr(got, "Lambda-Extension-Identifier: ");
+	if (status == 200) {
+		assert_non_null(at);
+		memcpy(ext_id, at + 29, 36);
+	}
+	return fd;
+}
+
+static void ext_next(int fd, const char *id)
+{
+	char text[300];
+
+	snprintf(text, sizeof(text), "GET " EXT "event/next HTTP/1.1\r\nLambda-Extension-Identifier: %s\r\n\r\n", id);
+	put(fd, text, strlen(text));
+	pump_for(10);
+}
+
+static void test_extensions(void **state)
+{
+	int external, internal, fd;
+	char *body, id[37];
+
+	api.ext.function = "f\"n";
+	api.ext.version = "3";
+	api.ext.handler = "a.b";
+	assert_int_equal(extensions_launched(&api.ext, "ext-a", 1234), 0);
+	external = register_extension("ext-a", "{\"events\": [\"INVOKE\", \"SHUTDOWN\"]}", 200);
+	assert_string_equal(strstr(got, "\r\n\r\n") + 4, "{\"functionName\":\"f\\\"n\",\"functionVersion\":\"3\",\"handler\":\"a.b\"}");
+	memcpy(id, ext_id, sizeof(id));
+	internal = register_extension("inner", "{\"events\": null, \"x\": [{}, 1.5e3, \"y\\\"\"]}", 200);
+	assert_true(seen.news >= 2);
+	assert_true(extensions_registered(&api.ext));
+	/* The init phase lasts until all wait for their first event. */
+	fd = ask_next();
+	assert_int_equal(seen.ready, 0);
+	ext_next(internal, ext_id);
+	assert_int_equal(seen.ready, 0);
+	ext_next(external, id);
+	assert_int_equal(seen.ready, 1);
+	invoke("{}");
+	assert_int_equal(get(fd, NULL), 200);
+	assert_int_equal(get(external, &body), 200);
+	assert_non_null(strstr(got, "Lambda-Extension-Event-Identifier: "));
+	assert_string_equal(body, "{\"eventType\":\"INVOKE\",\"deadlineMs\":1700000000123,\"requestId\":\"" ID "\","
+			    "\"invokedFunctionArn\":\"arn:x\",\"tracing\":{\"type\":\"X-Amzn-Trace-Id\",\"value\":\"\"}}");
+	assert_true(nothing_comes(internal));
+	assert_false(extensions_idle(&api.ext));
+	ext_next(external, id);
+	assert_true(extensions_idle(&api.ext));
+	close(register_extension("late", "{\"events\": []}", 403));
+	extensions_shutdown(&api.ext, &api.server, "SPINDOWN", 77);
+	assert_int_equal(get(external, &body), 200);
+	assert_string_equal(body, "{\"eventType\":\"SHUTDOWN\",\"deadlineMs\":77,\"shutdownReason\":\"SPINDOWN\"}");
+	assert_true(nothing_comes(internal));
+	assert_true(extensions_running(&api.ext));
+	assert_true(extensions_exited(&api.ext, 1234));
+	assert_false(extensions_exited(&api.ext, 1234));
+	assert_false(extensions_running(&api.ext));
+	close(external);
+	close(internal);
+	close(fd);
+}
+
+static void test_extension_refusals(void **state)
+{
+	static const struct {
+		const char *name, *body;
+		int status;
+		const char *type;
+	} cases[] = {
+		{"", "{}", 403, "Extension.InvalidExtensionName"},
+		{"a", "{\"events\": [\"NONE\"]}", 403, "Extension.InvalidEventType"},
+		{"a", "{\"events\": [\"INVOKE\"", 400, "InvalidRequestFormat"},
+		{"a", "[]", 400, "InvalidRequestFormat"},
+		{"a", "", 400, "InvalidRequestFormat"},
+		{"a", "{\"events\": [\"SHUTDOWN\"]}", 403, "Extension.ShutdownEventNotSupportedForInternalExtension"},
+		{"a", "{\"events\": [\"INVOKE\"]}", 200, ""},
+		{"a", "{\"events\": [\"INVOKE\"]}", 403, "Extension.AlreadyRegistered"},
+	};
+	char *body, text[200];
+	int fd;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		close(register_extension(cases[i].name, cases[i].body, cases[i].status));
+		assert_non_null(strstr(got, cases[i].type));
+	}
+	for (unsigned i = 0; i < EXTENSIONS_MAX; i++) {
+		snprintf(text, sizeof(text), "n%u", i);
+		close(register_extension(text, "{}", i < EXTENSIONS_MAX - 1 ? 200 : 403));
+	}
+	assert_non_null(strstr(got, "Extension.TooManyExtensions"));
+	fd = dial();
+	assert_int_equal(ask(fd, "GET " EXT "event/next HTTP/1.1\r\n\r\n", &body), 403);
+	assert_non_null(strstr(body, "Extension.MissingExtensionIdentifier"));
+	assert_int_equal(ask(fd, "GET " EXT "event/next HTTP/1.1\r\nLambda-Extension-Identifier: x\r\n\r\n", &body), 403);
+	assert_non_null(strstr(body, "Extension.InvalidExtensionIdentifier"));
+	assert_int_equal(ask(fd, "POST " EXT "init/error HTTP/1.1\r\nLambda-Extension-Identifier: "
+			     "00000000-0000-4000-8000-000000000000\r\nContent-Length: 0\r\n\r\n", &body), 403);
+	assert_non_null(strstr(body, "Extension.UnknownExtensionIdentifier"));
+	snprintf(text, sizeof(text), "POST " EXT "init/error HTTP/1.1\r\nLambda-Extension-Identifier: %s\r\nContent-Length: 0\r\n\r\n",
+		 ext_id);
+	assert_int_equal(ask(fd, text, &body), 403);
+	assert_non_null(strstr(body, "Extension.MissingHeader"));
+	snprintf(text, sizeof(text), "POST " EXT "init/error HTTP/1.1\r\nLambda-Extension-Identifier: %s\r\n"
+		 "Lambda-Extension-Function-Error-Type: Extension.Mine\r\nContent-Length: 2\r\n\r\n{}", ext_id);
+	assert_int_equal(ask(fd, text, NULL), 202);
+	assert_string_equal(api.ext.failure, "Extension.Mine");
+	assert_int_equal(ask(fd, "GET " EXT "register HTTP/1.1\r\n\r\n", &body), 405);
+	assert_int_equal(ask(fd, "GET " EXT "other HTTP/1.1\r\n\r\n", &body), 404);
 	close(fd);
 }
 
@@ -463,7 +774,8 @@ static void test_refusals(void **state)
 		{POST("invocation/" ID "/error", "Content-Length: 2\r\n", "{}"), 403, "InvalidStateTransition"},
 		{"GET / HTTP/1.1\r\n\r\n", 404, "ResourceNotFound"},
 		{"GET " PATH "restore/next HTTP/1.1\r\n\r\n", 404, "ResourceNotFound"},
-		{"POST /2020-01-01/extension/register HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 404, ""},
+		{"GET /2021-04-23/credentials HTTP/1.1\r\n\r\n", 404, ""},
+		{POST("restore/error", "Content-Length: 2\r\n", "{}"), 404, "ResourceNotFound"},
 		{POST("invocation/next", "Content-Length: 0\r\n", ""), 405, "MethodNotAllowed"},
 		{"GET " PATH "init/error HTTP/1.1\r\n\r\n", 405, "MethodNotAllowed"},
 	}, later[] = {
@@ -562,17 +874,17 @@ static void test_settle_takes_what_was_sent(void **state)
 
 static void test_many_connections(void **state)
 {
-	int fd[RUNTIME_API_CONNS + 4];
+	int fd[API_CONNS + 4];
 
 	/* More than there are slots: the others wait until one is free. */
-	for (unsigned i = 0; i < RUNTIME_API_CONNS + 4; i++)
+	for (unsigned i = 0; i < API_CONNS + 4; i++)
 		fd[i] = dial();
 	pump_for(10);
-	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++)
+	for (unsigned i = 0; i < API_CONNS; i++)
 		assert_int_equal(ask(fd[i], "GET /x HTTP/1.1\r\n\r\n", NULL), 404);
-	for (unsigned i = 0; i < RUNTIME_API_CONNS; i++)
+	for (unsigned i = 0; i < API_CONNS; i++)
 		close(fd[i]);
-	for (unsigned i = RUNTIME_API_CONNS; i < RUNTIME_API_CONNS + 4; i++) {
+	for (unsigned i = API_CONNS; i < API_CONNS + 4; i++) {
 		assert_int_equal(ask(fd[i], "GET /x HTTP/1.1\r\n\r\n", NULL), 404);
 		close(fd[i]);
 	}
@@ -601,21 +913,21 @@ static void test_warm_up(void **state)
 	int fd;
 
 	fd = ask_next();
-	assert_false(runtime_api_warm_up(&api)); /* a client that did not offer it is left alone */
+	assert_false(runtime_api_resumed(&api, true)); /* a client that did not offer it is left alone */
 	assert_true(nothing_comes(fd));
 	close(fd);
 	fd = dial();
 	put(fd, offer, sizeof(offer) - 1);
 	assert_true(nothing_comes(fd));
-	assert_true(runtime_api_warm_up(&api));
-	assert_false(runtime_api_warm_up(&api));
+	assert_true(runtime_api_resumed(&api, true));
+	assert_false(runtime_api_resumed(&api, true));
 	pump_for(10);
 	assert_true(recv(fd, got, sizeof(got), 0) > 0);
 	assert_memory_equal(got, "HTTP/1.1 204 ", 13);
-	assert_int_equal(seen.warmed, 0);
+	assert_int_equal(seen.resumed, 0);
 	put(fd, offer, sizeof(offer) - 1);
 	assert_true(nothing_comes(fd));
-	assert_int_equal(seen.warmed, 1);
+	assert_int_equal(seen.resumed, 1);
 	assert_int_equal(seen.ready, 1);
 	close(fd);
 }
@@ -627,6 +939,10 @@ int main(void)
 		T(test_next_waits_and_gets_the_event), T(test_large_event),
 		T(test_event_waits_for_a_lost_next), T(test_response), T(test_empty_response),
 		T(test_chunked_response_is_forwarded_as_it_comes), T(test_midstream_error),
+		T(test_midstream_error_without_report), T(test_error_headers_do_not_fail_an_answer),
+		T(test_stream_may_be_larger), T(test_long_header_lines), T(test_half_closed_in_the_body),
+		T(test_restore), T(test_restore_with_an_event_waiting), T(test_restore_error),
+		T(test_extensions), T(test_extension_refusals),
 		T(test_largest_response), T(test_too_large), T(test_too_large_chunked),
 		T(test_waits_for_room), T(test_function_error),
 		T(test_function_error_report_too_large), T(test_init_error), T(test_refusals),

@@ -10,7 +10,8 @@
 #include "scheduler/agent_client.h"
 
 struct seen {
-	unsigned states, errors, fins;
+	unsigned states, errors, fins, streams;
+	char type[GW_MAX_TYPE + 1];
 	enum gw_type last_state;
 	uint16_t kind;
 	uint8_t response[65536 * 2], log[4096];
@@ -46,13 +47,21 @@ static int on_response(void *ctx, const uint8_t *data, size_t len, bool fin)
 	return 0;
 }
 
+static int on_stream(void *ctx, const char *type)
+{
+	seen.streams++;
+	strcpy(seen.type, type);
+	return 0;
+}
+
 static void on_error(void *ctx, const struct gw_error *e)
 {
 	seen.errors++;
 	seen.kind = e->kind;
 }
 
-static const struct agent_ops ops = {on_state, on_log, on_response, on_error};
+static const struct agent_ops ops = {.on_state = on_state, .on_log = on_log, .on_stream = on_stream,
+	.on_response = on_response, .on_error = on_error};
 
 static void begin(enum agent_phase phase)
 {
@@ -190,9 +199,43 @@ static void answers_are_bounded(void **state)
 	assert_int_equal(agent.phase, AGENT_OVER);
 }
 
+static void streams_say_so_first(void **state)
+{
+	static const uint8_t piece[65536];
+	uint32_t flags = GW_F_FIN | GW_F_LINGER | 99u << GW_F_PEAK_SHIFT;
+
+	in_call();
+	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "text/x", 6), 0);
+	assert_int_equal(seen.streams, 1);
+	assert_string_equal(seen.type, "text/x");
+	for (uint64_t n = 0; n < GW_MAX_STREAM; n += sizeof(piece))
+		assert_int_equal(feed_frame(GW_RESPONSE, 0, 1, piece, sizeof(piece)), 0);
+	assert_int_equal(feed_frame(GW_RESPONSE, flags, 1, NULL, 0), 0);
+	assert_int_equal(seen.fins, 1);
+	assert_int_equal(seen.response_len, GW_MAX_STREAM);
+	assert_true(agent_lingers(&agent));
+	assert_int_equal(agent_peak_mib(&agent), 99);
+	in_call();
+	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "", 0), 0);
+	for (uint64_t n = 0; n < GW_MAX_STREAM; n += sizeof(piece))
+		assert_int_equal(feed_frame(GW_RESPONSE, 0, 1, piece, sizeof(piece)), 0);
+	assert_int_equal(feed_frame(GW_RESPONSE, 0, 1, piece, 1), -EMSGSIZE);
+	in_call(); /* twice */
+	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "", 0), 0);
+	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "", 0), -EPROTO);
+	in_call(); /* too late */
+	assert_int_equal(feed_frame(GW_RESPONSE, 0, 1, "x", 1), 0);
+	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "", 0), -EPROTO);
+	in_call();
+	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "a\r\nb", 4), -EPROTO);
+	begin(AGENT_WANT_RESUMED); /* too early */
+	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "", 0), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(streams_say_so_first),
 		cmocka_unit_test(a_call_in_any_cuts),
 		cmocka_unit_test(boot_order),
 		cmocka_unit_test(errors_are_told),

@@ -294,6 +294,49 @@ static void test_small_frames(void **state)
 	assert_int_equal(gw_empty_encode(buf, GW_HEADER_LEN - 1, GW_TRIM), -ENOBUFS);
 }
 
+static void test_stream(void **state)
+{
+	struct gw_header h = header(gw_stream_encode(buf, sizeof(buf), "text/plain; charset=utf-8"));
+	char type[GW_MAX_TYPE + 1], longest[GW_MAX_TYPE + 2];
+
+	assert_int_equal(h.type, GW_STREAM);
+	assert_int_equal(h.stream, 1);
+	assert_int_equal(gw_stream_decode(payload(), h.length, type), 0);
+	assert_string_equal(type, "text/plain; charset=utf-8");
+	assert_int_equal(gw_stream_decode(payload(), 0, type), 0);
+	assert_string_equal(type, "");
+	assert_int_equal(gw_stream_decode((const uint8_t *)"a\nb", 3, type), -EPROTO); /* it becomes a header line */
+	memset(longest, 't', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_int_equal(gw_stream_encode(buf, sizeof(buf), longest), -ENOBUFS);
+	assert_int_equal(gw_stream_decode((uint8_t *)longest, GW_MAX_TYPE + 1, type), -EPROTO);
+	longest[GW_MAX_TYPE] = '\0';
+	assert_true(gw_stream_encode(buf, sizeof(buf), longest) > 0);
+}
+
+/* What the end of an invocation says beside the answer; no other frame may. */
+static void test_end_flags(void **state)
+{
+	const uint32_t end = GW_F_LINGER | 37u << GW_F_PEAK_SHIFT;
+	struct gw_error e = {.kind = GW_ERR_FUNCTION, .body = "{}", .body_len = 2};
+	struct gw_header h = header(gw_error_encode(buf, sizeof(buf), &e));
+
+	gw_set_flags(buf, end);
+	assert_int_equal(gw_header_decode(buf, &h), 0);
+	assert_int_equal(h.flags, end);
+	assert_int_equal(h.flags >> GW_F_PEAK_SHIFT, 37);
+	h = (struct gw_header){.type = GW_RESPONSE, .flags = GW_F_FIN | end, .stream = 1};
+	gw_header_encode(buf, &h);
+	assert_int_equal(gw_header_decode(buf, &h), 0);
+	gw_set_flags(buf, end); /* not the last piece */
+	assert_int_equal(gw_header_decode(buf, &h), -EPROTO);
+	gw_set_flags(buf, GW_F_FIN | 4);
+	assert_int_equal(gw_header_decode(buf, &h), -EPROTO);
+	h = (struct gw_header){.type = GW_LOG, .flags = end, .stream = 1};
+	gw_header_encode(buf, &h);
+	assert_int_equal(gw_header_decode(buf, &h), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +351,8 @@ int main(void)
 		cmocka_unit_test(test_event_limit),
 		cmocka_unit_test(test_error),
 		cmocka_unit_test(test_small_frames),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_end_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
