@@ -10,6 +10,7 @@
 #include "common/host/http_server.h"
 #include "scheduler/cloudevents.h"
 #include "scheduler/furl.h"
+#include "scheduler/furl_stream.h"
 
 static const char json_media[] = "application/json";
 
@@ -73,6 +74,17 @@ void answer_json(struct http_req *req, int status, json_t *value)
 	http_respond_take(req, status, json_media, text, n);
 }
 
+int answer_function_error(char *buf, size_t cap, const char *type, const char *id, const char *text)
+{
+	char message[640], escaped[768];
+	int n;
+
+	snprintf(message, sizeof(message), "RequestId: %s Error: %.500s", id, text);
+	escape(message, escaped, sizeof(escaped));
+	n = snprintf(buf, cap, "{\"errorType\":\"%s\",\"errorMessage\":\"%s\"}", type, escaped);
+	return n < 0 ? 0 : n < (int)cap ? n : (int)cap - 1;
+}
+
 /* Outcomes other than INV_OK and INV_FUNCTION_ERROR. */
 struct failure {
 	int status;
@@ -125,7 +137,7 @@ static void failure_message(const struct invocation *inv, enum inv_outcome outco
 			 inv->id, inv->ver->settings.timeout_s);
 	else if (outcome == INV_TOO_LARGE)
 		snprintf(message, cap, "Response payload size exceeded maximum allowed payload size (%u bytes).",
-			 GW_MAX_RESPONSE);
+			 inv->streaming ? GW_MAX_STREAM : GW_MAX_RESPONSE);
 	else if (f->host)
 		snprintf(message, cap, "%.500s", text ? text : f->type);
 	else
@@ -146,6 +158,12 @@ size_t answer_failure(const struct invocation *inv, enum inv_outcome outcome, co
 	return n < 0 ? 0 : (size_t)n < cap ? (size_t)n : cap - 1;
 }
 
+const char *answer_failure_type(enum inv_outcome outcome, bool *ret_host)
+{
+	*ret_host = failures[outcome].host;
+	return failures[outcome].type;
+}
+
 static void send_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, bool furl,
 			 const char *text)
 {
@@ -164,6 +182,23 @@ static void send_failure(struct http_req *req, struct invocation *inv, enum inv_
 	http_respond(req, status, json_media, body, n);
 }
 
+void answer_furl_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, const char *text)
+{
+	if (outcome == INV_FUNCTION_ERROR)
+		furl_function_error(req, inv);
+	else
+		send_failure(req, inv, outcome, true, text);
+}
+
+bool answer_furl_headers(struct http_req *req, const struct furl_answer *a)
+{
+	for (unsigned i = 0; i < a->header_count; i++) {
+		if (http_resp_header(req, a->header[i].name, a->header[i].value))
+			return false;
+	}
+	return true;
+}
+
 static void send_furl(struct http_req *req, struct invocation *inv)
 {
 	struct furl_answer a;
@@ -176,14 +211,10 @@ static void send_furl(struct http_req *req, struct invocation *inv)
 		answer_error(req, 502, "BadFunctionAnswer", err.text, inv->id);
 		return;
 	}
-	for (unsigned i = 0; i < a.header_count; i++) {
-		/* A header the server refuses (line breaks, too many) makes the answer invalid. */
-		if (http_resp_header(req, a.header[i].name, a.header[i].value)) {
-			answer_error(req, 502, "BadFunctionAnswer",
-				     "the function's answer has a header that cannot be sent", inv->id);
-			furl_answer_fini(&a);
-			return;
-		}
+	if (!answer_furl_headers(req, &a)) {
+		answer_error(req, 502, "BadFunctionAnswer", ANSWER_BAD_HEADER, inv->id);
+		furl_answer_fini(&a);
+		return;
 	}
 	if (a.passthrough) {
 		body = stk_take_ptr(&inv->resp);
@@ -212,14 +243,14 @@ static void plain_done(struct invocation *inv, struct http_req *req, enum inv_ou
 
 static void furl_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
 {
-	if (!req)
+	if (inv->streaming)
+		furl_stream_done(inv, req, outcome, text);
+	else if (!req)
 		return;
-	if (outcome == INV_OK)
+	else if (outcome == INV_OK)
 		send_furl(req, inv);
-	else if (outcome == INV_FUNCTION_ERROR)
-		furl_function_error(req, inv);
 	else
-		send_failure(req, inv, outcome, true, text);
+		answer_furl_failure(req, inv, outcome, text);
 }
 
 static void cloud_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
@@ -239,4 +270,4 @@ static void cloud_done(struct invocation *inv, struct http_req *req, enum inv_ou
 
 const struct inv_caller answer_cloud = {.done = cloud_done};
 const struct inv_caller answer_plain = {.done = plain_done};
-const struct inv_caller answer_furl = {.done = furl_done};
+const struct inv_caller answer_furl = {.done = furl_done, .begin = furl_stream_begin, .data = furl_stream_data};

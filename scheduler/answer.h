@@ -20,7 +20,17 @@ extern const struct inv_caller answer_plain, answer_furl, answer_cloud;
 #define ANSWER_FAILURE_MAX 1024
 size_t answer_failure(const struct invocation *inv, enum inv_outcome outcome, const char *text, int *ret_status,
 		      char *buf, size_t cap);
+/* Its errorType. host: the host's fault or decision, and no failure of the function. */
+const char *answer_failure_type(enum inv_outcome outcome, bool *ret_host);
+/* Parts of answer_furl. A header that the server refuses (line breaks, too many) makes the answer invalid: false. */
+struct furl_answer;
+#define ANSWER_BAD_HEADER "the function's answer has a header that cannot be sent"
+bool answer_furl_headers(struct http_req *req, const struct furl_answer *a);
+void answer_furl_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, const char *text);
 /* The error object as text into buf; returns its length. */
 size_t answer_error_text(char *buf, size_t cap, const char *code, const char *message, const char *id);
+
+/* {"errorType", "errorMessage": "RequestId: ID Error: TEXT"} into buf; returns its length. */
+int answer_function_error(char *buf, size_t cap, const char *type, const char *id, const char *text);
 
 #endif

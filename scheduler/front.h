@@ -15,7 +15,8 @@ struct front_owner {
 
 extern const struct http_callbacks front_callbacks; /* ctx: struct daemon */
 
-/* Handlers, one file per family: api_invoke.c, async/async_api.c, api_functions.c, api_admin.c, scrape.c, deploy.c. */
+/* Handlers, one file per family: api_invoke.c, async/async_api.c, api_functions.c, api_admin.c, scrape.c,
+ * deploy.c. */
 void api_invoke_event(void *ctx, struct http_req *req, const struct router_match *m);
 void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match *m);
 void api_async_function(void *ctx, struct http_req *req, const struct router_match *m);

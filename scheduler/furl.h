@@ -42,6 +42,8 @@ struct furl_answer {
 
 /* 0, -EPROTO with err (an object with statusCode that is not usable), -ENOMEM. */
 int furl_answer_parse(const uint8_t *data, size_t len, struct furl_answer *ret_answer, struct stk_err *err);
+/* The prelude of a streamed answer, as above: {statusCode, headers, cookies}, each may be missing. */
+int furl_prelude_parse(const uint8_t *data, size_t len, struct furl_answer *ret_answer, struct stk_err *err);
 void furl_answer_fini(struct furl_answer *a);
 
 /* Base64 with padding; NUL-terminated text is not made. dst holds ((len + 2) / 3) * 4 bytes. */

@@ -247,6 +247,30 @@ int furl_answer_parse(const uint8_t *data, size_t len, struct furl_answer *ret_a
 	return 0;
 }
 
+int furl_prelude_parse(const uint8_t *data, size_t len, struct furl_answer *ret_answer, struct stk_err *err)
+{
+	struct furl_answer a = {.status = 200, .type = "application/octet-stream"};
+	json_t *root = json_loadb((const char *)data, len, JSON_ALLOW_NUL, NULL);
+	const json_t *status = json_object_get(root, "statusCode");
+	int rc = 0;
+
+	if (!json_is_object(root))
+		rc = stk_err_set(err, -EPROTO, "the prelude of the function's streamed answer is not a JSON object");
+	if (rc == 0 && status)
+		rc = take_status(&a, status, err);
+	if (rc == 0)
+		rc = take_headers(&a, json_object_get(root, "headers"), err);
+	if (rc == 0)
+		rc = take_cookies(&a, json_object_get(root, "cookies"), err);
+	json_decref(root);
+	if (rc) {
+		furl_answer_fini(&a);
+		return rc;
+	}
+	*ret_answer = a;
+	return 0;
+}
+
 void furl_answer_fini(struct furl_answer *a)
 {
 	for (unsigned i = 0; i < a->header_count; i++) {

@@ -10,9 +10,10 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/host/http_server.h"
+#include "scheduler/answer.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fnmetrics.h"
-#include "scheduler/logs.h"
+#include "scheduler/invlog.h"
 #include "scheduler/sandbox.h"
 
 static const char *const start_names[] = {"any", "warm", "shell", "cold-restore", "cold-boot", "reset"};
@@ -144,6 +145,29 @@ int invocation_append(struct invocation *inv, const uint8_t *data, size_t len)
 	return 0;
 }
 
+void invocation_stream(struct invocation *inv, const char *type)
+{
+	if (!inv->req || !inv->caller->begin)
+		return;
+	inv->streaming = true;
+	inv->caller->begin(inv, inv->req, type);
+}
+
+int invocation_data(struct invocation *inv, const uint8_t *data, size_t len)
+{
+	if (!inv->streaming)
+		return invocation_append(inv, data, len);
+	return inv->caller->data(inv, inv->req, data, len) > INV_STREAM_HIGH ? -EAGAIN : 0;
+}
+
+void invocation_drained(void *ctx, struct http_req *req)
+{
+	struct invocation *inv = http_req_ptr(req); /* owner is its first member */
+
+	if (inv && inv->sb)
+		sandbox_read_on(inv->sb);
+}
+
 void invocation_logged(struct invocation *inv, const void *text, size_t len)
 {
 	const char *from = text;
@@ -180,11 +204,6 @@ size_t invocation_tail(const struct invocation *inv, char *buf)
 	return INV_TAIL_MAX;
 }
 
-static double span_ms(uint64_t from, uint64_t to)
-{
-	return from && to > from ? (double)(to - from) / 1e6 : 0.0;
-}
-
 /* NULL when out of memory. */
 static struct fnmetrics *metrics_of(const struct invocation *inv)
 {
@@ -195,50 +214,57 @@ static struct fnmetrics *metrics_of(const struct invocation *inv)
 	return fn->metrics;
 }
 
-/* Stage times: into the answer's headers and the metrics. */
+/* Stage times as far as they are known, in ms. */
+struct times {
+	double parse, queue, start, send, call, total;
+};
+
+static struct times times_of(const struct invocation *inv, uint64_t now)
+{
+	return (struct times){
+		.parse = invocation_span_ms(inv->begin_ns, inv->parsed_ns),
+		.queue = invocation_span_ms(inv->submit_ns, inv->start_ns ? inv->start_ns : now),
+		.start = invocation_span_ms(inv->start_ns, inv->ready_ns),
+		.send = invocation_span_ms(inv->ready_ns, inv->sent_ns),
+		.call = invocation_span_ms(inv->sent_ns, now),
+		.total = invocation_span_ms(inv->begin_ns, now),
+	};
+}
+
+static void time_headers(struct invocation *inv, const struct times *t)
+{
+	char text[256];
+
+	if (stk_snprintf(text, sizeof(text),
+			 "parse;dur=%.3f, queue;dur=%.3f, start;dur=%.3f, send;dur=%.3f, "
+			 "function;dur=%.3f, total;dur=%.3f",
+			 t->parse, t->queue, t->start, t->send, t->call, t->total) == 0)
+		http_resp_header(inv->req, "Server-Timing", text);
+	if (inv->start != INV_ANY)
+		http_resp_header(inv->req, "X-Stoker-Start", invocation_start_name(inv->start));
+}
+
+void invocation_headers(struct invocation *inv)
+{
+	struct times t = times_of(inv, stk_now_ns());
+
+	time_headers(inv, &t);
+}
+
+/* Stage times: into the answer's headers (unless they are out already) and the metrics. */
 static void report_times(struct invocation *inv, uint64_t now)
 {
 	struct fnmetrics *m = metrics_of(inv);
-	double parse = span_ms(inv->begin_ns, inv->parsed_ns);
-	double queue = span_ms(inv->submit_ns, inv->start_ns ? inv->start_ns : now);
-	double start = span_ms(inv->start_ns, inv->ready_ns);
-	double send = span_ms(inv->ready_ns, inv->sent_ns);
-	double call = span_ms(inv->sent_ns, now);
-	double total = span_ms(inv->begin_ns, now);
-	char text[256];
+	struct times t = times_of(inv, now);
 
-	if (inv->req) {
-		if (stk_snprintf(text, sizeof(text),
-				 "parse;dur=%.3f, queue;dur=%.3f, start;dur=%.3f, send;dur=%.3f, "
-				 "function;dur=%.3f, total;dur=%.3f",
-				 parse, queue, start, send, call, total) == 0)
-			http_resp_header(inv->req, "Server-Timing", text);
-		if (inv->start != INV_ANY)
-			http_resp_header(inv->req, "X-Stoker-Start", invocation_start_name(inv->start));
-	}
+	if (inv->req && !inv->streaming)
+		time_headers(inv, &t);
 	if (!m || inv->start == INV_ANY)
 		return;
-	fnmetrics_stage(m, inv->start, FNSTAGE_QUEUE, queue / 1e3);
-	fnmetrics_stage(m, inv->start, FNSTAGE_START, start / 1e3);
-	fnmetrics_stage(m, inv->start, FNSTAGE_FUNCTION, call / 1e3);
-	fnmetrics_stage(m, inv->start, FNSTAGE_TOTAL, total / 1e3);
-}
-
-static void log_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
-{
-	char line[256];
-	double ms = span_ms(inv->sent_ns, now);
-
-	if (!inv->sent_ns || !inv->ver->fn->log)
-		return;
-	if (stk_snprintf(line, sizeof(line),
-			 "REPORT RequestId: %s\tDuration: %.2f ms\tMemory Size: %u MB\tStart: %s\tStatus: %s",
-			 inv->id, ms, inv->ver->settings.memory_mib, invocation_start_name(inv->start),
-			 invocation_outcome_name(outcome)))
-		return;
-	logs_line(inv->ver->fn->log, inv->id, line, strlen(line));
-	invocation_logged(inv, line, strlen(line));
-	invocation_logged(inv, "\n", 1);
+	fnmetrics_stage(m, inv->start, FNSTAGE_QUEUE, t.queue / 1e3);
+	fnmetrics_stage(m, inv->start, FNSTAGE_START, t.start / 1e3);
+	fnmetrics_stage(m, inv->start, FNSTAGE_FUNCTION, t.call / 1e3);
+	fnmetrics_stage(m, inv->start, FNSTAGE_TOTAL, t.total / 1e3);
 }
 
 void invocation_finish(struct invocation *inv, enum inv_outcome outcome, const char *text)
@@ -251,14 +277,37 @@ void invocation_finish(struct invocation *inv, enum inv_outcome outcome, const c
 	if (metrics_of(inv))
 		fnmetrics_count(metrics_of(inv), outcome);
 	if (inv->tail) /* goes with the answer */
-		log_end(inv, outcome, now);
+		invlog_end(inv, outcome, now);
 	inv->req = NULL;
 	if (req)
 		http_req_set_ptr(req, NULL);
 	inv->caller->done(inv, req, outcome, text);
 	if (!inv->tail)
-		log_end(inv, outcome, now);
+		invlog_end(inv, outcome, now);
 	invocation_free(inv);
+}
+
+/* An error object of the host's own for what the function's code is to blame for. */
+static void finish_init(struct invocation *inv, const char *type, const char *text)
+{
+	char body[1024];
+	int n = answer_function_error(body, sizeof(body), type, inv->id, text);
+
+	inv->resp_len = 0;
+	if (!inv->streaming && invocation_append(inv, (const uint8_t *)body, (size_t)n))
+		invocation_finish(inv, INV_INTERNAL, "the host ran out of memory");
+	else
+		invocation_finish(inv, INV_FUNCTION_ERROR, NULL);
+}
+
+/* As Lambda's own runtime supervisor names signals. */
+static void signal_text(char *buf, size_t cap, int sig)
+{
+	const char *name = sig > 0 && sig < 65 ? sigdescr_np(sig) : NULL;
+	int n = snprintf(buf, cap, "Runtime exited with error: signal: ");
+
+	snprintf(buf + n, cap - (size_t)n, "%s", name ? name : "unknown");
+	buf[n] = (char)tolower((unsigned char)buf[n]);
 }
 
 void invocation_finish_error(struct invocation *inv, const struct gw_error *e)
@@ -284,17 +333,18 @@ void invocation_finish_error(struct invocation *inv, const struct gw_error *e)
 		invocation_finish(inv, INV_EXIT, text);
 		return;
 	case GW_ERR_SIGNAL:
-		n = snprintf(text, sizeof(text), "Runtime exited with error: signal: ");
-		for (const char *p = e->detail > 0 && sigdescr_np(e->detail) ? sigdescr_np(e->detail) : "unknown"; *p; p++)
-			text[n++] = (char)tolower((unsigned char)*p); /* as tools know it: "segmentation fault" */
-		text[n] = '\0';
+		signal_text(text, sizeof(text), e->detail);
 		invocation_finish(inv, INV_EXIT, text);
 		return;
 	case GW_ERR_OOM:
-		snprintf(text, sizeof(text),
-			 "Runtime exited with error: signal: killed (out of memory, the limit is %u MB)",
-			 inv->ver->settings.memory_mib);
-		invocation_finish(inv, INV_OOM, text);
+		invocation_finish(inv, INV_OOM, "Runtime exited with error: signal: killed");
+		return;
+	case GW_ERR_ENTRYPOINT:
+		snprintf(text, sizeof(text), "%.*s", n, e->body ? e->body : "");
+		finish_init(inv, "Runtime.InvalidEntrypoint", text);
+		return;
+	case GW_ERR_INIT_TIMEOUT:
+		finish_init(inv, "Sandbox.Timedout", "the init phase timed out");
 		return;
 	case GW_ERR_TOO_LARGE:
 		invocation_finish(inv, INV_TOO_LARGE, NULL);

@@ -47,7 +47,15 @@ struct inv_caller {
 	 * the answer for INV_OK and INV_FUNCTION_ERROR and may be taken; text explains the other outcomes, or NULL. inv is
 	 * freed behind it. */
 	void (*done)(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text);
+	/* Both or none; without them, or without a client, a streamed answer is collected like any other. begin: the
+	 * answer is streamed, type is its media type or "". data: a piece of it; returns how many bytes wait for the
+	 * client, and when they have become too many no more is read from the VM until invocation_drained. inv->resp
+	 * stays empty then, and inv->streaming says so. inv->stream is the caller's, and done has to free it. */
+	void (*begin)(struct invocation *inv, struct http_req *req, const char *type);
+	size_t (*data)(struct invocation *inv, struct http_req *req, const uint8_t *data, size_t len);
 };
+
+#define INV_STREAM_HIGH (256u * 1024) /* bytes that may wait for a client of a streamed answer */
 
 #define INV_QUALIFIER_MAX 128
 #define INV_TAIL_MAX      4096
@@ -82,6 +90,10 @@ struct invocation {
 	struct sandbox *sb;   /* while a VM works on it, or starts for it alone */
 	bool waiting;         /* in a pool's queue */
 	bool counted;         /* in its function's in_flight */
+	bool streaming;       /* caller->begin was called */
+	bool start_logged;
+	void *stream;
+	unsigned peak_mib;    /* memory that the function has used at most; 0: not known */
 	enum inv_start force, start;
 	char *qualifier, *client_context; /* heap, or NULL */
 	struct inv_tail *tail;            /* heap, or NULL */
@@ -102,11 +114,27 @@ static inline bool invocation_alone(const struct invocation *inv)
 	return inv->force == INV_SHELL || inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT;
 }
 
+/* Between two of its times, in ms; 0 when one of them has not come. */
+static inline double invocation_span_ms(uint64_t from, uint64_t to)
+{
+	return from && to > from ? (double)(to - from) / 1e6 : 0.0;
+}
+
 /* caller->done is called for it in the end, perhaps before this returns. -ENOMEM: nothing was begun, done is not called. */
 int invocation_submit(struct daemon *d, const struct inv_request *rq);
 /* More bytes of the answer. 0, -EMSGSIZE or -ENOMEM. */
 int invocation_append(struct invocation *inv, const uint8_t *data, size_t len);
-/* Log output of the call, for its tail. */
+/* The answer that comes is streamed. */
+void invocation_stream(struct invocation *inv, const char *type);
+/* A piece of the answer, streamed or not. 0, -EMSGSIZE, -ENOMEM, or -EAGAIN: taken, but no more until
+ * invocation_drained. */
+int invocation_data(struct invocation *inv, const uint8_t *data, size_t len);
+/* The client of a streamed answer has taken what there was: for http_stream_begin's on_drain. */
+void invocation_drained(void *ctx, struct http_req *req);
+/* Headers that tell how the call was started, for an answer that begins now: in caller->begin. */
+void invocation_headers(struct invocation *inv);
+
+/* Log output of the call, for its tail: all that is logged for it goes through here. */
 void invocation_logged(struct invocation *inv, const void *text, size_t len);
 /* The tail in order into buf (INV_TAIL_MAX bytes); returns its length. */
 size_t invocation_tail(const struct invocation *inv, char *buf);

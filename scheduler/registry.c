@@ -83,7 +83,7 @@ int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err 
 			return stk_err_set(err, -EINVAL, "environment: bad name \"%.*s\"",
 					   (int)(key_len > 80 ? 80 : key_len), pair);
 	}
-	if (snap_funcenv_reserved(pair, key_len))
+	if (snap_funcenv_reserved(pair, key_len) && !snap_funcenv_choice(pair))
 		return stk_err_set(err, -EINVAL, "environment: %.*s is set by the host", (int)key_len, pair);
 	for (size_t at = 0; at < s->env_len; at += strlen(s->env + at) + 1) {
 		if (strncmp(s->env + at, pair, key_len + 1) == 0)

@@ -16,6 +16,7 @@
 #include "common/base/str.h"
 #include "common/host/child.h"
 #include "scheduler/daemon.h"
+#include "scheduler/invlog.h"
 #include "scheduler/launch.h"
 #include "scheduler/pool.h"
 #include "scheduler/shells.h"
@@ -24,6 +25,8 @@
 #define BOOT_LIMIT_MS    120000 /* beside the init phase's own limit */
 #define LARGE_HEAD    8192 /* of an INVOKE frame with a client context */
 #define EXIT_LIMIT_MS    2000 /* from the end of the stream to the end of the process */
+#define LINGER_LIMIT_MS  2500 /* extensions: Lambda's 2 s, and a machine's way */
+#define TRACE_ID_MAX     512
 #define LOG_LIMIT        (1u << 20) /* bytes of output kept per VM */
 
 /* One buffer for all reads: parsed before the next read of any stream. */
@@ -339,6 +342,8 @@ static void agent_log(void *ctx, unsigned fd, const uint8_t *data, size_t len)
 	if (!sink || sb->log_bytes > LOG_LIMIT)
 		return;
 	sb->log_bytes += len;
+	if (sb->inv && sb->state == SB_BUSY)
+		invlog_start(sb->inv);
 	if (sb->inv)
 		invocation_logged(sb->inv, data, len);
 	logs_feed(sink, &sb->logline, id, data, len);
@@ -363,10 +368,23 @@ static struct invocation *detach(struct sandbox *sb)
 
 static void on_timer(uv_timer_t *t);
 
+/* The guest's extensions have their time: until the call's own limit, and then their budget. It ends by itself. */
+static void linger(struct sandbox *sb)
+{
+	sb->lingers = true;
+	uv_update_time(&sb->pool->d->loop);
+	uv_timer_start(&sb->timer, on_timer, uv_timer_get_due_in(&sb->timer) + LINGER_LIMIT_MS, 0);
+	sandbox_read_on(sb);
+}
+
 /* Answered. A VM that records ends by itself, in order: what it has written is told then. */
 static void retire(struct sandbox *sb)
 {
 	sb->use = LEARN_ANSWERED;
+	if (agent_lingers(&sb->agent)) {
+		linger(sb);
+		return;
+	}
 	if (sb->record_fd < 0) {
 		if (sandbox_reset_possible(sb))
 			set_aside(sb, &sb->pool->d->dispatch.to_reset);
@@ -380,6 +398,16 @@ static void retire(struct sandbox *sb)
 	uv_timer_start(&sb->timer, on_timer, EXIT_LIMIT_MS, 0);
 }
 
+static int agent_stream(void *ctx, const char *type)
+{
+	struct sandbox *sb = ctx;
+
+	if (!sb->inv)
+		return -EPROTO;
+	invocation_stream(sb->inv, type);
+	return 0;
+}
+
 static int agent_response(void *ctx, const uint8_t *data, size_t len, bool fin)
 {
 	struct sandbox *sb = ctx;
@@ -388,12 +416,17 @@ static int agent_response(void *ctx, const uint8_t *data, size_t len, bool fin)
 	if (!inv)
 		return -EPROTO;
 	if (len) {
-		int rc = invocation_append(inv, data, len);
+		int rc = invocation_data(inv, data, len);
 
-		if (rc)
+		if (rc == -EAGAIN && !fin && !sb->paused) {
+			sb->paused = true;
+			uv_read_stop((uv_stream_t *)&sb->stream);
+		} else if (rc && rc != -EAGAIN) {
 			return rc;
+		}
 	}
 	if (fin) {
+		inv->peak_mib = agent_peak_mib(&sb->agent);
 		detach(sb);
 		invocation_finish(inv, INV_OK, NULL);
 		retire(sb);
@@ -408,8 +441,16 @@ static void agent_error(void *ctx, const struct gw_error *e)
 
 	/* In a call, or in the init phase of a boot that is for one request alone. */
 	if (sb->inv && (sb->state == SB_BUSY || sandbox_starting(sb))) {
+		bool called = sb->state == SB_BUSY;
+
+		if (!called)
+			invlog_init_failed(sb, e);
+		sb->inv->peak_mib = agent_peak_mib(&sb->agent);
 		invocation_finish_error(detach(sb), e);
-		sandbox_doom(sb);
+		if (called && agent_lingers(&sb->agent))
+			linger(sb);
+		else
+			sandbox_doom(sb);
 		return;
 	}
 	snprintf(text, sizeof(text), "the guest reported an error before its invocation (kind %u, %d): %.*s",
@@ -420,6 +461,7 @@ static void agent_error(void *ctx, const struct gw_error *e)
 const struct agent_ops sandbox_agent_ops = {
 	.on_state = agent_state,
 	.on_log = agent_log,
+	.on_stream = agent_stream,
 	.on_response = agent_response,
 	.on_error = agent_error,
 };
@@ -427,6 +469,17 @@ const struct agent_ops sandbox_agent_ops = {
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret_buf)
 {
 	*ret_buf = uv_buf_init(read_buf, sizeof(read_buf));
+}
+
+static void on_stream(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+void sandbox_read_on(struct sandbox *sb)
+{
+	if (!sb->paused || sb->closing)
+		return;
+	sb->paused = false;
+	if (uv_read_start((uv_stream_t *)&sb->stream, on_alloc, on_stream))
+		sandbox_die(sb, INV_INTERNAL, "the stream from the VM cannot be read on");
 }
 
 static void on_stream(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -474,7 +527,9 @@ static void on_timer(uv_timer_t *t)
 {
 	struct sandbox *sb = t->data;
 
-	if (sb->hung_up)
+	if (sb->lingers)
+		sandbox_die(sb, INV_SHUTDOWN, NULL);
+	else if (sb->hung_up)
 		sandbox_die(sb, INV_VM_DIED, "the guest closed its connection to the host");
 	else if (sb->state == SB_BUSY)
 		sandbox_die(sb, INV_TIMEOUT, "timed out");
@@ -660,10 +715,24 @@ static int frame_head(struct sandbox *sb, const struct gw_invoke *msg)
 	return sb->large_head ? gw_invoke_encode(sb->large_head, LARGE_HEAD, msg) : -ENOMEM;
 }
 
+/* The caller's X-Amzn-Trace-Id, for the runtime; NULL: none, or none that can be a header line. */
+static const char *trace_id(const struct invocation *inv)
+{
+	const char *text = inv->req ? http_req_header(inv->req, "x-amzn-trace-id") : NULL;
+	size_t n = 0;
+
+	for (; text && text[n]; n++) {
+		if (n == TRACE_ID_MAX || text[n] < ' ' || text[n] > '~')
+			return NULL;
+	}
+	return text;
+}
+
 void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 {
 	struct fn_version *ver = sb->pool->ver;
 	struct gw_invoke msg = {.wall_ns = stk_wall_ns(), .event_len = (uint32_t)inv->event_len};
+	const char *trace = trace_id(inv);
 	char arn[FN_ARN_MAX];
 	int n;
 
@@ -682,6 +751,8 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-invoked-function-arn", arn);
 	if (n == 0 && inv->client_context)
 		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-client-context", inv->client_context);
+	if (n == 0 && trace)
+		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-trace-id", trace);
 	if (n == 0)
 		n = frame_head(sb, &msg);
 	memset(msg.entropy, 0, sizeof(msg.entropy));
@@ -691,6 +762,7 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 	}
 	agent_call(&sb->agent);
 	sb->log_bytes = 0;
+	sb->paused = false;
 	sb->event = inv->event;
 	inv->event = NULL;
 	uv_update_time(&sb->pool->d->loop); /* the loop's clock may be as old as its round */

@@ -41,6 +41,8 @@ struct sandbox {
 	uv_timer_t timer;
 	unsigned handles; /* open uv handles */
 	bool closing;
+	bool paused;      /* its stream is not read: the client of a streamed answer is slow */
+	bool lingers;     /* answered; its extensions are told of the end */
 	bool hung_up;     /* the stream has ended, the process not yet */
 	bool for_one;     /* started for one request: counted in pool->reserved */
 	bool counted_starting;
@@ -69,6 +71,8 @@ void sandbox_kill(struct sandbox *sb, const char *why);
 /* Ends the VM without hurry, soon after this round of the loop: its invocation is over. */
 void sandbox_doom(struct sandbox *sb);
 void sandbox_reap_doomed(struct stk_list *doomed);
+/* The client of its streamed answer takes more. */
+void sandbox_read_on(struct sandbox *sb);
 /* Puts those back to their snapshots that have answered (sandbox_reset.c). */
 void sandbox_reset_due(struct stk_list *to_reset);
 bool sandbox_starting(const struct sandbox *sb);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "common/base/cleanup.h"
 
@@ -34,6 +36,13 @@ bool snap_funcenv_reserved(const char *name, size_t len)
 			return true;
 	}
 	return false;
+}
+
+static const char snap_start[] = "AWS_LAMBDA_INITIALIZATION_TYPE=snap-start";
+
+bool snap_funcenv_choice(const char *pair)
+{
+	return strcmp(pair, snap_start) == 0 || strcmp(pair, "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand") == 0;
 }
 
 /* A letter, then at least one letter, digit or underscore. */
@@ -67,6 +76,18 @@ static int put(struct gw_kv *kv, unsigned *n, const struct gw_kv *pair, unsigned
 	return 0;
 }
 
+/* As snap_funcenv_choice, for text that may lack its NUL. */
+static bool is_choice(const char *text, size_t len)
+{
+	char pair[sizeof(snap_start)];
+
+	if (len >= sizeof(pair))
+		return false;
+	memcpy(pair, text, len);
+	pair[len] = '\0';
+	return snap_funcenv_choice(pair);
+}
+
 static int add_own(struct gw_kv *kv, unsigned *n, const struct snap_funcenv_spec *spec, struct stk_err *err)
 {
 	unsigned own_from = *n;
@@ -90,8 +111,10 @@ static int add_own(struct gw_kv *kv, unsigned *n, const struct snap_funcenv_spec
 					   "environment: expected NAME=VALUE, the name a letter and then at least one letter, "
 					   "digit or _");
 		}
-		if (snap_funcenv_reserved(text, key_len))
+		if (snap_funcenv_reserved(text, key_len) && !is_choice(text, len))
 			return stk_err_set(err, -EINVAL, "environment: %.*s is set by the host", shown, text);
+		if (is(text, len, snap_start) && gw_kv_add(kv, GW_MAX_ENV, n, ".snapstart", "1") < 0)
+			return stk_err_set(err, -E2BIG, "environment: too many variables");
 		pair = (struct gw_kv){.key = text, .key_len = (uint16_t)key_len, .value = eq + 1,
 				      .value_len = (uint32_t)(len - key_len - 1)};
 		r = put(kv, n, &pair, own_from, err);
@@ -102,12 +125,30 @@ static int add_own(struct gw_kv *kv, unsigned *n, const struct snap_funcenv_spec
 	return 0;
 }
 
+/* YYYY/MM/DD/[VERSION] and 32 random digits. */
+static int log_stream(char *buf, size_t cap, const char *version)
+{
+	uint8_t b[16];
+	time_t now = time(NULL);
+	struct tm tm;
+	int n;
+
+	if (getrandom(b, sizeof(b), 0) != sizeof(b) || !gmtime_r(&now, &tm))
+		return -EIO;
+	n = snprintf(buf, cap, "%04d/%02d/%02d/[%s]", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, version);
+	if (n < 0 || (size_t)n + 33 > cap)
+		return -ENOBUFS;
+	for (unsigned i = 0; i < sizeof(b); i++)
+		sprintf(buf + n + 2 * i, "%02x", b[i]);
+	return 0;
+}
+
 int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_funcenv_spec *spec, char *buf,
 		       size_t cap, struct stk_err *err)
 {
 	const char *region = spec->region ? spec->region : "us-east-1";
 	bool managed = spec->runtime && spec->runtime[0] && strncmp(spec->runtime, "provided", 8) != 0;
-	char *memory = buf, *group, *exec_env;
+	char *memory = buf, *group, *exec_env, *stream;
 	unsigned n = 0;
 	int a, b, c = 0;
 
@@ -126,6 +167,12 @@ int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_func
 	if (c < 0 || (size_t)c >= cap)
 		return stk_err_set(err, -E2BIG, "environment: the runtime's name is too long");
 
+	stream = exec_env + c + 1;
+	cap -= (size_t)c + 1;
+	a = log_stream(stream, cap, spec->version);
+	if (a < 0)
+		return stk_err_set(err, a, "environment: no name for the log stream");
+
 	const struct {
 		const char *key, *value;
 	} host[] = {
@@ -139,7 +186,13 @@ int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_func
 		{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory},
 		{"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
 		{"AWS_LAMBDA_LOG_GROUP_NAME", group},
+		{"AWS_LAMBDA_LOG_STREAM_NAME", stream},
 		{"AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"},
+		/* Nobody listens there: a tracing library sends to it without looking, or fails at once. */
+		{"AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"},
+		{"AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000"},
+		{"_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1"},
+		{"_AWS_XRAY_DAEMON_PORT", "2000"},
 		{"LAMBDA_TASK_ROOT", "/var/task"},
 		{"LAMBDA_RUNTIME_DIR", "/var/runtime"},
 		{"LANG", "en_US.UTF-8"},

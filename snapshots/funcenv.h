@@ -10,7 +10,7 @@
 #include "common/base/guestwire.h"
 
 #define SNAP_FUNCENV_MAX 4096u /* bytes of the function's own environment, Lambda's limit */
-#define SNAP_FUNCENV_BUF 512u  /* room snap_funcenv_build needs beside the caller's strings */
+#define SNAP_FUNCENV_BUF 768u  /* room snap_funcenv_build needs beside the caller's strings */
 
 /* Kernel command line of a function's guest; the monitor appends its devices. */
 #define SNAP_BOOT_ARGS                                                                             \
@@ -34,6 +34,10 @@ struct snap_funcenv_spec {
 
 /* Whether a function may not set this name (it is the host's, or the agent's). */
 bool snap_funcenv_reserved(const char *name, size_t len);
+
+/* AWS_LAMBDA_INITIALIZATION_TYPE is the host's, but a function may choose between two of its values: on-demand, the
+ * default, or snap-start, with which the runtime is offered restore/next. pair: NAME=VALUE, NUL-terminated. */
+bool snap_funcenv_choice(const char *pair);
 
 /* Fills kv (GW_MAX_ENV entries) and *count. The pairs point into the spec's strings and into buf
  * (cap >= SNAP_FUNCENV_BUF), which must live as long as kv is used. The function's own pairs replace

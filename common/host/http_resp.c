@@ -364,3 +364,12 @@ void http_stream_end(struct http_req *req)
 		conn_send(c, &buf, 1, NULL);
 	resp_ended(c);
 }
+
+void http_stream_abort(struct http_req *req)
+{
+	struct http_conn *c = http_conn_of(req);
+
+	assert(c->resp == RESP_STREAM);
+	c->keep = false;
+	resp_ended(c);
+}

@@ -110,6 +110,9 @@ void http_stream_begin(struct http_req *req, int status, const char *type,
 		       void (*on_drain)(void *ctx, struct http_req *req));
 size_t http_stream_write(struct http_req *req, const void *data, size_t len);
 void http_stream_end(struct http_req *req);
+/* The answer cannot be completed: what was written is sent, then the connection is closed without the last chunk, which
+ * tells the client so. */
+void http_stream_abort(struct http_req *req);
 
 const char *http_status_text(int status);
 /* Percent-decodes [src, src+len) into dst (NUL-terminated, cap incl.). -EINVAL for bad escapes or

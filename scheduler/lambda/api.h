@@ -70,9 +70,13 @@ struct store_tx;
 struct lambda_change *lambda_change_new(const struct lambda_call *c); /* NULL: answered */
 void lambda_change_commit(struct lambda_change *ch, struct store_tx *tx, void (*then)(struct lambda_change *ch));
 
+/* The caller of InvokeWithResponseStream: streamed answers go out as they come, others in one piece; then InvokeComplete,
+ * which says how it ended. Errors of the host before that are ordinary ones. stream.c */
+extern const struct inv_caller lambda_stream_caller;
+
 /* Handlers. */
 typedef void lambda_handler(void *ctx, struct http_req *req, const struct router_match *m);
-lambda_handler lambda_invoke;                                                     /* api_invoke.c */
+lambda_handler lambda_invoke, lambda_invoke_stream;                                                     /* api_invoke.c */
 lambda_handler lambda_get_function, lambda_get_configuration, lambda_list_functions, lambda_delete_function,
 	lambda_account_settings;                                                  /* api_functions.c */
 lambda_handler lambda_create_function, lambda_update_code, lambda_update_configuration; /* api_deploy.c */

@@ -1,4 +1,4 @@
-/* Invoke: POST /2015-03-31/functions/NAME/invocations. */
+/* Invoke: POST /2015-03-31/functions/NAME/invocations, and the same with a streamed answer. */
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ struct pending {
 	struct lambda_call call;
 	struct fn_version *v; /* counted */
 	enum mode mode;
-	bool tail, good;
+	bool tail, good, stream;
 	char *context; /* heap, or NULL */
 	uint8_t *event;
 	size_t len;
@@ -83,7 +83,9 @@ static void submit(struct pending *p)
 	char key[130];
 
 	p->event = NULL;
-	if (join_wanted(req)) {
+	if (p->stream)
+		rq.caller = &lambda_stream_caller;
+	if (join_wanted(req) && !p->stream) { /* a stream has one reader */
 		credential(req, key, sizeof(key));
 		join_submit(p->call.d->joins, p->call.d, req, key, &rq);
 	} else if (invocation_submit(p->call.d, &rq)) {
@@ -197,9 +199,8 @@ static int read_context(const struct http_req *req, char **ret, struct lambda_er
 	return lambda_err_set(err, LAMBDA_INVALID_REQUEST_CONTENT, "Client context must be a valid Base64-encoded JSON object.");
 }
 
-void lambda_invoke(void *ctx, struct http_req *req, const struct router_match *m)
+static void invoke(struct daemon *d, struct http_req *req, const struct router_match *m, bool stream)
 {
-	struct daemon *d = ctx;
 	const char *log_type = http_req_header(req, "x-amz-log-type");
 	struct lambda_call call;
 	struct lambda_err err;
@@ -228,8 +229,19 @@ void lambda_invoke(void *ctx, struct http_req *req, const struct router_match *m
 	p->call = call;
 	p->v = fn_version_get(v);
 	p->mode = mode;
+	p->stream = stream;
 	p->tail = log_type && strcmp(log_type, "Tail") == 0;
 	p->context = context;
 	p->event = http_req_take_body(req, &p->len);
 	check_event(p);
+}
+
+void lambda_invoke(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	invoke(ctx, req, m, false);
+}
+
+void lambda_invoke_stream(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	invoke(ctx, req, m, true);
 }

@@ -14,6 +14,11 @@ static void fuzz_answer(const uint8_t *data, size_t size)
 	struct furl_answer a;
 	struct stk_err err;
 
+	if (furl_prelude_parse(data, size, &a, &err) == 0) {
+		if (a.status < 200 || a.status > 599 || !a.type || a.body)
+			abort();
+		furl_answer_fini(&a);
+	}
 	if (furl_answer_parse(data, size, &a, &err))
 		return;
 	if (a.status < 200 || a.status > 599 || !a.type || a.header_count > FURL_MAX_HEADERS ||

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "scheduler/furl.h"
+#include "scheduler/furl_stream.h"
 
 static struct http_header headers[8];
 
@@ -197,6 +198,57 @@ static void base64_both_ways(void **state)
 	assert_int_equal(furl_base64_decode("AAA", 3, back), -EINVAL);
 }
 
+static void preludes_in_any_pieces(void **state)
+{
+	static const char text[] = "{\"statusCode\": 201}\0\0\0\0\0\0\0\0body";
+	static const uint8_t large[FURL_PRELUDE_MAX + 1] = {[0 ... FURL_PRELUDE_MAX] = 'x'};
+	size_t used, total = sizeof(text) - 1;
+
+	for (size_t step = 1; step <= total; step++) {
+		struct furl_prelude p = {0};
+		size_t at = 0;
+		int rc = 0;
+
+		while (rc == 0) {
+			rc = furl_prelude_take(&p, (const uint8_t *)text + at, at + step < total ? step : total - at, &used);
+			at += used;
+		}
+		assert_int_equal(rc, 1);
+		assert_string_equal(text + at, "body");
+		assert_int_equal(p.len, at - 8);
+		furl_prelude_fini(&p);
+	}
+	for (int i = 0; i < 2; i++) {
+		struct furl_prelude p = {0};
+
+		if (i == 0) /* NULs, but too few */
+			assert_int_equal(furl_prelude_take(&p, (const uint8_t *)"{}\0\0x", 5, &used), -EPROTO);
+		else
+			assert_int_equal(furl_prelude_take(&p, large, sizeof(large), &used), -EMSGSIZE);
+		furl_prelude_fini(&p);
+	}
+}
+
+static void preludes_say_what_the_head_is(void **state)
+{
+	static const char full[] = "{\"statusCode\":404,\"headers\":{\"Content-Type\":\"text/x\",\"X-A\":\"1\"},\"cookies\":[\"a=b\"]}";
+	static const char *const bad[] = {"", "[]", "{\"statusCode\":1000}", "{\"headers\":[]}", "{\"cookies\":1}", "{"};
+	struct furl_answer a;
+	struct stk_err err;
+
+	assert_int_equal(furl_prelude_parse((const uint8_t *)full, sizeof(full) - 1, &a, &err), 0);
+	assert_int_equal(a.status, 404);
+	assert_string_equal(a.type, "text/x");
+	assert_int_equal(a.header_count, 2);
+	assert_string_equal(a.header[1].name, "Set-Cookie");
+	furl_answer_fini(&a);
+	assert_int_equal(furl_prelude_parse((const uint8_t *)"{}", 2, &a, &err), 0);
+	assert_int_equal(a.status, 200);
+	furl_answer_fini(&a);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(furl_prelude_parse((const uint8_t *)bad[i], strlen(bad[i]), &a, &err), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +259,8 @@ int main(void)
 		cmocka_unit_test(mapped_answers),
 		cmocka_unit_test(unusable_answers),
 		cmocka_unit_test(base64_both_ways),
+		cmocka_unit_test(preludes_in_any_pieces),
+		cmocka_unit_test(preludes_say_what_the_head_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

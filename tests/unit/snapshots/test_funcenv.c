@@ -51,6 +51,9 @@ static void test_hosts_own(void **state)
 	assert_string_equal(value("AWS_LAMBDA_RUNTIME_API"), "127.0.0.1:9001");
 	assert_string_equal(value("AWS_LAMBDA_INITIALIZATION_TYPE"), "on-demand");
 	assert_string_equal(value("AWS_LAMBDA_LOG_GROUP_NAME"), "/aws/lambda/hello");
+	assert_int_equal(strlen(value("AWS_LAMBDA_LOG_STREAM_NAME")), 11 + 3 + 32);
+	assert_non_null(strstr(value("AWS_LAMBDA_LOG_STREAM_NAME"), "/[7]"));
+	assert_string_equal(value("AWS_XRAY_CONTEXT_MISSING"), "LOG_ERROR");
 	assert_string_equal(value("AWS_EXECUTION_ENV"), "AWS_Lambda_python3");
 	assert_string_equal(value("LAMBDA_TASK_ROOT"), "/var/task");
 	assert_string_equal(value("TZ"), ":UTC");
@@ -98,6 +101,14 @@ static void test_refusals(void **state)
 	assert_non_null(strstr(err.text, "AB is given twice"));
 	assert_int_equal(build("AWS_LAMBDA_EXEC_WRAPPER=/opt/w", 30, "python3"), 0);
 	assert_string_equal(value("AWS_LAMBDA_EXEC_WRAPPER"), "/opt/w");
+	/* The host's own, of which a function may choose one of two values. */
+	assert_int_equal(build("AWS_LAMBDA_INITIALIZATION_TYPE=snap-start", 41, "python3"), 0);
+	assert_string_equal(value("AWS_LAMBDA_INITIALIZATION_TYPE"), "snap-start");
+	assert_string_equal(value(".snapstart"), "1");
+	assert_int_equal(build("AWS_LAMBDA_INITIALIZATION_TYPE=on-demand", 40, "python3"), 0);
+	assert_null(value(".snapstart"));
+	refused("AWS_LAMBDA_INITIALIZATION_TYPE=provisioned-concurrency", -EINVAL,
+		"AWS_LAMBDA_INITIALIZATION_TYPE is set by the host");
 }
 
 static void test_limits(void **state)

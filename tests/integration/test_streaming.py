@@ -1,0 +1,236 @@
+"""Answers that are streamed, from the function to the client; what a runtime and its extensions are offered in the guest.
+The functions bring the runtime client of the source tree along, so that an older image has the same one."""
+import json
+import os
+import re
+import socket
+import struct
+import time
+import zlib
+
+import pytest
+
+import host as h
+
+CLIENT = os.path.join(h.SRC, "images/python3/stoker_runtime.py")
+BOOTSTRAP = b"#!/bin/sh\nexec /usr/bin/python3 /var/task/stoker_runtime.py\n"
+
+APP = b'''
+import json, os, threading, time, urllib.request
+import stoker_runtime
+
+def query(event):
+    return dict(event.get("queryStringParameters") or {}) if "requestContext" in event else event
+
+def pieces(q):
+    yield b"first"
+    time.sleep(float(q.get("seconds", 1)))
+    yield "last"
+
+def head(q):
+    yield {"statusCode": 203, "headers": {"x-from": "function"}, "cookies": ["a=b"]}
+    yield "the body"
+
+def much(q):
+    piece = bytes(range(256)) * 256
+    for i in range(320):
+        if i % 16 == 0:
+            print("at MiB", i // 16)
+        yield piece
+
+def fails(q):
+    yield b"some"
+    raise ValueError("in mid-stream")
+
+ACTIONS = {"pieces": pieces, "head": head, "much": much, "fails": fails}
+after_restore = []
+stoker_runtime.register_after_restore(lambda: after_restore.append(time.time()))
+
+def handler(event, context):
+    q = query(event)
+    if q["do"] == "plain":
+        print("plain output")
+        return {"after_restore": len(after_restore), "seen": seen, "env": dict(os.environ)}
+    if q["do"] == "extension":
+        end = time.time() + 20
+        while not seen and time.time() < end:
+            time.sleep(0.01)
+        return {"seen": seen, "id": context.aws_request_id}
+    return ACTIONS[q["do"]](q)
+
+seen = []
+BASE = "http://%s/2020-01-01/extension/" % os.environ["AWS_LAMBDA_RUNTIME_API"]
+
+def extension(identifier):
+    while True:
+        request = urllib.request.Request(BASE + "event/next", headers={"Lambda-Extension-Identifier": identifier})
+        seen.append(json.load(urllib.request.urlopen(request)))
+
+if os.environ.get("EXTENSION"):
+    request = urllib.request.Request(BASE + "register", json.dumps({"events": ["INVOKE"]}).encode(),
+                                     {"Lambda-Extension-Name": "inner"})
+    with urllib.request.urlopen(request) as answer:
+        identifier = answer.headers["Lambda-Extension-Identifier"]
+    threading.Thread(target=extension, args=(identifier,), daemon=True).start()
+'''
+
+
+@pytest.fixture(scope="module")
+def streams(request):
+    """A host with the function under three names: as it is, with an extension, with hooks that run at the restore."""
+    state = h.new_state("streams")
+    one = h.Host(state).start()
+    with open(CLIENT, "rb") as f:
+        data = h.zip_bytes({"app.py": APP, "stoker_runtime.py": f.read(), "bootstrap": (BOOTSTRAP, 0o755)})
+    for name, env in (("s", []), ("ext", ["EXTENSION=1"]), ("hooks", ["AWS_LAMBDA_INITIALIZATION_TYPE=snap-start"])):
+        answer = one.put(name, data, runtime="python3", handler="app.handler", timeout=60, memory=256, env=env)
+        assert answer.status in (200, 201), answer
+    yield one
+    one.stop()
+    h.remove_state(state)
+
+
+def open_stream(host, path, method="GET", body=None, headers=None, receive_buffer=None):
+    connection = host.connect()
+    if receive_buffer:  # else the kernel's grows to some MiB
+        connection.sock = socket.socket()
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.sock.settimeout(h.DEADLINE)
+        connection.sock.connect(("127.0.0.1", host.port))
+    connection.request(method, path, body=body, headers=headers or {})
+    return connection, connection.getresponse()
+
+
+def test_first_piece_comes_while_the_function_runs(streams):
+    connection, response = open_stream(streams, "/function/s?do=pieces&seconds=3")
+    assert response.status == 200
+    assert response.headers["Transfer-Encoding"] == "chunked"
+    assert response.read(5) == b"first"
+    first = time.monotonic()
+    assert response.read() == b"last"
+    assert time.monotonic() - first > 1.5
+    connection.close()
+
+
+def test_head_of_a_function_url(streams):
+    answer = streams.call("s", path="?do=head")
+    assert (answer.status, answer.body) == (203, b"the body")
+    assert answer.headers["x-from"] == "function"
+    assert answer.headers["Set-Cookie"] == "a=b"
+
+
+def test_collected_for_others(streams):
+    answer = streams.invoke("s", {"do": "pieces", "seconds": 0})
+    assert (answer.status, answer.body) == (200, b"firstlast")
+
+
+def events(data):
+    """(headers, payload) of each frame, checksums compared."""
+    while data:
+        total, size, crc = struct.unpack(">III", data[:12])
+        assert zlib.crc32(data[:8]) == crc
+        assert zlib.crc32(data[:total - 4]) == struct.unpack(">I", data[total - 4:total])[0]
+        headers, at = {}, 12
+        while at < 12 + size:
+            name = data[at + 1:at + 1 + data[at]].decode()
+            at += 1 + data[at]
+            length = struct.unpack(">H", data[at + 1:at + 3])[0]
+            headers[name] = data[at + 3:at + 3 + length].decode()
+            at += 3 + length
+        yield headers, data[at:total - 4]
+        data = data[total:]
+
+
+STREAMING = "/2021-11-15/functions/{}/response-streaming-invocations"
+
+
+def test_event_stream(streams):
+    answer = streams.request("POST", STREAMING.format("s"), json.dumps({"do": "pieces", "seconds": 0}).encode())
+    assert answer.headers["Content-Type"] == "application/vnd.amazon.eventstream"
+    got = list(events(answer.body))
+    assert b"".join(p for f, p in got if f[":event-type"] == "PayloadChunk") == b"firstlast"
+    assert (got[-1][0][":event-type"], json.loads(got[-1][1])) == ("InvokeComplete", {})
+    answer = streams.request("POST", STREAMING.format("s"), json.dumps({"do": "fails"}).encode(),
+                             {"X-Amz-Log-Type": "Tail"})
+    got = list(events(answer.body))
+    assert got[0][1] == b"some"
+    end = json.loads(got[-1][1])
+    assert end["ErrorCode"] == "Unhandled"
+    assert json.loads(end["ErrorDetails"])["errorMessage"] == "in mid-stream"
+    assert end["LogResult"]
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) << 10
+
+
+def test_large_stream_in_little_memory(streams):
+    """Nobody reads for a while: the function waits, and neither the host nor its VM fills memory."""
+    before = resident(streams.pid)
+    connection, response = open_stream(streams, "/function/s?do=much", receive_buffer=65536)
+    size = len(response.read(1 << 20))
+    vm = h.wait_for(lambda: max(streams.vmms(), key=resident, default=0), "a VM")
+    time.sleep(3 * h.SLOW)
+    waiting = resident(vm)
+    lines = streams.request("GET", "/v1/functions/s/logs?lines=100").body.decode().count("at MiB")
+    assert lines < 10, "the function runs ahead of its client"
+    assert resident(streams.pid) - before < 8 << 20
+    most = waiting
+    while True:
+        piece = response.read(1 << 20)
+        if not piece:
+            break
+        size += len(piece)
+        if os.path.exists(f"/proc/{vm}"):
+            try:
+                most = max(most, resident(vm))
+            except (OSError, TypeError):
+                pass
+    assert size == 320 << 16
+    assert resident(streams.pid) - before < 8 << 20
+    assert most - waiting < 24 << 20
+    connection.close()
+
+
+def test_client_that_leaves_ends_the_vm(streams):
+    connection, response = open_stream(streams, "/function/s?do=pieces&seconds=50")
+    assert response.read(5) == b"first"
+    response.close()
+    connection.close()
+    h.wait_for(lambda: streams.pool("s")["busy"] == 0, "the VM of a client that has left ends", 30 * h.SLOW)
+
+
+def test_log_lines(streams):
+    request_id = streams.invoke("s", {"do": "plain"}).headers["X-Request-Id"]
+
+    def lines():
+        text = streams.request("GET", "/v1/functions/s/logs?lines=200").body.decode()
+        mine = [line.split(" ", 2)[2] for line in text.splitlines() if f" {request_id} " in line]
+        return mine if any("REPORT" in line for line in mine) else None
+    got = h.wait_for(lines, "the call's lines are in the log")
+    assert got[0] == f"START RequestId: {request_id} Version: $LATEST"
+    assert got[1] == "plain output"
+    assert got[2] == f"END RequestId: {request_id}"
+    report = re.match(rf"REPORT RequestId: {request_id}\tDuration: [\d.]+ ms\tBilled Duration: \d+ ms\t"
+                      r"Memory Size: 256 MB\tMax Memory Used: (\d+) MB\t", got[3])
+    assert report, got[3]
+    assert 5 < int(report[1]) < 256
+
+
+def test_extension(streams):
+    """It is told of the invocation, and the VM ends all the same."""
+    answer = streams.invoke("ext", {"do": "extension"})
+    assert answer.status == 200, answer
+    assert answer.json()["seen"][0]["eventType"] == "INVOKE"
+    assert answer.json()["seen"][0]["requestId"] == answer.json()["id"]
+    h.wait_for(lambda: streams.pool("ext")["busy"] == 0, "the VM ends when its extension has had its time", 30 * h.SLOW)
+
+
+def test_hooks_run_at_the_restore(streams):
+    for start in (None, "cold-restore", "cold-boot"):
+        answer = streams.invoke("hooks", {"do": "plain"}, start=start)
+        assert answer.status == 200, answer
+        assert answer.json()["after_restore"] == 1
+        assert answer.json()["env"]["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start"
+        assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[.*\][0-9a-f]{32}", answer.json()["env"]["AWS_LAMBDA_LOG_STREAM_NAME"])

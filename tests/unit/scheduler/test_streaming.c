@@ -1,0 +1,587 @@
+/* Streamed answers from a VM to an HTTP client, and what is told around a call: real daemon, real sockets; in the place of
+ * stoker-vmm this program itself, which speaks the guest's side of guestwire. The event says what it does. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/guestwire.h"
+#include "scheduler/daemon.h"
+#include "scheduler/eventstream.h"
+#include "scheduler/fsx.h"
+#include "scheduler/store.h"
+
+static char root[64], self[512];
+static pid_t host;
+
+static void path_of(char *buf, size_t cap, const char *leaf)
+{
+	snprintf(buf, cap, "%s/%s", root, leaf);
+}
+
+/* --- the guest's side ------------------------------------------------------------------------- */
+
+static void send_frame(unsigned type, uint32_t flags, const void *payload, size_t len)
+{
+	struct gw_header h = {.type = (uint16_t)type, .flags = flags, .stream = type == GW_RESUMED ? 0 : 1,
+			      .length = (uint32_t)len};
+	uint8_t head[GW_HEADER_LEN];
+
+	gw_header_encode(head, &h);
+	if (stk_write_full(3, head, sizeof(head)) || stk_write_full(3, payload, len))
+		_exit(0);
+}
+
+static uint8_t *read_frame(struct gw_header *h)
+{
+	uint8_t head[GW_HEADER_LEN], *payload;
+
+	if (stk_read_full(3, head, sizeof(head)) || gw_header_decode(head, h))
+		_exit(0);
+	payload = calloc(1, h->length + 1);
+	if (!payload || stk_read_full(3, payload, h->length))
+		_exit(0);
+	return payload;
+}
+
+static void send_error(const char *body)
+{
+	struct gw_error e = {.kind = GW_ERR_FUNCTION, .body = body, .body_len = (uint32_t)strlen(body)};
+	uint8_t buf[512];
+	int n = gw_error_encode(buf, sizeof(buf), &e);
+
+	stk_write_full(3, buf, (size_t)n);
+}
+
+static void touch(const char *leaf)
+{
+	char path[128];
+
+	path_of(path, sizeof(path), leaf);
+	close(open(path, O_WRONLY | O_CREAT, 0644));
+}
+
+static bool is_there(const char *leaf)
+{
+	char path[128];
+
+	path_of(path, sizeof(path), leaf);
+	return access(path, F_OK) == 0;
+}
+
+static void await(const char *leaf)
+{
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
+
+	while (!is_there(leaf) && stk_now_ns() < until)
+		usleep(2000);
+}
+
+static const char integration[] = "application/vnd.awslambda.http-integration-response";
+
+static void stream_20_mb(void)
+{
+	static char piece[65536];
+	char path[128];
+	int fd;
+
+	path_of(path, sizeof(path), "progress");
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+	send_frame(GW_STREAM, 0, "", 0);
+	for (unsigned i = 0; i < GW_MAX_STREAM / sizeof(piece); i++) {
+		memset(piece, 'a' + (int)(i % 26), sizeof(piece));
+		send_frame(GW_RESPONSE, 0, piece, sizeof(piece));
+		(void)!write(fd, "x", 1);
+	}
+	send_frame(GW_RESPONSE, GW_F_FIN, "", 0);
+}
+
+static int be_guest(void)
+{
+	static const char prelude[] = "{\"statusCode\":202,\"headers\":{\"x-a\":\"b\"},\"cookies\":[\"c=d\"]}\0\0\0\0\0\0\0\0";
+	struct gw_header h;
+	struct gw_invoke inv;
+	uint8_t *p;
+	char text[4096] = "";
+
+	snprintf(root, sizeof(root), "%s", getenv("HOST_ROOT") ? getenv("HOST_ROOT") : "/nonexistent");
+	stk_write_full(4, "running 1\n", 10);
+	free(read_frame(&h));
+	send_frame(GW_RESUMED, 0, "", 0);
+	p = read_frame(&h);
+	if (h.type != GW_INVOKE || gw_invoke_decode(p, h.length, &inv))
+		return 2;
+	memcpy(text, inv.event, inv.event_len < sizeof(text) - 1 ? inv.event_len : sizeof(text) - 1);
+	send_frame(GW_LOG, 0, "\1a line of output\n", 18);
+	if (strstr(text, "do-two")) {
+		send_frame(GW_STREAM, 0, "text/x", 6);
+		send_frame(GW_RESPONSE, 0, "one", 3);
+		await("go");
+		send_frame(GW_RESPONSE, GW_F_FIN, "two", 3);
+	} else if (strstr(text, "do-prelude")) {
+		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		send_frame(GW_RESPONSE, 0, prelude, 10);
+		send_frame(GW_RESPONSE, 0, prelude + 10, sizeof(prelude) - 14);
+		send_frame(GW_RESPONSE, 0, prelude + sizeof(prelude) - 4, 3);
+		send_frame(GW_RESPONSE, GW_F_FIN, "the body", 8);
+	} else if (strstr(text, "do-no-prelude")) {
+		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		send_frame(GW_RESPONSE, 0, "{\0x", 3);
+		send_frame(GW_RESPONSE, GW_F_FIN, "the body", 8);
+	} else if (strstr(text, "do-bad-header")) {
+		static const char bad[] = "{\"headers\":{\"a\":\"b\\r\\nc: d\"}}\0\0\0\0\0\0\0\0";
+
+		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		send_frame(GW_RESPONSE, GW_F_FIN, bad, sizeof(bad) - 1);
+	} else if (strstr(text, "do-early-error")) {
+		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		send_frame(GW_RESPONSE, 0, "{", 1);
+		send_error("{\"errorType\":\"Early\",\"errorMessage\":\"m\"}");
+	} else if (strstr(text, "do-late-error")) {
+		send_frame(GW_STREAM, 0, "", 0);
+		send_frame(GW_RESPONSE, 0, "some", 4);
+		send_error("{\"errorType\":\"Late\",\"errorMessage\":\"m\"}");
+	} else if (strstr(text, "do-hang")) {
+		send_frame(GW_STREAM, 0, "", 0);
+		send_frame(GW_RESPONSE, 0, "some", 4);
+		pause();
+	} else if (strstr(text, "do-20")) {
+		stream_20_mb();
+	} else if (strstr(text, "do-7")) { /* more than a collected answer may be */
+		static char piece[65536];
+
+		send_frame(GW_STREAM, 0, "", 0);
+		for (unsigned i = 0; i < 112; i++)
+			send_frame(GW_RESPONSE, 0, piece, sizeof(piece));
+		send_frame(GW_RESPONSE, GW_F_FIN, "", 0);
+	} else if (strstr(text, "do-trace")) {
+		const char *trace = "none";
+		size_t len = 4;
+
+		for (unsigned i = 0; i < inv.kv_count; i++) {
+			if (inv.kv[i].key_len == 23 && memcmp(inv.kv[i].key, "lambda-runtime-trace-id", 23) == 0)
+				trace = inv.kv[i].value, len = inv.kv[i].value_len;
+		}
+		send_frame(GW_RESPONSE, GW_F_FIN, trace, len);
+	} else if (strstr(text, "do-linger")) {
+		send_frame(GW_RESPONSE, GW_F_FIN | GW_F_LINGER | 57u << GW_F_PEAK_SHIFT, "{}", 2);
+		if (strstr(text, "do-linger-for-ever"))
+			pause();
+		await("go");
+		touch("lingered");
+		_exit(0);
+	} else {
+		send_frame(GW_RESPONSE, GW_F_FIN | 57u << GW_F_PEAK_SHIFT, "{\"plain\":1}", 11);
+	}
+	pause();
+	return 0;
+}
+
+/* --- fixture ------------------------------------------------------------------------------------ */
+
+static void run_host(void)
+{
+	static struct options o;
+	static struct daemon d;
+	struct stk_err err = {0};
+	int code;
+
+	options_default(&o);
+	strcpy(o.state_dir, root);
+	strcpy(o.bin_dir, root);
+	strcpy(o.images_dir, root);
+	o.shells = 0;
+	o.listen_unix = true;
+	snprintf(o.listen_host, sizeof(o.listen_host), "%s/http", root);
+	o.log_level = STK_LOG_ERROR;
+	stk_log_set_level(STK_LOG_ERROR);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGSEGV, SIG_DFL); /* cmocka's would go on with the test in this process */
+	signal(SIGABRT, SIG_DFL);
+	if (options_complete(&o, &err) || daemon_init(&d, &o, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		_exit(8);
+	}
+	REGISTRY_FOREACH(&d.registry, fn) {
+		fn->active->check = FN_GOOD;
+		dispatch_touch(fn->active->pool, 0);
+	}
+	code = daemon_run(&d);
+	daemon_fini(&d);
+	exit(code);
+}
+
+static int dial(void)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/http", root);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int setup(void **state)
+{
+	struct function fn = {.reserved = -1};
+	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
+	struct store_tx *tx = store_tx_new();
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
+	struct stk_err err;
+	struct store *st;
+	char path[160], script[1200];
+	int fd, n;
+
+	strcpy(root, "/tmp/stoker-stream-XXXXXX");
+	if (!mkdtemp(root))
+		return -1;
+	/* The monitors' environment is empty: a script says where they are. */
+	path_of(path, sizeof(path), "stoker-vmm");
+	n = snprintf(script, sizeof(script), "#!/bin/sh\nHOST_ROOT=%s exec %s --guest\n", root, self);
+	if (stk_write_file_atomic(path, script, (size_t)n, 0755))
+		return -1;
+	path_of(path, sizeof(path), "stoker.db");
+	if (store_open(path, &st, &err))
+		return -1;
+	strcpy(fn.name, "f");
+	strcpy(v.settings.runtime, "python3");
+	strcpy(v.settings.handler, "a.b");
+	v.settings.memory_mib = 128;
+	v.settings.timeout_s = 2;
+	store_tx_version(tx, &v);
+	store_tx_function(tx, &fn, 1, 1, 0, -1);
+	if (store_commit(st, tx, &err))
+		return -1;
+	store_tx_free(tx);
+	store_close(st);
+	path_of(path, sizeof(path), "functions/f/1");
+	if (fsx_mkdirs(path, 0755))
+		return -1;
+	host = fork();
+	if (host == 0)
+		run_host();
+	while ((fd = dial()) < 0 && stk_now_ns() < until)
+		usleep(10000);
+	close(fd);
+	return fd < 0 ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
+	int status = -1;
+
+	kill(host, SIGTERM);
+	while (waitpid(host, &status, WNOHANG) == 0) {
+		if (stk_now_ns() > until) {
+			kill(host, SIGKILL);
+			waitpid(host, &status, 0);
+			fprintf(stderr, "the host did not end\n");
+			return -1;
+		}
+		usleep(10000);
+	}
+	fsx_remove_tree(root);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+#define PLAIN   "/v1/functions/f/invoke"
+#define URL     "/function/f"
+#define EVENTS  "/2021-11-15/functions/f/response-streaming-invocations"
+
+static int post(const char *path, const char *headers, const char *event)
+{
+	char text[1024];
+	int n = snprintf(text, sizeof(text), "POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: text/plain\r\n%sContent-Length: %zu\r\n\r\n\"%s\"",
+			 path, headers, strlen(event) + 2, event);
+	int fd = dial();
+
+	assert_true(fd >= 0);
+	assert_int_equal(stk_write_full(fd, text, (size_t)n), 0);
+	return fd;
+}
+
+static char got[24u << 20];
+static size_t got_len;
+
+/* Until `what` has come, or (NULL) the connection has ended. */
+static void receive(int fd, const char *what)
+{
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
+
+	got_len = 0;
+	while (!what || !memmem(got, got_len, what, strlen(what))) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		ssize_t n;
+
+		if (stk_now_ns() > until)
+			fail_msg("not within 20 s: %s", what ? what : "end of the answer");
+		if (poll(&p, 1, 100) <= 0)
+			continue;
+		n = read(fd, got + got_len, sizeof(got) - 1 - got_len);
+		if (n <= 0) {
+			if (what)
+				fail_msg("ended before \"%s\": %.*s", what, (int)got_len, got);
+			break;
+		}
+		got_len += (size_t)n;
+	}
+	got[got_len] = '\0';
+}
+
+static bool has(const char *text)
+{
+	return memmem(got, got_len, text, strlen(text));
+}
+
+static void expect_all(const char *path, const char *headers, const char *event, const char *const *parts)
+{
+	int fd = post(path, headers, event);
+
+	receive(fd, NULL);
+	for (; *parts; parts++) {
+		if (!has(*parts))
+			fail_msg("%s %s: no \"%s\" in %.*s", path, event, *parts, (int)got_len, got);
+	}
+	close(fd);
+}
+
+static void log_text(char *buf, size_t cap)
+{
+	char path[128], *text = NULL;
+	size_t len = 0;
+
+	buf[0] = '\0';
+	path_of(path, sizeof(path), "logs/f.log");
+	if (stk_read_file(path, 1 << 20, &text, &len) == 0)
+		snprintf(buf, cap, "%.*s", (int)len, text);
+	free(text);
+}
+
+static void await_log(const char *what, char *buf, size_t cap)
+{
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
+
+	do {
+		if (stk_now_ns() > until)
+			fail_msg("the log has no \"%s\": %s", what, buf);
+		usleep(10000);
+		log_text(buf, cap);
+	} while (!strstr(buf, what));
+}
+
+/* --- tests -------------------------------------------------------------------------------------- */
+
+static void the_first_piece_comes_while_the_function_runs(void **state)
+{
+	int fd = post(URL, "", "do-two");
+
+	receive(fd, "3\r\none\r\n");
+	assert_true(has("HTTP/1.1 200 OK\r\n"));
+	assert_true(has("Content-Type: text/x\r\n"));
+	assert_true(has("Transfer-Encoding: chunked\r\n"));
+	assert_true(has("X-Stoker-Start: "));
+	touch("go");
+	receive(fd, "3\r\ntwo\r\n0\r\n\r\n");
+	close(fd);
+}
+
+static void preludes_make_the_head(void **state)
+{
+	expect_all(URL, "", "do-prelude", (const char *[]){"HTTP/1.1 202 ", "x-a: b\r\n", "Set-Cookie: c=d\r\n",
+		   "8\r\nthe body\r\n0\r\n\r\n", NULL});
+	expect_all(URL, "", "do-no-prelude", (const char *[]){"HTTP/1.1 502 ", "BadFunctionAnswer", NULL});
+	expect_all(URL, "", "do-bad-header", (const char *[]){"HTTP/1.1 502 ", "BadFunctionAnswer", NULL});
+	expect_all(URL, "", "do-early-error", (const char *[]){"HTTP/1.1 502 ", "\"Early\"", NULL});
+}
+
+static void failures_in_mid_stream(void **state)
+{
+	expect_all(URL, "", "do-late-error", (const char *[]){"HTTP/1.1 200 ", "4\r\nsome\r\n", NULL});
+	assert_false(has("0\r\n\r\n")); /* cut off: the client's library says so */
+	expect_all(URL, "", "do-hang", (const char *[]){"HTTP/1.1 200 ", "4\r\nsome\r\n", NULL});
+	assert_false(has("0\r\n\r\n"));
+	expect_all(EVENTS, "", "do-late-error",
+		   (const char *[]){"PayloadChunk", "some", "InvokeComplete", "{\"ErrorCode\":\"Unhandled\",\"ErrorDetails\":"
+				    "\"{\\\"errorType\\\":\\\"Late\\\",\\\"errorMessage\\\":\\\"m\\\"}\"}", "\r\n0\r\n\r\n", NULL});
+	expect_all(EVENTS, "", "do-hang", (const char *[]){"some", "\"ErrorCode\":\"Sandbox.Timedout\"",
+		   "Task timed out after 2.00 seconds", "\r\n0\r\n\r\n", NULL});
+}
+
+static void event_streams(void **state)
+{
+	uint8_t frame[256];
+	long n;
+
+	touch("go");
+	expect_all(EVENTS, "", "do-two", (const char *[]){"HTTP/1.1 200 OK\r\n", "Content-Type: " EVENTSTREAM_MEDIA "\r\n",
+		   "X-Amz-Executed-Version: $LATEST\r\n", "InvokeComplete", "\r\n0\r\n\r\n", NULL});
+	n = eventstream_encode(frame, sizeof(frame), "PayloadChunk", "one", 3);
+	assert_non_null(memmem(got, got_len, frame, (size_t)n));
+	/* Answers that are not streamed come as one piece, with the end of the log where it is wanted. */
+	expect_all(EVENTS, "X-Amz-Log-Type: Tail\r\n", "do-plain", (const char *[]){"{\"plain\":1}", "{\"LogResult\":\"", NULL});
+	n = eventstream_encode(frame, sizeof(frame), "PayloadChunk", "{\"plain\":1}", 11);
+	assert_non_null(memmem(got, got_len, frame, (size_t)n));
+	expect_all("/2021-11-15/functions/none/response-streaming-invocations", "", "x", (const char *[]){"HTTP/1.1 404 ", NULL});
+}
+
+static void others_get_it_collected(void **state)
+{
+	touch("go");
+	expect_all(PLAIN, "", "do-two", (const char *[]){"HTTP/1.1 200 ", "Content-Length: 6\r\n", "onetwo", NULL});
+	expect_all(PLAIN, "", "do-7", (const char *[]){"HTTP/1.1 502 ", "Function.ResponseSizeTooLarge", NULL});
+	expect_all(PLAIN, "", "do-late-error", (const char *[]){"HTTP/1.1 502 ", "\"Late\"", NULL});
+}
+
+static long resident_kib(pid_t pid)
+{
+	char path[64], *text = NULL;
+	size_t len = 0;
+	long kib = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (stk_read_file(path, 65536, &text, &len) == 0 && strstr(text, "VmRSS:"))
+		kib = strtol(strstr(text, "VmRSS:") + 6, NULL, 10);
+	free(text);
+	return kib;
+}
+
+static off_t progress(void)
+{
+	struct stat st;
+	char path[128];
+
+	path_of(path, sizeof(path), "progress");
+	return stat(path, &st) ? 0 : st.st_size;
+}
+
+/* The function waits while its client does not read, and neither it nor the host fills memory. */
+static void a_slow_client_slows_the_function(void **state)
+{
+	long before = resident_kib(host);
+	off_t last = -1;
+	int fd = post(URL, "", "do-20");
+
+	for (int still = 0; still < 20;) { /* until it has been waiting for 400 ms */
+		usleep(20000);
+		still = progress() == last && last > 0 ? still + 1 : 0;
+		last = progress();
+	}
+	assert_in_range(last, 1, 32); /* of 320 pieces of 64 KiB */
+	assert_true(resident_kib(host) - before < 4096 || getenv("ASAN_OPTIONS"));
+	receive(fd, NULL);
+	assert_true(got_len > GW_MAX_STREAM);
+	assert_memory_equal(got + got_len - 5, "0\r\n\r\n", 5);
+	assert_int_equal(progress(), 320);
+	close(fd);
+}
+
+static void a_client_that_leaves_ends_the_call(void **state)
+{
+	char log[8192];
+	int fd = post(URL, "", "do-hang");
+
+	receive(fd, "some");
+	close(fd);
+	await_log("Status: error", log, sizeof(log)); /* long before its time limit it is over */
+	assert_null(strstr(log, "timed out"));
+}
+
+static void lines_around_the_output(void **state)
+{
+	char log[16384], *at;
+
+	expect_all(PLAIN, "X-Request-Id: x\r\n", "do-plain", (const char *[]){"HTTP/1.1 200 ", NULL});
+	await_log("REPORT", log, sizeof(log));
+	at = strstr(log, "START RequestId: ");
+	assert_non_null(at);
+	assert_non_null(strstr(at, " Version: $LATEST\n"));
+	at = strstr(at, "a line of output");
+	assert_non_null(at);
+	at = strstr(at, "END RequestId: ");
+	assert_non_null(at);
+	at = strstr(at, "REPORT RequestId: ");
+	assert_non_null(at);
+	assert_non_null(strstr(at, "\tDuration: "));
+	assert_non_null(strstr(at, " ms\tBilled Duration: "));
+	assert_non_null(strstr(at, " ms\tMemory Size: 128 MB\tMax Memory Used: 57 MB\t"));
+	expect_all(PLAIN, "", "do-hang", (const char *[]){"HTTP/1.1 504 ", NULL});
+	await_log("Status: timeout", log, sizeof(log));
+	assert_non_null(strstr(log, " Task timed out after 2.00 seconds\n"));
+}
+
+static void trace_ids_go_through(void **state)
+{
+	expect_all(PLAIN, "X-Amzn-Trace-Id: Root=1-5-a;Sampled=1\r\n", "do-trace", (const char *[]){"\r\n\r\nRoot=1-5-a;Sampled=1", NULL});
+	expect_all(PLAIN, "X-Amzn-Trace-Id: \xc3\xa4\r\n", "do-trace", (const char *[]){"\r\n\r\nnone", NULL});
+	expect_all(PLAIN, "", "do-trace", (const char *[]){"\r\n\r\nnone", NULL});
+}
+
+/* Extensions have their time behind the answer, and no more than that. */
+static void a_guest_may_linger(void **state)
+{
+	uint64_t begin = stk_now_ns();
+
+	expect_all(PLAIN, "", "do-linger", (const char *[]){"HTTP/1.1 200 ", NULL});
+	assert_false(is_there("lingered"));
+	usleep(200000);
+	touch("go");
+	await("lingered");
+	assert_true(is_there("lingered"));
+	begin = stk_now_ns();
+	expect_all(PLAIN, "", "do-linger-for-ever", (const char *[]){"HTTP/1.1 200 ", NULL});
+	assert_true(stk_now_ns() - begin < 2 * STK_NS_PER_S); /* nobody waits for that */
+	for (;;) {
+		int fd = post("/metrics", "", "");
+
+		close(fd);
+		fd = dial();
+		assert_int_equal(stk_write_full(fd, "GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n", 44), 0);
+		receive(fd, NULL);
+		close(fd);
+		if (has("stoker_pool_vms{function=\"f\",state=\"busy\"} 0\n"))
+			break;
+		assert_true(stk_now_ns() - begin < 15 * STK_NS_PER_S);
+		usleep(50000);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(the_first_piece_comes_while_the_function_runs),
+		T(preludes_make_the_head),
+		T(failures_in_mid_stream),
+		T(event_streams),
+		T(others_get_it_collected),
+		T(a_slow_client_slows_the_function),
+		T(a_client_that_leaves_ends_the_call),
+		T(lines_around_the_output),
+		T(trace_ids_go_through),
+		T(a_guest_may_linger),
+	};
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (argc > 1 && strcmp(argv[1], "--guest") == 0)
+		return be_guest();
+	if (n < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
