@@ -11,7 +11,6 @@
 #include "common/base/str.h"
 #include "common/host/workers.h"
 #include "scheduler/answer.h"
-#include "scheduler/async/async.h"
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
 #include "scheduler/describe.h"
@@ -144,8 +143,6 @@ static void deleted(void *ctx, int rc, const struct stk_err *err)
 	r->fn->busy = false;
 	if (rc == 0) {
 		stk_info("%s: deleted", r->fn->name);
-		/* One that is not removed for want of memory is that of the next function of this name. */
-		async_config_delete(r->d->async, r->fn->name, "*", NULL, NULL);
 		lifecycle_drop(r->d, r->fn);
 	}
 	if (r->req) {

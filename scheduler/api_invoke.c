@@ -26,17 +26,18 @@ static int wanted_start(const struct http_req *req)
 }
 
 static struct fn_version *prepare(struct daemon *d, struct http_req *req, const struct router_match *m,
-				  char *ret_id, enum inv_start *ret_start)
+				  char *ret_id, enum inv_start *ret_start, const char **ret_qualifier)
 {
-	struct function *fn = registry_find(&d->registry, m->value[0]);
+	struct fn_version *ver = resolve_name(&d->registry, m->value[0], ret_qualifier);
 	int start = wanted_start(req);
 
 	if (front_request_id(req, ret_id)) {
 		answer_error(req, 500, "Internal", "no random bytes", NULL);
 		return NULL;
 	}
-	if (!fn || !fn->latest) {
-		answer_error(req, 404, "FunctionNotFound", "no function of this name is deployed", ret_id);
+	if (!ver) {
+		answer_error(req, 404, "FunctionNotFound", "no function of this name (or of this version or alias) is deployed",
+			     ret_id);
 		return NULL;
 	}
 	if (start < 0) {
@@ -48,14 +49,14 @@ static struct fn_version *prepare(struct daemon *d, struct http_req *req, const 
 		return NULL;
 	}
 	*ret_start = (enum inv_start)start;
-	return resolve_version(fn, NULL);
+	return ver;
 }
 
-static void submit(struct daemon *d, struct http_req *req, struct fn_version *ver, const struct inv_caller *caller,
-		   const char *id, uint8_t *event, size_t len, enum inv_start start)
+static void submit(struct daemon *d, struct http_req *req, struct fn_version *ver, const char *qualifier,
+		   const struct inv_caller *caller, const char *id, uint8_t *event, size_t len, enum inv_start start)
 {
-	struct inv_request rq = {.ver = ver, .caller = caller, .req = req, .id = id, .event = event, .event_len = len,
-		.force = start};
+	struct inv_request rq = {.ver = ver, .caller = caller, .req = req, .id = id, .qualifier = qualifier, .event = event,
+		.event_len = len, .force = start};
 
 	if (invocation_submit(d, &rq))
 		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
@@ -66,7 +67,8 @@ void api_invoke_event(void *ctx, struct http_req *req, const struct router_match
 	struct daemon *d = ctx;
 	char id[IDS_UUID_LEN + 1];
 	enum inv_start start;
-	struct fn_version *ver = prepare(d, req, m, id, &start);
+	const char *qualifier;
+	struct fn_version *ver = prepare(d, req, m, id, &start, &qualifier);
 	uint8_t *event;
 	size_t len = 0;
 
@@ -82,7 +84,7 @@ void api_invoke_event(void *ctx, struct http_req *req, const struct router_match
 			return;
 		}
 	}
-	submit(d, req, ver, &answer_plain, id, event, len, start);
+	submit(d, req, ver, qualifier, &answer_plain, id, event, len, start);
 }
 
 void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match *m)
@@ -90,11 +92,12 @@ void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match 
 	struct daemon *d = ctx;
 	char id[IDS_UUID_LEN + 1];
 	enum inv_start start;
-	struct fn_version *ver = prepare(d, req, m, id, &start);
+	const char *qualifier;
+	struct fn_version *ver = prepare(d, req, m, id, &start, &qualifier);
 	uint8_t *event = NULL;
 	bool cloud = false;
 	size_t len = 0;
 
 	if (ver && httpevent_make(req, m, id, GW_MAX_EVENT, &event, &len, &cloud))
-		submit(d, req, ver, cloud ? &answer_cloud : &answer_furl, id, event, len, start);
+		submit(d, req, ver, qualifier, cloud ? &answer_cloud : &answer_furl, id, event, len, start);
 }

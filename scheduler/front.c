@@ -10,6 +10,7 @@
 #include "scheduler/daemon.h"
 #include "scheduler/ids.h"
 #include "scheduler/lambda/api.h"
+#include "scheduler/resolve.h"
 #include "scheduler/zipread.h"
 
 enum { F_EVENT = 1, F_ZIP, F_LAYER, F_ASYNC }; /* which body a route takes; none otherwise */
@@ -101,11 +102,12 @@ static void on_headers(void *ctx, struct http_req *req)
 		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
 		api_layers_begin(ctx, req, &m);
 	} else if (route->flags == F_EVENT || route->flags == F_ASYNC) {
-		const struct function *fn = registry_find(&d->registry, m.value[0]);
+		const char *qualifier;
 
 		/* Known before the body is read. */
-		if (!fn || !fn->latest) {
-			refuse(req, 404, "FunctionNotFound", "no function of this name is deployed");
+		if (!resolve_name(&d->registry, m.value[0], &qualifier)) {
+			refuse(req, 404, "FunctionNotFound",
+			       "no function of this name (or of this version or alias) is deployed");
 			return;
 		}
 		http_req_set_max_body(req, route->flags == F_EVENT ? GW_MAX_EVENT : EVENT_MAX_PAYLOAD);

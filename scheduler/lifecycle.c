@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "scheduler/async/async.h"
 #include "scheduler/build.h"
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
@@ -64,6 +65,8 @@ void lifecycle_drop(struct daemon *d, struct function *fn)
 	for (unsigned i = 0; i < fn->published_count; i++)
 		pool_close(fn->published[i]->pool, NULL);
 	registry_drop(&d->registry, fn);
+	if (async_config_delete(d->async, fn->name, "*", NULL, NULL))
+		stk_warn("%s: its event-invoke configuration is still there: out of memory", fn->name);
 }
 
 /* --- builds ----------------------------------------------------------------------------------------- */

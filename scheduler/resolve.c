@@ -34,3 +34,16 @@ struct fn_version *resolve_version(const struct function *fn, const char *qualif
 		return numbered(fn, a->additional);
 	return numbered(fn, a->version);
 }
+
+struct fn_version *resolve_name(const struct registry *r, const char *text, const char **ret_qualifier)
+{
+	const char *colon = strchr(text, ':');
+	char name[FN_NAME_MAX + 1];
+	const struct function *fn;
+
+	*ret_qualifier = colon ? colon + 1 : NULL;
+	if (colon && stk_snprintf(name, sizeof(name), "%.*s", (int)(colon - text), text))
+		return NULL;
+	fn = registry_find(r, colon ? name : text);
+	return fn && fn->latest ? resolve_version(fn, *ret_qualifier) : NULL;
+}

@@ -16,6 +16,7 @@
 #include "scheduler/ids.h"
 #include "scheduler/invocation.h"
 #include "scheduler/pool.h"
+#include "scheduler/resolve.h"
 
 #define QUEUE_PART 8 /* of the host's queue: what asynchronous calls may fill it to */
 
@@ -171,33 +172,10 @@ static void give_up(struct async *a, struct event *e, const struct evconfig *c, 
 	end_call(a, e, c, &r);
 }
 
-/* NULL: it is no more. */
-static struct fn_version *version_of(const struct function *fn, const char *qualifier)
-{
-	const struct fn_alias *alias;
-	uint64_t number;
-
-	if (!*qualifier || strcmp(qualifier, "$LATEST") == 0)
-		return fn->active ? fn->active : fn->latest;
-	if (stk_parse_u64(qualifier, 1, UINT32_MAX, &number) == 0)
-		return registry_published(fn, (unsigned)number);
-	alias = registry_alias(fn, qualifier);
-	if (!alias)
-		return NULL;
-	if (alias->additional) {
-		uint32_t dice = 0;
-
-		ids_random(&dice, sizeof(dice)); /* without randomness it is the main one */
-		if ((double)dice >= (1 - alias->weight) * 4294967296.0)
-			return registry_published(fn, alias->additional);
-	}
-	return registry_published(fn, alias->version);
-}
-
 static void run_call(struct async *a, struct event *e)
 {
 	struct function *fn = registry_find(&a->d->registry, e->function);
-	struct fn_version *ver = fn ? version_of(fn, e->qualifier) : NULL;
+	struct fn_version *ver = fn ? resolve_version(fn, e->qualifier) : NULL;
 	struct retry_event view = retry_view(e);
 	struct inv_request rq;
 	struct evconfig c;

@@ -76,7 +76,7 @@ extern const struct inv_caller lambda_stream_caller;
 
 /* Handlers. */
 typedef void lambda_handler(void *ctx, struct http_req *req, const struct router_match *m);
-lambda_handler lambda_invoke, lambda_invoke_stream;                                                     /* api_invoke.c */
+lambda_handler lambda_invoke, lambda_invoke_stream, lambda_invoke_async;          /* api_invoke.c */
 lambda_handler lambda_get_function, lambda_get_configuration, lambda_list_functions, lambda_delete_function,
 	lambda_account_settings;                                                  /* api_functions.c */
 lambda_handler lambda_create_function, lambda_update_code, lambda_update_configuration; /* api_deploy.c */

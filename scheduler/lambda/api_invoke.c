@@ -1,4 +1,4 @@
-/* Invoke: POST /2015-03-31/functions/NAME/invocations, and the same with a streamed answer. */
+/* Invoke: POST /2015-03-31/functions/NAME/invocations, the same with a streamed answer, and the older InvokeAsync. */
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "common/base/json_check.h"
 #include "common/base/str.h"
 #include "common/host/workers.h"
+#include "scheduler/async/async.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/invocation.h"
@@ -37,6 +38,7 @@ static const struct inv_caller caller = {.done = invoke_done};
 
 /* --- the request ------------------------------------------------------------------------------------- */
 
+enum operation { OP_INVOKE, OP_STREAM, OP_ASYNC };
 enum mode { MODE_WAIT, MODE_EVENT, MODE_DRY_RUN };
 
 /* A call whose event is being looked at. */
@@ -46,7 +48,8 @@ struct pending {
 	struct lambda_call call;
 	struct fn_version *v; /* counted */
 	enum mode mode;
-	bool tail, good, stream;
+	enum operation operation;
+	bool tail, good;
 	char *context; /* heap, or NULL */
 	uint8_t *event;
 	size_t len;
@@ -83,9 +86,9 @@ static void submit(struct pending *p)
 	char key[130];
 
 	p->event = NULL;
-	if (p->stream)
+	if (p->operation == OP_STREAM)
 		rq.caller = &lambda_stream_caller;
-	if (join_wanted(req) && !p->stream) { /* a stream has one reader */
+	if (join_wanted(req) && p->operation != OP_STREAM) { /* a stream has one reader */
 		credential(req, key, sizeof(key));
 		join_submit(p->call.d->joins, p->call.d, req, key, &rq);
 	} else if (invocation_submit(p->call.d, &rq)) {
@@ -93,10 +96,59 @@ static void submit(struct pending *p)
 	}
 }
 
+/* The event is on disk, or is not. */
+static void queued(void *ctx, int rc)
+{
+	struct pending *p = ctx;
+	struct http_req *req = p->call.req;
+	bool old = p->operation == OP_ASYNC; /* its answer is an object */
+
+	if (req) {
+		http_req_set_ptr(req, NULL);
+		if (rc == -ENOSPC)
+			lambda_error(req, LAMBDA_SERVICE, "no space left for the event");
+		else if (rc)
+			lambda_error(req, LAMBDA_SERVICE, "the event could not be stored");
+		else
+			http_respond(req, 202, old ? "application/json" : NULL, "{}", old ? 2 : 0);
+	}
+	pending_free(p);
+}
+
+/* An asynchronous call. p goes with its end. */
+static void enqueue(struct pending *p)
+{
+	struct http_req *req = p->call.req;
+	struct async_call call = {.kind = EVENT_CALL, .id = p->call.id, .function = p->call.fn->name,
+		.qualifier = p->call.name.qualifier, .client_context = p->context,
+		.payload = stk_take_ptr(&p->event), .payload_len = p->len};
+	struct stk_err why = {0};
+	int rc;
+
+	p->owner.gone = gone;
+	http_req_set_ptr(req, &p->owner);
+	rc = async_submit(p->call.d->async, &call, queued, p, &why);
+	if (rc == 0)
+		return;
+	http_req_set_ptr(req, NULL);
+	if (rc == -EDQUOT)
+		lambda_error_throttled(req, LAMBDA_REASON_RATE, 1);
+	else if (rc == -EMSGSIZE)
+		lambda_error(req, LAMBDA_REQUEST_TOO_LARGE, "the payload of an asynchronous call has at most 1 MiB");
+	else
+		lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, rc == -ESHUTDOWN ? "the host is shutting down"
+			     : "the host has no memory left for this request");
+	pending_free(p);
+}
+
 static void go_on(struct pending *p)
 {
 	struct http_req *req = p->call.req;
 
+	if (req && p->good && p->mode == MODE_EVENT) {
+		enqueue(p);
+		return;
+	}
 	if (req) {
 		http_req_set_ptr(req, NULL);
 		if (!p->good)
@@ -199,7 +251,7 @@ static int read_context(const struct http_req *req, char **ret, struct lambda_er
 	return lambda_err_set(err, LAMBDA_INVALID_REQUEST_CONTENT, "Client context must be a valid Base64-encoded JSON object.");
 }
 
-static void invoke(struct daemon *d, struct http_req *req, const struct router_match *m, bool stream)
+static void invoke(struct daemon *d, struct http_req *req, const struct router_match *m, enum operation operation)
 {
 	const char *log_type = http_req_header(req, "x-amz-log-type");
 	struct lambda_call call;
@@ -228,8 +280,8 @@ static void invoke(struct daemon *d, struct http_req *req, const struct router_m
 	}
 	p->call = call;
 	p->v = fn_version_get(v);
-	p->mode = mode;
-	p->stream = stream;
+	p->mode = operation == OP_ASYNC ? MODE_EVENT : mode;
+	p->operation = operation;
 	p->tail = log_type && strcmp(log_type, "Tail") == 0;
 	p->context = context;
 	p->event = http_req_take_body(req, &p->len);
@@ -238,10 +290,15 @@ static void invoke(struct daemon *d, struct http_req *req, const struct router_m
 
 void lambda_invoke(void *ctx, struct http_req *req, const struct router_match *m)
 {
-	invoke(ctx, req, m, false);
+	invoke(ctx, req, m, OP_INVOKE);
 }
 
 void lambda_invoke_stream(void *ctx, struct http_req *req, const struct router_match *m)
 {
-	invoke(ctx, req, m, true);
+	invoke(ctx, req, m, OP_STREAM);
+}
+
+void lambda_invoke_async(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	invoke(ctx, req, m, OP_ASYNC);
 }

@@ -17,6 +17,7 @@ enum { F_CODE = 1, F_EVENT = 2 };
 static const struct router_route routes[] = {
 	{"POST", FN "/invocations", lambda_invoke, F_EVENT},
 	{"POST", "/2021-11-15/functions/:name/response-streaming-invocations", lambda_invoke_stream, F_EVENT},
+	{"POST", "/2014-11-13/functions/:name/invoke-async", lambda_invoke_async, F_EVENT},
 	{"POST", "/2015-03-31/functions", lambda_create_function, F_CODE},
 	{"GET", "/2015-03-31/functions", lambda_list_functions, 0},
 	{"GET", FN, lambda_get_function, 0},
