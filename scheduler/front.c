@@ -163,8 +163,11 @@ static const char *code_of(int status)
 	}
 }
 
-static size_t error_body(void *ctx, int status, const char *text, char *buf, size_t cap, const char **ret_type)
+static size_t error_body(void *ctx, struct http_req *req, int status, const char *text, char *buf, size_t cap,
+			 const char **ret_type)
 {
+	if (req && lambda_path(http_req_path(req)))
+		return lambda_server_error(req, status, text, buf, cap, ret_type);
 	*ret_type = "application/json";
 	return answer_error_text(buf, cap, code_of(status), text, NULL);
 }

@@ -278,6 +278,7 @@ void http_resp_error(struct http_conn *c, int status, const char *text)
 {
 	struct http_server *s = c->server;
 	const char *type = "text/plain";
+	struct http_req *req;
 	char body[512];
 	size_t len = 0;
 
@@ -287,6 +288,7 @@ void http_resp_error(struct http_conn *c, int status, const char *text)
 		http_conn_gone(c);
 		return;
 	}
+	req = c->req_live ? &c->req : NULL;
 	if (c->req_live) {
 		c->req_live = false;
 		if (s->cb.on_close)
@@ -296,7 +298,7 @@ void http_resp_error(struct http_conn *c, int status, const char *text)
 	c->extra.len = 0;
 	c->resp_has_date = c->resp_has_type = false;
 	if (s->cb.error_body)
-		len = s->cb.error_body(s->ctx, status, text, body, sizeof(body), &type);
+		len = s->cb.error_body(s->ctx, req, status, text, body, sizeof(body), &type);
 	else
 		len = (size_t)snprintf(body, sizeof(body), "%s\n", text);
 	respond(c, status, type, body, len < sizeof(body) ? len : sizeof(body), NULL);

@@ -50,8 +50,9 @@ struct http_callbacks {
 	 * once, only between on_headers/on_request and the end of the answer. */
 	void (*on_close)(void *ctx, struct http_req *req);
 	/* Fills the body for an error that the server itself answers; sets *ret_type to a static string.
-	 * Returns the length written (at most cap). Optional: plain text then. */
-	size_t (*error_body)(void *ctx, int status, const char *text, char *buf, size_t cap,
+	 * Returns the length written (at most cap). req: what had come of it, for its path and for http_resp_header, not to
+	 * be answered; NULL when its headers were not complete. Optional: plain text then. */
+	size_t (*error_body)(void *ctx, struct http_req *req, int status, const char *text, char *buf, size_t cap,
 			     const char **ret_type);
 };
 

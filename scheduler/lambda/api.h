@@ -20,8 +20,8 @@ bool lambda_path(const char *path);
 /* When the headers are there: limits of the body, or an error at once. */
 void lambda_on_headers(struct daemon *d, struct http_req *req);
 void lambda_on_request(struct daemon *d, struct http_req *req);
-/* Errors that the HTTP server answers itself. */
-size_t lambda_server_error(int status, const char *text, char *buf, size_t cap, const char **ret_type);
+/* Errors that the HTTP server answers itself: see struct http_callbacks. */
+size_t lambda_server_error(struct http_req *req, int status, const char *text, char *buf, size_t cap, const char **ret_type);
 
 /* What most operations begin with. */
 struct lambda_call {

@@ -119,8 +119,13 @@ void lambda_on_request(struct daemon *d, struct http_req *req)
 		route->handler(d, req, &m);
 }
 
-size_t lambda_server_error(int status, const char *text, char *buf, size_t cap, const char **ret_type)
+size_t lambda_server_error(struct http_req *req, int status, const char *text, char *buf, size_t cap, const char **ret_type)
 {
+	enum lambda_error_type type = lambda_error_of_status(status);
+	char id[IDS_UUID_LEN + 1];
+
 	*ret_type = "application/json";
-	return lambda_error_body(buf, cap, lambda_error_of_status(status), LAMBDA_REASON_NONE, text);
+	lambda_request_id(req, id);
+	http_resp_header(req, "x-amzn-ErrorType", lambda_error_name(type));
+	return lambda_error_body(buf, cap, type, LAMBDA_REASON_NONE, text);
 }

@@ -15,7 +15,7 @@ static void on_request(void *ctx, struct http_req *req)
 }
 
 /* Requests that never became one (malformed, too large, too slow). The text is ours, without quotes. */
-static size_t error_body(void *ctx, int status, const char *text, char *buf, size_t cap,
+static size_t error_body(void *ctx, struct http_req *req, int status, const char *text, char *buf, size_t cap,
 			 const char **ret_type)
 {
 	int n = snprintf(buf, cap, "{\"error\":\"%s\"}", text);
