@@ -1,5 +1,6 @@
 /* Calls and sends, and what becomes of them: see async.h. */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,18 @@ static void take_body(struct invocation *inv, enum inv_outcome outcome, const ch
 		r->body_len = answer_failure(inv, outcome, text, &r->status, (char *)r->body, ANSWER_FAILURE_MAX);
 }
 
+/* The version's own DeadLetterConfig, which only functions and addresses count of. */
+static void find_dead_letter(const struct fn_version *ver, struct evconfig *c)
+{
+	json_t *extra = ver && ver->extra && *ver->extra ? json_loads(ver->extra, 0, NULL) : NULL;
+	const char *target = json_string_value(json_object_get(json_object_get(extra, "DeadLetterConfig"), "TargetArn"));
+	struct evconfig_target t;
+
+	if (target && !c->dead_letter[0] && evconfig_target_parse(target, &t, NULL) == 0)
+		stk_strcpy(c->dead_letter, sizeof(c->dead_letter), target);
+	json_decref(extra);
+}
+
 static void call_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
 {
 	struct event *e = inv->ctx;
@@ -145,6 +158,8 @@ static void call_done(struct invocation *inv, struct http_req *req, enum inv_out
 		try_again(a, e, step.at_ms);
 		return;
 	}
+	if (step.verdict != RETRY_DONE)
+		find_dead_letter(inv->ver, &c);
 	r.verdict = step.verdict;
 	r.ran = cause != RETRY_HOST;
 	r.failed = outcome != INV_OK;
@@ -187,11 +202,13 @@ static void run_call(struct async *a, struct event *e)
 		return;
 	}
 	if (fn->reserved == 0) {
+		find_dead_letter(ver, &c);
 		give_up(a, e, &c, RETRY_ZERO_CONCURRENCY, 429, "ReservedFunctionConcurrentInvocationLimitExceeded",
 			"the function's reserved concurrency is 0");
 		return;
 	}
 	if (retry_expired(&view, c.max_age_s, async_now_ms())) {
+		find_dead_letter(ver, &c);
 		give_up(a, e, &c, RETRY_TOO_OLD, 500, "EventAgeExceeded", "the event became too old before it could be run");
 		return;
 	}

@@ -87,6 +87,8 @@ lambda_handler lambda_put_concurrency, lambda_get_concurrency, lambda_delete_con
 lambda_handler lambda_put_provisioned, lambda_get_provisioned, lambda_delete_provisioned;
 lambda_handler lambda_list_tags, lambda_tag, lambda_untag;                        /* api_notes.c */
 lambda_handler lambda_create_url, lambda_get_url, lambda_update_url, lambda_delete_url, lambda_list_urls;
+lambda_handler lambda_put_event_invoke, lambda_update_event_invoke, lambda_get_event_invoke, lambda_delete_event_invoke,
+	lambda_list_event_invoke;                                                 /* api_events.c */
 lambda_handler lambda_add_permission, lambda_get_policy, lambda_remove_permission;
 
 #endif

@@ -12,6 +12,7 @@ enum { F_CODE = 1, F_EVENT = 2 };
 
 #define FN  "/2015-03-31/functions/:name"
 #define URL "/2021-10-31/functions/:name"
+#define EV  "/2019-09-25/functions/:name/event-invoke-config"
 #define PC  "/2019-09-30/functions/:name/provisioned-concurrency"
 
 static const struct router_route routes[] = {
@@ -41,6 +42,11 @@ static const struct router_route routes[] = {
 	{"PUT", PC, lambda_put_provisioned, 0},
 	{"GET", PC, lambda_get_provisioned, 0},
 	{"DELETE", PC, lambda_delete_provisioned, 0},
+	{"PUT", EV, lambda_put_event_invoke, 0},
+	{"POST", EV, lambda_update_event_invoke, 0},
+	{"GET", EV, lambda_get_event_invoke, 0},
+	{"DELETE", EV, lambda_delete_event_invoke, 0},
+	{"GET", EV "/list", lambda_list_event_invoke, 0},
 	{"POST", URL "/url", lambda_create_url, 0},
 	{"GET", URL "/url", lambda_get_url, 0},
 	{"PUT", URL "/url", lambda_update_url, 0},

@@ -1,6 +1,6 @@
 /* What users and functions write into asynchronous events: destinations and addresses; events and answers that become
  * records, dead letters and callbacks. Four parts, separated by lines with "--" alone: destination, callback address,
- * event, answer. */
+ * event, answer. The event is also taken for the body of an event-invoke configuration. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 
 #include "common/base/str.h"
 #include "scheduler/async/record.h"
+#include "scheduler/lambda/eventinvoke.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -73,6 +74,24 @@ static void follow(const char *target, const char *callback, const char *event, 
 	}
 }
 
+static void configure(const char *body)
+{
+	struct lambda_err err = {0};
+	struct evconfig c;
+	json_t *shown;
+
+	evconfig_default(&c);
+	if (lambda_eventinvoke_parse(body, strlen(body), &c, &err)) {
+		if (!err.message[0])
+			abort();
+		return;
+	}
+	shown = lambda_eventinvoke_json(&c, "arn");
+	if (evconfig_check(&c, NULL) || !shown)
+		abort();
+	json_decref(shown);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *copy = calloc(1, size + 1), *part[4] = {copy, (char *)"", (char *)"", (char *)""};
@@ -97,6 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		follow(part[0], part[1], part[2], part[3], strlen(part[3]));
 	}
+	configure(part[2]);
 	free(copy);
 	return 0;
 }

@@ -108,7 +108,6 @@ static int be_guest(char **argv)
 static char root[64], target[128], self[512];
 static pid_t host;
 static char extra_name[32] = "async-concurrency", extra_value[32] = "32";
-static struct evconfig host_config; /* of f, put at the host's start when max_age_s is set */
 
 static void add_function(const char *name)
 {
@@ -135,12 +134,6 @@ static void add_function(const char *name)
 	assert_int_equal(fsx_mkdirs(path, 0755), 0);
 }
 
-static void config_stored(void *ctx, int rc)
-{
-	if (rc)
-		_exit(7);
-}
-
 static void run_host(void)
 {
 	static struct options o;
@@ -165,10 +158,6 @@ static void run_host(void)
 	REGISTRY_FOREACH(&d.registry, fn) {
 		if (fn->active)
 			fn->active->check = FN_GOOD; /* there are no snapshots to check here */
-	}
-	if (host_config.max_age_s && async_config_put(d.async, "f", "", &host_config, config_stored, NULL, &err)) {
-		fprintf(stderr, "%s\n", err.text);
-		_exit(9);
 	}
 	code = daemon_run(&d);
 	daemon_fini(&d);
@@ -241,7 +230,6 @@ static int setup(void **state)
 {
 	char path[128];
 
-	memset(&host_config, 0, sizeof(host_config));
 	strcpy(extra_name, "async-concurrency");
 	strcpy(extra_value, "32");
 	strcpy(root, "/tmp/stoker-async-XXXXXX");
@@ -337,6 +325,16 @@ static void accept_events(unsigned from, unsigned to, const char *be)
 	for (unsigned n = from; n < to; n++)
 		assert_true(post_event(c, n, be, NULL));
 	http_client_free(c);
+}
+
+static void configure(const char *method, const char *body, int status, const char *part)
+{
+	struct http_client_resp r;
+
+	assert_int_equal(request(method, "/2019-09-25/functions/f/event-invoke-config", NULL, body, &r), 0);
+	if (r.status != status || !strstr((char *)r.body, part))
+		fail_msg("%s %s: status %d: %s", method, body ? body : "", r.status, (char *)r.body);
+	http_client_resp_fini(&r);
 }
 
 /* --- a receiver of results --------------------------------------------------------------------------------- */
@@ -464,15 +462,15 @@ static void results_are_sent(void **state)
 static void destinations_and_retries(void **state)
 {
 	unsigned total, *count;
+	char body[300];
 
-	evconfig_default(&host_config);
-	host_config.max_retries = 0;
-	strcpy(host_config.on_success, "g"); /* whose events bear the same number */
-	snprintf(host_config.on_failure, sizeof(host_config.on_failure), "http://127.0.0.1:%u/failed", receiver_port);
-	snprintf(host_config.dead_letter, sizeof(host_config.dead_letter), "http://127.0.0.1:%u/dead", receiver_port);
-	add_function("g");
+	add_function("g"); /* which gets the same number in the record's requestPayload */
 	received = 0;
 	start_host();
+	snprintf(body, sizeof(body), "{\"MaximumRetryAttempts\":0,\"DestinationConfig\":{\"OnSuccess\":{\"Destination\":"
+		 "\"arn:aws:lambda:us-east-1:000000000000:function:g\"},"
+		 "\"OnFailure\":{\"Destination\":\"http://127.0.0.1:%u/failed\"}}}", receiver_port);
+	configure("PUT", body, 200, "\"MaximumRetryAttempts\":0");
 	accept_events(0, 1, "good");
 	wait_metric("\nstoker_async_done_total ", 2, 20);
 	count = read_calls(3, &total);
@@ -480,19 +478,49 @@ static void destinations_and_retries(void **state)
 	assert_int_equal(count[0], 2);
 	free(count);
 	accept_events(1, 2, "error");
-	wait_received(2);
+	wait_received(1);
 	wait_metric(QUEUED, 0, 20);
 	assert_true(metric("\nstoker_async_dropped_total{reason=\"retries_exhausted\"} ") == 1);
+	assert_non_null(strstr(receiver_text, "POST /failed"));
+	assert_non_null(strstr(receiver_text, "\"condition\":\"RetriesExhausted\",\"approximateInvokeCount\":1"));
 	assert_non_null(strstr(receiver_text, "as asked"));
-	/* By default a failed call is made again, in a minute. */
-	host_config.max_retries = 2;
-	assert_int_equal(stop_host(), 0);
+	/* Configured again, a failed call is made again, in a minute; that is on disk when it is answered. */
+	configure("POST", "{\"MaximumRetryAttempts\":1}", 200, "\"MaximumRetryAttempts\":1");
+	kill_host();
 	start_host();
+	configure("GET", NULL, 200, "/failed");
 	accept_events(2, 3, "error");
 	wait_metric("\nstoker_async_retries_total{cause=\"function\"} ", 1, 20);
 	wait_metric("\nstoker_async_in_flight ", 0, 20);
 	assert_true(metric(QUEUED) == 1);
-	assert_int_equal(received, 2);
+	assert_int_equal(received, 1);
+}
+
+static void configuration(void **state)
+{
+	char list[] = "/2019-09-25/functions/f/event-invoke-config/list?MaxItems=1";
+	struct http_client_resp r;
+
+	start_host();
+	configure("GET", NULL, 404, "The function arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST doesn't have");
+	configure("POST", "{\"MaximumRetryAttempts\":1}", 404, "doesn't have");
+	configure("DELETE", NULL, 404, "doesn't have");
+	configure("PUT", "{}", 400, "at least one");
+	configure("PUT", "{\"MaximumRetryAttempts\":3}", 400, "maximumRetryAttempts");
+	configure("PUT", "{\"DestinationConfig\":{\"OnSuccess\":{\"Destination\":\"nobody\"}}}", 400, "no such function");
+	configure("PUT", "{\"MaximumEventAgeInSeconds\":77}", 200, "\"MaximumEventAgeInSeconds\":77");
+	configure("GET", NULL, 200, "\"FunctionArn\":\"arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST\"");
+	assert_int_equal(request("GET", list, NULL, NULL, &r), 0);
+	assert_int_equal(r.status, 200);
+	assert_non_null(strstr((char *)r.body, "{\"FunctionEventInvokeConfigs\":[{\"LastModified\":"));
+	http_client_resp_fini(&r);
+	configure("DELETE", NULL, 204, "");
+	configure("GET", NULL, 404, "doesn't have");
+	/* goes with the function */
+	configure("PUT", "{\"MaximumEventAgeInSeconds\":77}", 200, "77");
+	assert_int_equal(request("DELETE", "/v1/functions/f", NULL, NULL, &r), 0);
+	http_client_resp_fini(&r);
+	configure("GET", NULL, 404, "Function not found");
 }
 
 static void refusals(void **state)
@@ -714,7 +742,8 @@ static void killed_again_and_again(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(accepted_means_it_runs), CASE(results_are_sent), CASE(destinations_and_retries), CASE(refusals),
+		CASE(accepted_means_it_runs), CASE(results_are_sent), CASE(destinations_and_retries), CASE(configuration),
+		CASE(refusals),
 		CASE(a_full_queue_is_429), CASE(cloud_events), CASE(a_stop_loses_nothing),
 		CASE(events_of_a_function_that_is_gone), CASE(killed_again_and_again),
 	};
