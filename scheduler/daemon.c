@@ -33,6 +33,7 @@
 
 #define LAG_MS        100
 #define REAP_DELAY_MS 1
+#define LOCK_WAIT_NS  (2 * STK_NS_PER_S)
 #define THREADS       8 /* one long check must not hold a spawn */
 #define PATH_CAP      (OPTIONS_PATH_MAX + 256)
 
@@ -117,6 +118,7 @@ static int state_path(const struct daemon *d, const char *leaf, char *ret, struc
 /* Two hosts must not share a state folder. The kernel drops the lock with the process. */
 static int lock_state(struct daemon *d, struct stk_err *err)
 {
+	uint64_t until = stk_now_ns() + LOCK_WAIT_NS;
 	char path[PATH_CAP];
 	int rc = state_path(d, "lock", path, err);
 
@@ -125,7 +127,10 @@ static int lock_state(struct daemon *d, struct stk_err *err)
 	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (d->lock_fd < 0)
 		return stk_err_sys(err, -errno, "%s", path);
-	if (flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
+	/* A child that was being started when the last host was killed has the lock until it runs its program. */
+	while ((rc = flock(d->lock_fd, LOCK_EX | LOCK_NB)) && errno == EWOULDBLOCK && stk_now_ns() < until)
+		usleep(10000);
+	if (rc) {
 		if (errno == EWOULDBLOCK)
 			return stk_err_set(err, -EBUSY, "another stokerd uses the state folder %s", d->opt->state_dir);
 		return stk_err_sys(err, -errno, "lock %s", path);
