@@ -9,6 +9,7 @@
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/httpevent.h"
+#include "scheduler/resolve.h"
 
 struct accept {
 	struct front_owner owner;
@@ -85,8 +86,8 @@ static int call_id(struct http_req *req, char ret_id[IDS_UUID_LEN + 1])
 void api_async_function(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct daemon *d = ctx;
-	const struct function *fn = registry_find(&d->registry, m->value[0]);
-	struct async_call call = {.function = m->value[0], .callback = http_req_header(req, "x-callback-url")};
+	struct async_call call = {.callback = http_req_header(req, "x-callback-url")};
+	const struct fn_version *ver = resolve_name(&d->registry, m->value[0], &call.qualifier);
 	struct accept *w = calloc(1, sizeof(*w));
 	struct stk_err err = {0};
 	bool cloud = false;
@@ -97,8 +98,9 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", NULL);
 		return;
 	}
-	if (!fn || !fn->latest) {
-		answer_error(req, 404, "FunctionNotFound", "no function of this name is deployed", w->id);
+	if (!ver) {
+		answer_error(req, 404, "FunctionNotFound", "no function of this name (or of this version or alias) is deployed",
+			     w->id);
 		free(w);
 		return;
 	}
@@ -107,6 +109,7 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 		return;
 	}
 	call.id = w->id;
+	call.function = ver->fn->name;
 	call.kind = cloud ? EVENT_CLOUD : EVENT_HTTP;
 	w->owner.gone = client_gone;
 	w->req = req;
