@@ -17,6 +17,7 @@
 #include "common/base/fd.h"
 #include "common/base/log.h"
 #include "guest-init/kernel_abi.h"
+#include "guest-init/secrets.h"
 #include "guest-init/trim.h"
 
 #ifndef STOKER_VERSION
@@ -405,6 +406,21 @@ static int on_prefault(struct agent *a, const uint8_t *p, size_t len)
 	return 0;
 }
 
+static int on_secrets(struct agent *a, const uint8_t *p, size_t len)
+{
+	static struct gw_secrets secrets;
+	uid_t uid = a->conf.guest ? BOOTSTRAP_UID : (uid_t)-1;
+	int rc;
+
+	if (gw_secrets_decode(p, len, &secrets) < 0)
+		return -EPROTO;
+	rc = secrets_write(a->conf.secrets_folder, &secrets, uid, BOOTSTRAP_GID);
+	if (rc < 0)
+		stk_error("secrets: %s", strerror(-rc));
+	a->no_secrets = rc < 0;
+	return 0;
+}
+
 static int on_resume(struct agent *a, const uint8_t *p, size_t len)
 {
 	struct gw_resume resume;
@@ -429,6 +445,10 @@ static int on_invoke(struct agent *a, const uint8_t *p, size_t len)
 		return -EPROTO;
 	become_unique(a, inv.wall_ns, inv.entropy);
 	a->state = AGENT_RUNNING;
+	if (a->no_secrets) {
+		report_text(a, GW_ERR_AGENT, 0, "the function's secrets could not be written");
+		return 0;
+	}
 	a->held = true;
 	a->deadline_ms = inv.deadline_ms;
 	if (agent_extensions_failed(a))
@@ -455,6 +475,7 @@ static const struct {
 	{GW_START, 1u << AGENT_BOOTED, on_start},
 	{GW_TRIM, 1u << AGENT_READY, on_trim},
 	{GW_PREFAULT, 1u << AGENT_READY, on_prefault},
+	{GW_SECRETS, 1u << AGENT_READY, on_secrets},
 	{GW_RESUME, 1u << AGENT_READY, on_resume},
 	{GW_INVOKE, 1u << AGENT_READY, on_invoke},
 	{GW_BYE, ~0u, on_bye},

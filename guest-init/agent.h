@@ -1,7 +1,7 @@
 /* The session with the host (guestwire over vsock), and the one event loop of PID 1.
  *
  *   BOOTED --START--> INIT --first next--> READY --INVOKE--> RUNNING --answer/error--> DONE (extensions' rest)
- *                      +--error--> FAILED    (TRIM, RESUME: any number of times in READY)
+ *                      +--error--> FAILED    (TRIM, SECRETS, RESUME: any number of times in READY)
  *
  * The snapshot is taken in READY, while the loop waits. BYE ends it in every state. A session that
  * breaks in READY (a snapshot without its streams) is made anew; in INIT, RUNNING or later there is
@@ -35,6 +35,7 @@ struct agent_conf {
 	int session_fd;   /* a connected stream socket, or -1: connect to the host by vsock */
 	uint16_t api_port; /* of the Runtime API */
 	const struct bootstrap_conf *bootstrap;
+	const char *secrets_folder;
 	bool guest;       /* this is a guest: set clock, entropy, names, trim memory */
 };
 
@@ -48,6 +49,7 @@ struct agent {
 	bool bye;
 	bool held; /* rx starts with an INVOKE whose event is still needed */
 	bool quiet; /* the host wants no RESUMED */
+	bool no_secrets; /* those that came could not be written */
 	bool unique; /* the kernel's random generator is this clone's alone */
 	pid_t pid; /* runtime, 0: none */
 	bool dead;

@@ -7,6 +7,7 @@
 #include "guest-init/hotfiles.h"
 #include "guest-init/mounts.h"
 #include "guest-init/power.h"
+#include "guest-init/secrets.h"
 
 /* Several MiB of buffers: pages that are never used are never there. */
 static struct agent agent;
@@ -16,6 +17,7 @@ int main(int argc, char **argv)
 	const struct agent_conf conf = {.session_fd = -1,
 					.api_port = RUNTIME_API_PORT,
 					.bootstrap = &bootstrap_guest,
+					.secrets_folder = SECRETS_FOLDER,
 					.guest = true};
 	int rc;
 

@@ -28,14 +28,14 @@ static const char *const check_names[] = {
 	[FN_BROKEN] = "broken",
 };
 
-/* Names only: values may be secrets. */
-static json_t *describe_env(const struct fn_settings *s)
+/* Of NAME=VALUE pairs the names: values may be secrets. */
+static json_t *describe_names(const char *pairs, size_t len)
 {
-	json_t *env = json_array();
+	json_t *names = json_array();
 
-	for (size_t at = 0; env && at < s->env_len; at += strlen(s->env + at) + 1)
-		json_array_append_new(env, json_stringn(s->env + at, strcspn(s->env + at, "=")));
-	return env;
+	for (size_t at = 0; names && at < len; at += strlen(pairs + at) + 1)
+		json_array_append_new(names, json_stringn(pairs + at, strcspn(pairs + at, "=")));
+	return names;
 }
 
 static json_t *describe_layers(const struct fn_settings *s)
@@ -67,7 +67,9 @@ json_t *describe_function(const struct function *fn)
 		return NULL;
 	if (v->check == FN_BROKEN)
 		json_object_set_new(o, "stateReason", json_string(v->check_err.text));
-	json_object_set_new(o, "environment", describe_env(&v->settings));
+	json_object_set_new(o, "environment", describe_names(v->settings.env, v->settings.env_len));
+	if (v->settings.secrets_len)
+		json_object_set_new(o, "secrets", describe_names(v->settings.secrets, v->settings.secrets_len));
 	if (v->settings.layer_count)
 		json_object_set_new(o, "layers", describe_layers(&v->settings));
 	if (p)

@@ -25,6 +25,7 @@
 #include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
+#include "scheduler/secrets.h"
 #include "scheduler/spool.h"
 #include "scheduler/store.h"
 #include "scheduler/verify.h"
@@ -90,6 +91,8 @@ static int set_param(struct fn_settings *s, const char *key, const char *value, 
 			return stk_err_set(err, -EINVAL, "reuse: expected destroy or reset, got \"%.40s\"", value);
 	} else if (strcmp(key, "layers") == 0) {
 		return layers_parse_list(value, s, err);
+	} else if (strcmp(key, "secret") == 0) {
+		return secrets_add(s, value, err);
 	} else if (strcmp(key, "env") == 0) {
 		return fn_settings_add_env(s, value, err);
 	} else {

@@ -10,6 +10,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "scheduler/secrets.h"
 #include "snapshots/funcenv.h"
 
 void fn_settings_init(struct fn_settings *s)
@@ -22,30 +23,38 @@ void fn_settings_fini(struct fn_settings *s)
 	free(s->env);
 	s->env = NULL;
 	s->env_len = 0;
+	secrets_free(s->secrets, s->secrets_len);
+	s->secrets = NULL;
+	s->secrets_len = 0;
 	free(s->layers);
 	s->layers = NULL;
 	s->layer_count = 0;
+}
+
+/* *ret_copy is a pointer of any kind. */
+static int copy_bytes(const void *src, size_t len, void *ret_copy)
+{
+	void *copy = len ? malloc(len) : NULL;
+
+	if (len && !copy)
+		return -ENOMEM;
+	if (len)
+		memcpy(copy, src, len);
+	memcpy(ret_copy, &copy, sizeof(copy));
+	return 0;
 }
 
 int fn_settings_copy(const struct fn_settings *src, struct fn_settings *ret_copy)
 {
 	struct fn_settings copy = *src;
 
-	copy.env = NULL;
+	copy.env = copy.secrets = NULL;
 	copy.layers = NULL;
-	if (src->env_len) {
-		copy.env = malloc(src->env_len);
-		if (!copy.env)
-			return -ENOMEM;
-		memcpy(copy.env, src->env, src->env_len);
-	}
-	if (src->layer_count) {
-		copy.layers = malloc(src->layer_count * sizeof(*src->layers));
-		if (!copy.layers) {
-			free(copy.env);
-			return -ENOMEM;
-		}
-		memcpy(copy.layers, src->layers, src->layer_count * sizeof(*src->layers));
+	if (copy_bytes(src->env, src->env_len, &copy.env) ||
+	    copy_bytes(src->secrets, src->secrets_len, &copy.secrets) ||
+	    copy_bytes(src->layers, src->layer_count * sizeof(*src->layers), &copy.layers)) {
+		fn_settings_fini(&copy);
+		return -ENOMEM;
 	}
 	*ret_copy = copy;
 	return 0;
@@ -130,6 +139,12 @@ bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b)
 	return true;
 }
 
+bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b)
+{
+	return a->secrets_len == b->secrets_len &&
+	       (!a->secrets_len || memcmp(a->secrets, b->secrets, a->secrets_len) == 0);
+}
+
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 {
 	if (!s->runtime[0])
@@ -166,6 +181,8 @@ struct fn_version *fn_version_new(struct function *fn, unsigned number, struct f
 	v->settings = *settings;
 	settings->env = NULL;
 	settings->env_len = 0;
+	settings->secrets = NULL;
+	settings->secrets_len = 0;
 	settings->layers = NULL;
 	settings->layer_count = 0;
 	v->refs = 1;

@@ -26,6 +26,7 @@
 #define FN_RUNTIME_MAX 32
 #define FN_HANDLER_MAX 128
 #define FN_ENV_MAX     4096 /* bytes of all K=V with their NULs */
+#define FN_SECRETS_MAX 16384 /* likewise */
 #define FN_MEMORY_MIN  128
 #define FN_MEMORY_MAX  10240
 #define FN_TIMEOUT_MAX 900
@@ -53,6 +54,8 @@ struct fn_settings {
 	enum fn_reuse reuse;
 	char *env; /* NUL-separated K=V, heap; may be NULL */
 	size_t env_len;
+	char *secrets; /* as env; see secrets.h */
+	size_t secrets_len;
 	struct fn_layer *layers; /* in order, heap; NULL when there are none */
 	unsigned layer_count;
 };
@@ -150,6 +153,7 @@ int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err 
 /* Behind those that are there. -EINVAL when there are FN_LAYERS_MAX, or another version of the same one. */
 int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, struct stk_err *err);
 bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b);
+bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b);
 /* Ranges and texts; whether the runtime exists is the caller's to check. */
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err);
 

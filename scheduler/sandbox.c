@@ -19,6 +19,7 @@
 #include "scheduler/invlog.h"
 #include "scheduler/launch.h"
 #include "scheduler/pool.h"
+#include "scheduler/secrets.h"
 #include "scheduler/shells.h"
 
 #define RESTORE_LIMIT_MS 30000
@@ -329,6 +330,15 @@ static int agent_state(void *ctx, enum gw_type type)
 		memset(frame, 0, sizeof(frame)); /* it holds the function's environment */
 		return 0;
 	}
+	if (type == GW_READY && sb->pool->ver->settings.secrets_len) {
+		uint8_t *frame = NULL;
+		int n = secrets_frame(&sb->pool->ver->settings, &frame);
+
+		write_all(sb, frame, n);
+		secrets_free(frame, n > 0 ? (size_t)n : 0);
+		if (sb->closing)
+			return 0;
+	}
 	sandbox_become_warm(sb);
 	return 0;
 }
@@ -547,8 +557,10 @@ int sandbox_send_resume(int fd, const struct pool *p, enum gw_resume_how how)
 	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .how = prefault ? GW_RESUME_TELL : how};
 	uint8_t frame[512];
 	char name[64], tag[4];
-	struct iovec parts[2];
+	struct iovec parts[3];
 	unsigned count = 0;
+	uint8_t *secrets = NULL;
+	int secrets_len = 0;
 	ssize_t total = 0;
 	int n = ids_random(resume.entropy, sizeof(resume.entropy));
 
@@ -566,13 +578,21 @@ int sandbox_send_resume(int fd, const struct pool *p, enum gw_resume_how how)
 	n = gw_resume_encode(frame, sizeof(frame), &resume);
 	if (n < 0)
 		return n;
-	/* A process that has ended already: its exit, with the reason, is on its way. */
+	if (p->ver->settings.secrets_len) {
+		secrets_len = secrets_frame(&p->ver->settings, &secrets);
+		if (secrets_len < 0)
+			return secrets_len;
+		parts[count++] = (struct iovec){secrets, (size_t)secrets_len};
+	}
 	if (prefault)
 		parts[count++] = (struct iovec){p->learn.prefault, p->learn.prefault_len};
 	parts[count++] = (struct iovec){frame, (size_t)n};
 	for (unsigned i = 0; i < count; i++)
 		total += (ssize_t)parts[i].iov_len;
-	return writev(fd, parts, (int)count) == total || errno == EPIPE ? 0 : -EIO;
+	/* A process that has ended already: its exit, with the reason, is on its way. */
+	n = writev(fd, parts, (int)count) == total || errno == EPIPE ? 0 : -EIO;
+	secrets_free(secrets, (size_t)secrets_len);
+	return n;
 }
 
 void sandbox_arm_timer(struct sandbox *sb, uint64_t ms)

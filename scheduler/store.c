@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
@@ -43,6 +44,9 @@ static const char *const migrations[STORE_SCHEMA] = {
 	      "PRAGMA user_version = 3;",
 	[3] = "ALTER TABLE versions ADD COLUMN layers TEXT;" /* "NAME:N,NAME:N" */
 	      "PRAGMA user_version = 4;",
+	[4] = "CREATE TABLE secrets(name TEXT NOT NULL, number INTEGER NOT NULL, pairs BLOB NOT NULL," /* as versions.env */
+	      " PRIMARY KEY(name, number)) WITHOUT ROWID;"
+	      "PRAGMA user_version = 5;",
 };
 
 /* errno for what SQLite says: full disk and I/O errors matter to the caller. */
@@ -126,9 +130,14 @@ int store_open(const char *path, struct store **ret_store, struct stk_err *err)
 		rc = store_err(s, rc, path, err);
 		goto fail;
 	}
+	/* It holds secrets; what SQLite puts beside it gets the same mode. */
+	if (chmod(path, 0600)) {
+		rc = stk_err_sys(err, -errno, "%s", path);
+		goto fail;
+	}
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, 2000);
-	rc = store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", path, err);
+	rc = store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;", path, err);
 	if (rc == 0)
 		rc = schema_version(s, &version, err);
 	if (rc)
@@ -229,6 +238,13 @@ static int read_version(sqlite3_stmt *st, const struct store_sink *sink, void *c
 		if (!v.settings.env || v.settings.env_len > FN_ENV_MAX || v.settings.env[v.settings.env_len - 1])
 			return -EUCLEAN;
 	}
+	v.settings.secrets_len = (size_t)sqlite3_column_bytes(st, 21);
+	if (v.settings.secrets_len) {
+		v.settings.secrets = (char *)sqlite3_column_blob(st, 21);
+		if (!v.settings.secrets || v.settings.secrets_len > FN_SECRETS_MAX ||
+		    v.settings.secrets[v.settings.secrets_len - 1])
+			return -EUCLEAN;
+	}
 	v.extra = text_of(st, 10);
 	v.reason_code = text_of(st, 11);
 	v.reason = text_of(st, 12);
@@ -278,8 +294,9 @@ static const struct {
 } tables[] = {
 	{"names", "SELECT name, last_version FROM names", read_name},
 	{"versions", "SELECT name, number, published, state, runtime, handler, memory_mib, timeout_s, reuse, env, extra,"
-		     " reason_code, reason, init_error, created_ms, code_size, zip_crc, img_crc, sha256, revision, layers"
-		     " FROM versions ORDER BY name, number", read_version},
+		     " reason_code, reason, init_error, created_ms, code_size, zip_crc, img_crc, sha256, revision, layers,"
+		     " (SELECT pairs FROM secrets s WHERE s.name = v.name AND s.number = v.number)"
+		     " FROM versions v ORDER BY name, number", read_version},
 	{"functions", "SELECT name, latest, active, last_published, reserved FROM functions ORDER BY name", read_function},
 	{"aliases", "SELECT name, alias, version, additional, weight, revision, description FROM aliases", read_alias},
 	{"notes", "SELECT name, kind, qualifier, json FROM notes", read_note},

@@ -135,6 +135,12 @@ void store_tx_version(struct store_tx *tx, const struct fn_version *v)
 		len += (size_t)snprintf(layers + len, sizeof(layers) - len, "%s%s:%u", i ? "," : "", s->layers[i].name,
 					s->layers[i].version);
 	put_text(tx, st, s->layer_count ? layers : NULL);
+	st = add(tx, s->secrets_len ? "INSERT OR REPLACE INTO secrets VALUES(?,?,?)"
+				    : "DELETE FROM secrets WHERE name = ? AND number = ?");
+	put_text(tx, st, v->fn->name);
+	put_int(st, v->number);
+	if (s->secrets_len)
+		put_bytes(tx, st, s->secrets, s->secrets_len, false);
 	st = add(tx, "INSERT INTO names VALUES(?1,?2) ON CONFLICT(name) DO UPDATE SET last_version = max(last_version, ?2)");
 	put_text(tx, st, v->fn->name);
 	put_int(st, v->number);
@@ -158,12 +164,16 @@ void store_tx_drop_version(struct store_tx *tx, const char *name, unsigned numbe
 
 	put_text(tx, st, name);
 	put_int(st, number);
+	st = add(tx, "DELETE FROM secrets WHERE name = ? AND number = ?");
+	put_text(tx, st, name);
+	put_int(st, number);
 }
 
 void store_tx_drop_function(struct store_tx *tx, const char *name)
 {
 	static const char *const sql[] = {"DELETE FROM functions WHERE name = ?", "DELETE FROM versions WHERE name = ?",
-					  "DELETE FROM aliases WHERE name = ?", "DELETE FROM notes WHERE name = ?"};
+					  "DELETE FROM aliases WHERE name = ?", "DELETE FROM notes WHERE name = ?",
+					  "DELETE FROM secrets WHERE name = ?"};
 
 	for (size_t i = 0; i < STK_ARRAY_LEN(sql); i++)
 		put_text(tx, add(tx, sql[i]), name);

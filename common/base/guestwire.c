@@ -12,6 +12,7 @@ static uint32_t max_length(uint16_t type)
 	switch (type) {
 	case GW_START:
 	case GW_PREFAULT:
+	case GW_SECRETS:
 		return 65536;
 	case GW_INVOKE:
 		return GW_MAX_FRAME;
@@ -143,6 +144,14 @@ int gw_start_decode(const uint8_t *buf, size_t len, struct gw_start *ret_start)
 	ret_start->init_timeout_ms = stk_rd_u32(&r);
 	stk_rd_copy(&r, ret_start->entropy, GW_ENTROPY_LEN);
 	kv_decode(&r, ret_start->kv, GW_MAX_ENV, &ret_start->kv_count);
+	return rd_end(&r);
+}
+
+int gw_secrets_decode(const uint8_t *buf, size_t len, struct gw_secrets *ret_secrets)
+{
+	struct stk_rd r = stk_rd_init(buf, len);
+
+	kv_decode(&r, ret_secrets->kv, GW_MAX_SECRETS, &ret_secrets->kv_count);
 	return rd_end(&r);
 }
 
@@ -281,6 +290,14 @@ int gw_start_encode(uint8_t *buf, size_t cap, const struct gw_start *start)
 	stk_wr_bytes(&w, start->entropy, GW_ENTROPY_LEN);
 	kv_encode(&w, start->kv, GW_MAX_ENV, start->kv_count);
 	return frame_end(buf, &w, GW_START, 0, 0);
+}
+
+int gw_secrets_encode(uint8_t *buf, size_t cap, const struct gw_secrets *secrets)
+{
+	struct stk_wr w = frame_begin(buf, cap);
+
+	kv_encode(&w, secrets->kv, GW_MAX_SECRETS, secrets->kv_count);
+	return frame_end(buf, &w, GW_SECRETS, 0, 0);
 }
 
 int gw_resume_encode(uint8_t *buf, size_t cap, const struct gw_resume *resume)

@@ -8,7 +8,7 @@
  *   boot:     agent connects to CID 2, port GW_PORT    HELLO(booted) ->   <- START
  *             LOG* ->   READY -> (init phase over)  or  ERROR(init) ->
  *   snapshot:                                          <- TRIM   TRIMMED ->   (paused here, stream kept)
- *   clone:                                             <- PREFAULT (or none)   <- RESUME   RESUMED -> (or none)
+ *   clone:                            <- SECRETS (or none)   <- PREFAULT (or none)   <- RESUME   RESUMED -> (or none)
  *   call:                                              <- INVOKE   LOG* -> RESPONSE*(last: FIN) | ERROR ->
  *   streamed answer:                                   <- INVOKE   LOG* -> STREAM -> RESPONSE*(last: FIN) | ERROR ->
  *   end:                                               <- BYE (or SIGKILL from outside)
@@ -59,7 +59,8 @@ enum gw_type {
 	/* agent: media type of the answer (text, may be empty), which is streamed: before its first RESPONSE.
 	 * An ERROR behind it is a failure in mid-stream. */
 	GW_STREAM = 14,
-	GW_TYPE_MAX = GW_STREAM,
+	GW_SECRETS = 15,  /* host: kv list; before the RESUME of a clone, or the INVOKE of a VM that was booted */
+	GW_TYPE_MAX = GW_SECRETS,
 };
 
 #define GW_F_FIN    1u
@@ -141,6 +142,15 @@ struct gw_page_range {
 	uint32_t count;
 };
 
+/* SECRETS: values that are in no snapshot, and become files of the function's. Answered by nothing. */
+#define GW_MAX_SECRETS     32u
+#define GW_MAX_SECRET_NAME 64u /* letters, digits, _ */
+
+struct gw_secrets {
+	struct gw_kv kv[GW_MAX_SECRETS];
+	unsigned kv_count;
+};
+
 struct gw_error {
 	uint16_t kind; /* enum gw_error_kind */
 	int32_t detail;
@@ -160,6 +170,7 @@ int gw_error_decode(const uint8_t *buf, size_t len, struct gw_error *ret_error);
 /* How many ranges a PREFAULT payload holds, and range i of them. */
 int gw_prefault_decode(const uint8_t *buf, size_t len, unsigned *ret_count);
 struct gw_page_range gw_prefault_range(const uint8_t *buf, unsigned i);
+int gw_secrets_decode(const uint8_t *buf, size_t len, struct gw_secrets *ret_secrets);
 int gw_u64_decode(const uint8_t *buf, size_t len, uint64_t *ret_value); /* READY, TRIMMED */
 int gw_hello_decode(const uint8_t *buf, size_t len, uint8_t *ret_state);
 /* STREAM: *ret_type becomes text of at most GW_MAX_TYPE printable characters. */
@@ -172,6 +183,7 @@ int gw_start_encode(uint8_t *buf, size_t cap, const struct gw_start *start);
 int gw_resume_encode(uint8_t *buf, size_t cap, const struct gw_resume *resume);
 int gw_invoke_encode(uint8_t *buf, size_t cap, const struct gw_invoke *inv);
 int gw_prefault_encode(uint8_t *buf, size_t cap, const struct gw_page_range *range, unsigned count);
+int gw_secrets_encode(uint8_t *buf, size_t cap, const struct gw_secrets *secrets);
 int gw_error_encode(uint8_t *buf, size_t cap, const struct gw_error *error);
 int gw_u64_encode(uint8_t *buf, size_t cap, enum gw_type type, uint64_t value);
 int gw_hello_encode(uint8_t *buf, size_t cap, uint8_t state, const char *version);

@@ -21,11 +21,11 @@ struct cli_option {
 	const char *value; /* set by cli_options; NULL when absent */
 };
 
-/* Takes "--name value" and "--name=value" out of the arguments; repeated(name, value) is called for
- * options that may come several times (name listed in `many`). What is left are positionals.
+/* Takes "--name value" and "--name=value" out of the arguments. An option "!name" takes no value; one "*name" may come
+ * several times: repeated(name, value) is called for each. What is left are positionals.
  * 0 or CLI_USAGE (said on stderr). */
-int cli_options(struct cli *c, struct cli_option *options, unsigned count, const char *many,
-		int (*repeated)(void *ctx, const char *value), void *ctx);
+int cli_options(struct cli *c, struct cli_option *options, unsigned count,
+		int (*repeated)(void *ctx, const char *name, const char *value), void *ctx);
 int cli_usage(const char *text);
 /* One request; says on stderr why it could not be made. 0 or CLI_FAILED. */
 int cli_request(struct cli *c, const char *method, const char *path, const char *headers, const void *body,

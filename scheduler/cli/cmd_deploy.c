@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/fd.h"
 #include "common/base/str.h"
 #include "scheduler/cli/cli.h"
 
@@ -74,15 +75,38 @@ static int add_param(char **query, const char *name, const char *value)
 	return 0;
 }
 
-static int add_env(void *ctx, const char *value)
+/* --secret NAME=@FILE: other users of this machine can read a command line. */
+static int add_from_file(char **query, const char *name, const char *value)
 {
-	char **query = ctx;
+	stk_autofree char *data = NULL, *pair = NULL;
+	const char *path = strchr(value, '=') + 2;
+	size_t len;
+	int rc = stk_read_file(path, 65536, &data, &len);
 
-	if (!strchr(value, '=')) {
-		fprintf(stderr, "stoker: --env needs NAME=VALUE\n");
+	if (rc) {
+		fprintf(stderr, "stoker: %s: %s\n", path, strerror(-rc));
 		return -1;
 	}
-	return add_param(query, "env", value);
+	if (memchr(data, '\0', len)) {
+		fprintf(stderr, "stoker: %s: a secret may not hold a zero byte\n", path);
+		return -1;
+	}
+	if (asprintf(&pair, "%.*s=%.*s", (int)(path - 2 - value), value, (int)len, data) < 0)
+		return -1;
+	return add_param(query, name, pair);
+}
+
+static int add_pair(void *ctx, const char *name, const char *value)
+{
+	const char *eq = strchr(value, '=');
+
+	if (!eq) {
+		fprintf(stderr, "stoker: --%s needs NAME=VALUE\n", name);
+		return -1;
+	}
+	if (eq[1] == '@' && strcmp(name, "secret") == 0)
+		return add_from_file(ctx, name, value);
+	return add_param(ctx, name, value);
 }
 
 static int say_done(const char *name, const struct http_client_resp *r)
@@ -98,7 +122,7 @@ static int say_done(const char *name, const struct http_client_resp *r)
 int cmd_deploy(struct cli *c)
 {
 	struct cli_option o[] = {{"runtime", NULL}, {"handler", NULL}, {"memory", NULL}, {"timeout", NULL},
-				 {"reuse", NULL}, {"layers", NULL}, {"env", NULL}};
+				 {"reuse", NULL}, {"layers", NULL}, {"*env", NULL}, {"*secret", NULL}};
 	static const char name_rule[] = "a function's name is 1 to 64 letters, digits, - or _";
 	stk_autofree char *query = NULL, *path = NULL;
 	stk_autofree void *zip = NULL;
@@ -110,7 +134,7 @@ int cmd_deploy(struct cli *c)
 
 	if (cli_append(&query, ""))
 		return CLI_FAILED;
-	rc = cli_options(c, o, STK_ARRAY_LEN(o), "env", add_env, &query);
+	rc = cli_options(c, o, STK_ARRAY_LEN(o), add_pair, &query);
 	if (rc)
 		return rc;
 	if (c->argc != 2)
@@ -145,7 +169,7 @@ int cmd_layer(struct cli *c)
 	struct http_client_resp resp = {0};
 	struct stk_err err = {0};
 	size_t len = 0;
-	int rc = cli_options(c, NULL, 0, NULL, NULL, NULL);
+	int rc = cli_options(c, NULL, 0, NULL, NULL);
 
 	if (rc)
 		return rc;

@@ -53,7 +53,7 @@ int cmd_list(struct cli *c)
 {
 	struct cli_option o[] = {{"!json", NULL}};
 	struct http_client_resp r = {0};
-	int rc = cli_options(c, o, 1, NULL, NULL, NULL);
+	int rc = cli_options(c, o, 1, NULL, NULL);
 
 	if (rc)
 		return rc;
@@ -94,14 +94,14 @@ static int on_function(struct cli *c, const char *method, const char *rest)
 
 int cmd_show(struct cli *c)
 {
-	int rc = cli_options(c, NULL, 0, NULL, NULL, NULL);
+	int rc = cli_options(c, NULL, 0, NULL, NULL);
 
 	return rc ? rc : on_function(c, "GET", "");
 }
 
 int cmd_delete(struct cli *c)
 {
-	int rc = cli_options(c, NULL, 0, NULL, NULL, NULL);
+	int rc = cli_options(c, NULL, 0, NULL, NULL);
 
 	return rc ? rc : on_function(c, "DELETE", "");
 }
@@ -111,7 +111,7 @@ int cmd_logs(struct cli *c)
 	struct cli_option o[] = {{"lines", NULL}};
 	char rest[64];
 	uint64_t lines = 100;
-	int rc = cli_options(c, o, 1, NULL, NULL, NULL);
+	int rc = cli_options(c, o, 1, NULL, NULL);
 
 	if (rc)
 		return rc;

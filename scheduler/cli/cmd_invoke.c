@@ -53,7 +53,7 @@ int cmd_invoke(struct cli *c)
 	struct http_client_resp r = {0};
 	char path[160], headers[160] = "Content-Type: application/json\r\n", value[512];
 	size_t len = 0;
-	int rc = cli_options(c, o, STK_ARRAY_LEN(o), NULL, NULL, NULL);
+	int rc = cli_options(c, o, STK_ARRAY_LEN(o), NULL, NULL);
 
 	if (rc)
 		return rc;

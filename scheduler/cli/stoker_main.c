@@ -22,7 +22,7 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"deploy", cmd_deploy,
-	 "deploy NAME --runtime R [--handler H] [--memory MIB] [--timeout S] [--layers L:N,...] [--env K=V]... PATH"},
+	 "deploy NAME --runtime R [--handler H] [--memory MIB] [--timeout S] [--layers L:N,...] [--env K=V]... [--secret K=V]... PATH"},
 	{"layer", cmd_layer, "layer NAME PATH"},
 	{"list", cmd_list, "list [--json]"},
 	{"show", cmd_show, "show NAME"},
@@ -37,8 +37,8 @@ int cli_usage(const char *text)
 	return CLI_USAGE;
 }
 
-int cli_options(struct cli *c, struct cli_option *options, unsigned count, const char *many,
-		int (*repeated)(void *ctx, const char *value), void *ctx)
+int cli_options(struct cli *c, struct cli_option *options, unsigned count,
+		int (*repeated)(void *ctx, const char *name, const char *value), void *ctx)
 {
 	int left = 0;
 
@@ -56,8 +56,9 @@ int cli_options(struct cli *c, struct cli_option *options, unsigned count, const
 		for (unsigned k = 0; k < count && !found; k++) {
 			const char *name = options[k].name;
 			bool flag = name[0] == '!'; /* "!name": takes no value */
+			bool many = name[0] == '*';
 
-			name += flag;
+			name += flag || many;
 			if (strlen(name) != len || strncmp(arg + 2, name, len) != 0)
 				continue;
 			found = true;
@@ -70,8 +71,8 @@ int cli_options(struct cli *c, struct cli_option *options, unsigned count, const
 				fprintf(stderr, "stoker: option --%s needs a value\n", name);
 				return CLI_USAGE;
 			}
-			if (many && strcmp(many, name) == 0) {
-				if (repeated(ctx, value))
+			if (many) {
+				if (repeated(ctx, name, value))
 					return CLI_USAGE;
 			} else {
 				options[k].value = value;

@@ -169,7 +169,8 @@ static struct fn_version *unchanged(const struct function *fn, const struct lamb
 	same = v->zip_crc == last->zip_crc && memcmp(v->sha256, last->sha256, sizeof(v->sha256)) == 0 &&
 	       strcmp(a->runtime, b->runtime) == 0 && strcmp(a->handler, b->handler) == 0 && a->memory_mib == b->memory_mib &&
 	       a->timeout_s == b->timeout_s && a->reuse == b->reuse && a->env_len == b->env_len &&
-	       (!a->env_len || memcmp(a->env, b->env, a->env_len) == 0) && fn_same_layers(a, b);
+	       (!a->env_len || memcmp(a->env, b->env, a->env_len) == 0) && fn_same_layers(a, b) &&
+	       fn_same_secrets(a, b);
 	/* The description given now is the version's own. */
 	if (same && lambda_extra_set(v->extra, "Description", NULL, &extra, &err) == 0) {
 		char *others = NULL;

@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct gw_start start;
 	static struct gw_invoke invoke;
 	static struct gw_page_range range[GW_MAX_RANGES];
+	static struct gw_secrets secrets;
 	struct gw_resume resume;
 	struct gw_error error;
 	struct gw_header h;
@@ -62,6 +63,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (gw_start_decode(data, size, &start) == 0) {
 		touch_kv(start.kv, GW_MAX_ENV, start.kv_count);
 		same(gw_start_encode(out, sizeof(out), &start), data, size);
+	}
+	if (gw_secrets_decode(data, size, &secrets) == 0) {
+		touch_kv(secrets.kv, GW_MAX_SECRETS, secrets.kv_count);
+		same(gw_secrets_encode(out, sizeof(out), &secrets), data, size);
 	}
 	if (gw_resume_decode(data, size, &resume) == 0) {
 		touch(resume.hostname, resume.hostname_len);

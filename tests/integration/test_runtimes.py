@@ -282,3 +282,50 @@ def test_bootstrap_in_a_layer(host):
     done = host.put("by-layer", h.zip_bytes({"some": b"file"}), runtime="provided.al2023", timeout=120, layers="shell:1")
     assert done.status == 201, done
     assert host.invoke("by-layer", {"do": "ok"}).json()["ok"]
+
+
+# --- secrets ----------------------------------------------------------------------------------------
+
+SECRETIVE = b"""import os
+from snapshot_restore_py import register_after_restore
+
+at_init = os.path.exists("/run/secrets/TOKEN")
+seen = []
+register_after_restore(lambda: seen.append(open("/run/secrets/TOKEN").read()))
+
+def handler(event, context):
+    state = os.stat("/run/secrets/TOKEN")
+    try:
+        open("/run/secrets/other", "w")
+        writable = True
+    except OSError:
+        writable = False
+    return {"init": at_init, "hook": seen, "names": sorted(os.listdir("/run/secrets")), "mode": oct(state.st_mode & 0o777),
+            "mine": state.st_uid == os.getuid(), "writable": writable, "env": "TOKEN" in os.environ}
+"""
+
+
+@pytest.mark.parametrize("start", ["cold-restore", "warm", "shell", "cold-boot"])
+def test_secrets(host, start):
+    value = "very%sspecial%strue" % ("-", "=")
+    if "secretive" not in deployed:
+        done = host.put("secretive", h.zip_bytes({"app.py": SECRETIVE}), runtime="python3", handler="app.handler",
+                        timeout=120, secret=["TOKEN=" + value, "EMPTY="])
+        assert done.status == 201, done
+        assert done.json()["secrets"] == ["TOKEN", "EMPTY"]
+        deployed.add("secretive")
+    def started():
+        answer = host.invoke("secretive", {}, start=None if start == "warm" else start)
+        return answer if answer.headers["X-Stoker-Start"] == start else None
+    answer = h.wait_for(started, "a start of this kind")
+    assert (answer.status, answer.json()) == (200, {
+        "init": False, "hook": [value], "names": ["EMPTY", "TOKEN"], "mode": "0o400", "mine": True, "writable": False,
+        "env": False})
+    for where in (host.request("GET", "/v1/functions/secretive").body.decode(), host.cli("logs", "secretive").stdout,
+                  host.log()):
+        assert "special" not in where
+    for folder, _, names in os.walk(os.path.join(host.state, "functions")):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as f:
+                while piece := f.read(1 << 24):
+                    assert value.encode() not in piece, os.path.join(folder, name)

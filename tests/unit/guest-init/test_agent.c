@@ -28,6 +28,7 @@
 #define ID "req-1"
 
 static struct agent agent;
+static char secrets_folder[64];
 static char script[256]; /* a bootstrap written by a test */
 static char extension[300], extension_dir[256]; /* an extension, and its folder when a test wants it */
 static const char *initialization; /* AWS_LAMBDA_INITIALIZATION_TYPE */
@@ -77,7 +78,7 @@ static void open_session(const char *bootstrap)
 		struct bootstrap_conf boot = {.paths = paths, .task_dir = "/",
 					      .extensions_dir = with_extension ? extension_dir : NULL};
 		struct agent_conf conf = {
-			.session_fd = pair[1], .api_port = s.port, .bootstrap = &boot};
+			.session_fd = pair[1], .api_port = s.port, .bootstrap = &boot, .secrets_folder = secrets_folder};
 		int rc;
 
 		close(pair[0]);
@@ -319,6 +320,64 @@ static void test_trim_resume_invoke(void **state)
 	call("{\"do\": \"count\"}");
 	assert_int_equal(receive(), GW_RESPONSE);
 	bye();
+}
+
+static void send_secrets(const struct gw_secrets *secrets)
+{
+	static uint8_t buf[GW_HEADER_LEN + 65536];
+
+	transmit(buf, gw_secrets_encode(buf, sizeof(buf), secrets));
+}
+
+/* They are files before the clone says that it has resumed. */
+static void test_secrets(void **state)
+{
+	struct gw_resume resume = {.wall_ns = stk_wall_ns(), .hostname = "clone-1", .hostname_len = 7};
+	struct gw_secrets secrets = {.kv_count = 0};
+	char path[128], *data;
+	struct stat st;
+	uint8_t buf[256];
+	size_t len;
+
+	strcpy(secrets_folder, "/tmp/test_agent.XXXXXX");
+	assert_non_null(mkdtemp(secrets_folder));
+	gw_kv_add(secrets.kv, GW_MAX_SECRETS, &secrets.kv_count, "DB_PASSWORD", "hunter2 = more\n");
+	gw_kv_add(secrets.kv, GW_MAX_SECRETS, &secrets.kv_count, "empty", "");
+	ready();
+	send_secrets(&secrets);
+	transmit(buf, gw_resume_encode(buf, sizeof(buf), &resume));
+	assert_int_equal(receive(), GW_RESUMED);
+	snprintf(path, sizeof(path), "%s/DB_PASSWORD", secrets_folder);
+	assert_int_equal(stk_read_file(path, 100, &data, &len), 0);
+	assert_string_equal(data, "hunter2 = more\n");
+	free(data);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0400);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/empty", secrets_folder);
+	assert_int_equal(unlink(path), 0);
+	call("{\"do\": \"echo\", \"value\": 1}");
+	expect_response("1");
+	bye();
+	rmdir(secrets_folder);
+}
+
+/* A function that lacks its secrets is not called. */
+static void test_secrets_that_cannot_be_written(void **state)
+{
+	static const char *const names[] = {"../x", "a.b"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct gw_secrets secrets = {.kv_count = 0};
+
+		strcpy(secrets_folder, "/tmp");
+		gw_kv_add(secrets.kv, GW_MAX_SECRETS, &secrets.kv_count, names[i], "1");
+		ready();
+		send_secrets(&secrets);
+		call("{\"do\": \"echo\", \"value\": 1}");
+		expect_error(GW_ERR_AGENT, 0, "secrets could not be written");
+		bye();
+	}
 }
 
 static void test_environment(void **state)
@@ -679,6 +738,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answer),
 		cmocka_unit_test(test_trim_resume_invoke),
+		cmocka_unit_test(test_secrets),
+		cmocka_unit_test(test_secrets_that_cannot_be_written),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_large_both_ways),
 		cmocka_unit_test(test_logs_come_before_the_end),

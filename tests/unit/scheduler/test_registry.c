@@ -3,11 +3,14 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
+#include "common/base/guestwire.h"
 #include "scheduler/registry.h"
+#include "scheduler/secrets.h"
 
 static unsigned unused_count, unused_number;
 static bool unused_retired;
@@ -256,9 +259,52 @@ static void settings_have_limits(void **state)
 	assert_true(fn_settings_check(&s, &err) < 0);
 }
 
+static void secrets_are_checked_and_framed(void **state)
+{
+	static char large[FN_SECRETS_MAX];
+	struct fn_settings s, copy;
+	struct gw_secrets got;
+	struct gw_header h;
+	struct stk_err err = {0};
+	uint8_t *frame = NULL;
+	char pair[16];
+	int n;
+
+	fn_settings_init(&s);
+	assert_int_equal(secrets_add(&s, "TOKEN=a=b c", &err), 0);
+	assert_int_equal(secrets_add(&s, "x=", &err), 0);
+	assert_int_equal(secrets_add(&s, "TOKEN=very special", &err), -EINVAL);
+	assert_null(strstr(err.text, "special"));
+	assert_int_equal(secrets_add(&s, "TOKEN", &err), -EINVAL);
+	assert_int_equal(secrets_add(&s, "../x=1", &err), -EINVAL);
+	assert_int_equal(secrets_add(&s, "1x=1", &err), -EINVAL);
+	assert_int_equal(secrets_add(&s, "=1", &err), -EINVAL);
+	memset(large, 'v', sizeof(large) - 1);
+	memcpy(large, "L=", 2);
+	assert_int_equal(secrets_add(&s, large, &err), -E2BIG);
+	assert_int_equal(fn_settings_copy(&s, &copy), 0);
+	fn_settings_fini(&s);
+	n = secrets_frame(&copy, &frame);
+	assert_true(n > (int)GW_HEADER_LEN);
+	assert_int_equal(gw_header_decode(frame, &h), 0);
+	assert_int_equal(h.type, GW_SECRETS);
+	assert_int_equal(gw_secrets_decode(frame + GW_HEADER_LEN, h.length, &got), 0);
+	assert_int_equal(got.kv_count, 2);
+	assert_int_equal(got.kv[0].value_len, 5);
+	assert_memory_equal(got.kv[0].value, "a=b c", 5);
+	secrets_free(frame, (size_t)n);
+	for (unsigned i = 2; i < GW_MAX_SECRETS; i++) {
+		snprintf(pair, sizeof(pair), "n%u=1", i);
+		assert_int_equal(secrets_add(&copy, pair, &err), 0);
+	}
+	assert_int_equal(secrets_add(&copy, "more=1", &err), -E2BIG);
+	fn_settings_fini(&copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(secrets_are_checked_and_framed),
 		cmocka_unit_test(versions_live_as_long_as_they_are_used),
 		cmocka_unit_test(an_update_that_fails_leaves_what_serves),
 		cmocka_unit_test(published_versions_stay),

@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "common/base/fd.h"
 #include "scheduler/fsx.h"
 #include "scheduler/store.h"
 
@@ -37,7 +39,7 @@ struct seen {
 	struct store_function f;
 	struct fn_alias a;
 	struct fn_note n;
-	char env[64], extra[64], reason[64], json[64];
+	char env[64], secrets[64], extra[64], reason[64], json[64];
 	struct fn_layer layers[FN_LAYERS_MAX];
 };
 
@@ -61,6 +63,8 @@ static int on_version(void *ctx, const struct store_version *v)
 		memcpy(s->env, v->settings.env, v->settings.env_len);
 	for (unsigned i = 0; i < v->settings.layer_count; i++)
 		s->layers[i] = v->settings.layers[i];
+	if (v->settings.secrets_len <= sizeof(s->secrets) && v->settings.secrets_len)
+		memcpy(s->secrets, v->settings.secrets, v->settings.secrets_len);
 	snprintf(s->extra, sizeof(s->extra), "%s", v->extra ? v->extra : "none");
 	snprintf(s->reason, sizeof(s->reason), "%s/%s", v->reason_code ? v->reason_code : "", v->reason ? v->reason : "");
 	return 0;
@@ -119,6 +123,8 @@ static struct fn_version row(struct function *fn, unsigned number)
 	v.settings.reuse = FN_RESET;
 	v.settings.env = (char *)"A=1\0B=2";
 	v.settings.env_len = 8;
+	v.settings.secrets = (char *)"KEY=x=y";
+	v.settings.secrets_len = 8;
 	v.settings.layers = layers;
 	v.settings.layer_count = 2;
 	return v;
@@ -212,6 +218,8 @@ static void everything_comes_back(void **state)
 	assert_true(s.v.zip_crc == UINT64_MAX && s.v.img_crc == 1ull << 63);
 	assert_true(s.v.created_ms == 1700000000123);
 	assert_memory_equal(s.env, "A=1\0B=2", 8);
+	assert_int_equal(s.v.settings.secrets_len, 8);
+	assert_string_equal(s.secrets, "KEY=x=y");
 	assert_int_equal(s.v.settings.layer_count, 2);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_string_equal(s.layers[i].name, layers[i].name);
@@ -265,6 +273,47 @@ static void deleted_names_keep_their_last_number(void **state)
 	assert_int_equal(s.functions, 0);
 	assert_int_equal(s.names, 1);
 	assert_int_equal(s.last, 41);
+}
+
+/* Counts how often a text is in the database's files. */
+static unsigned in_files(const char *text)
+{
+	static const char *const endings[] = {"", "-wal"};
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		char name[256], *data;
+		size_t len;
+
+		snprintf(name, sizeof(name), "%s%s", path, endings[i]);
+		if (stk_read_file(name, 1u << 24, &data, &len))
+			continue;
+		for (char *p = data; (p = memmem(p, len - (size_t)(p - data), text, strlen(text))); p++)
+			count++;
+		free(data);
+	}
+	return count;
+}
+
+static void secrets_go_with_their_version(void **state)
+{
+	struct function fn = fn_of("hello");
+	struct fn_version v = row(&fn, 1), w = row(&fn, 2);
+	struct stk_err err = {0};
+	struct store *st;
+	struct stat file;
+
+	v.settings.secrets = (char *)"KEY=very special";
+	v.settings.secrets_len = 17;
+	w.settings.secrets_len = 0;
+	assert_int_equal(store_open(path, &st, &err), 0);
+	assert_int_equal(put(st, &v, 0), 0);
+	assert_true(in_files("very special") > 0);
+	assert_int_equal(stat(path, &file), 0);
+	assert_int_equal(file.st_mode & 0777, 0600);
+	assert_int_equal(put(st, &w, 1), 0);
+	store_close(st); /* which empties the log */
+	assert_int_equal(in_files("very special"), 0);
 }
 
 static void survives_a_kill(void **state)
@@ -383,6 +432,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(everything_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_names_keep_their_last_number, setup, teardown),
+		cmocka_unit_test_setup_teardown(secrets_go_with_their_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(survives_a_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_of_a_transaction_or_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(schema_1_is_brought_up_to_date, setup, teardown),
