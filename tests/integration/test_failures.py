@@ -28,7 +28,7 @@ def test_timeout(host, short, action):
     answer = host.invoke(short, {"do": action, "seconds": 30})
     assert answer.status == 504
     assert f"timed out after {h.SHORT_S}.00 seconds" in answer.json()["errorMessage"]
-    assert h.SHORT_S <= answer.seconds < h.SHORT_S + 1.0 * h.SLOW
+    assert h.SHORT_S <= answer.seconds < 15 * h.SLOW  # it would have slept for 30
     works(host, short)
 
 

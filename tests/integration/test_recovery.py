@@ -89,7 +89,7 @@ def flip(path, where):
 
 @pytest.mark.parametrize("name, where", [("memory", "data"), ("state", 0.0), ("state", 0.5), ("manifest.json", 0.3)])
 def test_flipped_byte(own_host, name, where):
-    host = own_host("hello", pool_floor=0)
+    host = own_host("hello", pool_floor=0, queue_timeout=int(h.DEADLINE * 1000))
     host.stop()
     path = os.path.join(host.version_dir("hello"), "snapshot", name)
     flip(path, where)
@@ -103,7 +103,7 @@ def test_flipped_byte(own_host, name, where):
 
 
 def test_missing_snapshot(own_host):
-    host = own_host("hello", pool_floor=0)
+    host = own_host("hello", pool_floor=0, queue_timeout=int(h.DEADLINE * 1000))
     host.stop()
     folder = os.path.join(host.version_dir("hello"), "snapshot")
     for name in os.listdir(folder):
