@@ -20,6 +20,8 @@
 #include "scheduler/pool.h"
 #include "scheduler/store.h"
 
+#define LIST_MAX 500 /* functions in one answer */
+
 static const char *const check_names[] = {
 	[FN_UNCHECKED] = "pending",
 	[FN_CHECKING] = "checking",
@@ -94,24 +96,52 @@ static struct function *wanted(struct daemon *d, struct http_req *req, const str
 	return NULL;
 }
 
+/* ?after=NAME&limit=N. -1: answered. */
+static int read_page(struct http_req *req, const char *id, char *ret_after, unsigned *ret_limit)
+{
+	char key[16], value[FN_NAME_MAX + 1];
+	const char *query = http_req_query(req);
+	uint64_t n;
+	int rc;
+
+	*ret_after = '\0';
+	*ret_limit = LIST_MAX;
+	while ((rc = http_query_next(&query, key, sizeof(key), value, sizeof(value))) == 1) {
+		if (strcmp(key, "after") == 0)
+			strcpy(ret_after, value);
+		else if (strcmp(key, "limit") == 0 && stk_parse_u64(value, 1, LIST_MAX, &n) == 0)
+			*ret_limit = (unsigned)n;
+		else
+			rc = -EINVAL;
+		if (rc < 0)
+			break;
+	}
+	if (rc == 0)
+		return 0;
+	answer_error(req, 400, "BadRequest", "the query may have after=NAME and limit=N, 1 to 500", id);
+	return -1;
+}
+
 void api_functions_list(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct daemon *d = ctx;
-	struct function **list = NULL;
-	json_t *array = json_array();
-	unsigned n = 0;
-	char id[64];
+	const struct registry *r = &d->registry;
+	char id[64], after[FN_NAME_MAX + 1];
+	unsigned limit, i, end;
+	json_t *array, *answer;
 
 	front_request_id(req, id);
-	if (!array || registry_list(&d->registry, &list, &n)) {
-		json_decref(array);
-		answer_json(req, 200, NULL);
+	if (read_page(req, id, after, &limit))
 		return;
-	}
-	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(array, describe_function(list[i]));
-	free(list);
-	answer_json(req, 200, json_pack("{s:o}", "functions", array));
+	array = json_array();
+	answer = json_pack("{s:o}", "functions", array);
+	i = registry_behind(r, after);
+	end = r->count - i > limit ? i + limit : r->count;
+	for (; answer && i < end; i++)
+		json_array_append_new(array, describe_function(r->sorted[i]));
+	if (answer && end < r->count)
+		json_object_set_new(answer, "next", json_string(r->sorted[end - 1]->name));
+	answer_json(req, 200, answer);
 }
 
 void api_functions_show(void *ctx, struct http_req *req, const struct router_match *m)

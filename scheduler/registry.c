@@ -266,6 +266,8 @@ void registry_fini(struct registry *r)
 		}
 		r->bucket[b] = NULL;
 	}
+	free(stk_take_ptr(&r->sorted));
+	r->count = r->cap = r->names = 0;
 }
 
 static unsigned hash(const char *name)
@@ -293,6 +295,15 @@ struct function *registry_add(struct registry *r, const char *name)
 
 	if (fn)
 		return fn;
+	if (r->names == r->cap) {
+		unsigned cap = r->cap ? r->cap * 2 : 64;
+		struct function **grown = realloc(r->sorted, cap * sizeof(*grown));
+
+		if (!grown)
+			return NULL;
+		r->sorted = grown;
+		r->cap = cap;
+	}
 	fn = calloc(1, sizeof(*fn));
 	if (!fn || stk_strcpy(fn->name, sizeof(fn->name), name)) {
 		free(fn);
@@ -301,6 +312,7 @@ struct function *registry_add(struct registry *r, const char *name)
 	fn->reserved = -1;
 	fn->next = r->bucket[b];
 	r->bucket[b] = fn;
+	r->names++;
 	return fn;
 }
 
@@ -323,12 +335,48 @@ static void drop_role(struct registry *r, struct fn_version *v)
 	fn_version_put(r, v);
 }
 
+unsigned registry_behind(const struct registry *r, const char *after)
+{
+	unsigned lo = 0, hi = r->count;
+
+	while (lo < hi) {
+		unsigned mid = lo + (hi - lo) / 2;
+
+		if (strcmp(r->sorted[mid]->name, after) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* There is room for all names: registry_add sees to that. */
+static void list_function(struct registry *r, struct function *fn)
+{
+	unsigned at = registry_behind(r, fn->name);
+
+	memmove(r->sorted + at + 1, r->sorted + at, (r->count - at) * sizeof(*r->sorted));
+	r->sorted[at] = fn;
+	r->count++;
+}
+
+static void unlist_function(struct registry *r, const struct function *fn)
+{
+	unsigned at = registry_behind(r, fn->name) - 1;
+
+	r->count--;
+	memmove(r->sorted + at, r->sorted + at + 1, (r->count - at) * sizeof(*r->sorted));
+}
+
 void registry_set_latest(struct registry *r, struct function *fn, struct fn_version *v)
 {
 	struct fn_version *old = fn->latest;
 
 	fn->latest = take_role(fn, v);
-	r->count += (unsigned)!old - (unsigned)!v; /* one more or one less, where only one of them is there */
+	if (v && !old)
+		list_function(r, fn);
+	if (old && !v)
+		unlist_function(r, fn);
 	drop_role(r, old);
 }
 
@@ -534,26 +582,4 @@ bool fn_name_valid(const char *name)
 	if (stk_snprintf(part, sizeof(part), "%.*s", (int)(dot - name), name))
 		return false;
 	return stk_name_valid(part) && stk_name_valid(dot + 1) && strlen(dot + 1) <= FN_TENANT_MAX;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp((*(struct function *const *)a)->name, (*(struct function *const *)b)->name);
-}
-
-int registry_list(const struct registry *r, struct function ***ret, unsigned *ret_count)
-{
-	struct function **list = calloc(r->count ? r->count : 1, sizeof(struct function *));
-	unsigned n = 0;
-
-	if (!list)
-		return -ENOMEM;
-	REGISTRY_FOREACH(r, fn) {
-		if (fn->latest && n < r->count)
-			list[n++] = fn;
-	}
-	qsort(list, n, sizeof(struct function *), by_name);
-	*ret = list;
-	*ret_count = n;
-	return 0;
 }

@@ -137,7 +137,9 @@ struct function {
 
 struct registry {
 	struct function *bucket[REGISTRY_BUCKETS];
-	unsigned count; /* of functions that exist */
+	struct function **sorted; /* those that exist, by name */
+	unsigned count, cap;      /* of these; cap also counts names that were used before */
+	unsigned names;
 	void (*on_unused)(void *ctx, struct fn_version *v); /* owns v from then on */
 	void *ctx;
 };
@@ -185,8 +187,8 @@ void registry_alias_drop(struct function *fn, const char *name);
 /* json NULL: removes it. -ENOMEM. */
 int registry_note_set(struct function *fn, const char *kind, const char *qualifier, const char *json);
 const char *registry_note(const struct function *fn, const char *kind, const char *qualifier); /* or NULL */
-/* Functions that exist, in name order; *ret is heap memory of *ret_count entries. */
-int registry_list(const struct registry *r, struct function ***ret, unsigned *ret_count);
+/* Functions that exist are r->sorted[0..count). Position of the first one whose name is behind `after`. */
+unsigned registry_behind(const struct registry *r, const char *after);
 
 #define FN_VERSION_TEXT 12
 /* "$LATEST" for 0. */

@@ -22,51 +22,71 @@ static const char *text(const json_t *o, const char *key)
 	return s ? s : "-";
 }
 
-static int print_table(const struct http_client_resp *r)
+static void print_row(const json_t *f)
 {
-	json_t *root = json_loadb((const char *)r->body, r->body_len, 0, NULL);
-	json_t *list = json_object_get(root, "functions"), *f;
-	size_t i;
+	const json_t *pool = json_object_get(f, "pool");
 
-	if (!json_is_array(list)) {
-		json_decref(root);
+	printf("%-24s %7lld %-10s %-20s %6lld %6llds %-10s %4lld %4lld\n", text(f, "name"),
+	       (long long)json_integer_value(json_object_get(f, "version")), text(f, "runtime"),
+	       text(f, "handler"), (long long)json_integer_value(json_object_get(f, "memory")),
+	       (long long)json_integer_value(json_object_get(f, "timeout")), text(f, "state"),
+	       (long long)json_integer_value(json_object_get(pool, "warm")),
+	       (long long)json_integer_value(json_object_get(pool, "busy")));
+}
+
+/* Adds one page to list. ret_next: the query of the page behind it, "" at the end. */
+static int get_page(struct cli *c, json_t *list, char *next, size_t cap)
+{
+	struct http_client_resp r = {0};
+	const char *name;
+	json_t *root, *page;
+	char path[256];
+	int rc;
+
+	snprintf(path, sizeof(path), "/v1/functions%s", next);
+	rc = cli_request(c, "GET", path, NULL, NULL, 0, TIMEOUT_MS, &r);
+	if (rc == 0 && r.status != 200)
+		rc = cli_refused(&r);
+	root = rc == 0 ? json_loadb((const char *)r.body, r.body_len, 0, NULL) : NULL;
+	page = json_object_get(root, "functions");
+	if (rc == 0 && (!json_is_array(page) || json_array_extend(list, page))) {
 		fprintf(stderr, "stoker: the host's answer is not understood\n");
-		return CLI_FAILED;
+		rc = CLI_FAILED;
 	}
-	printf("%-24s %7s %-10s %-20s %6s %7s %-10s %4s %4s\n", "NAME", "VERSION", "RUNTIME", "HANDLER", "MEMORY",
-	       "TIMEOUT", "STATE", "WARM", "BUSY");
-	json_array_foreach(list, i, f) {
-		const json_t *pool = json_object_get(f, "pool");
-
-		printf("%-24s %7lld %-10s %-20s %6lld %6llds %-10s %4lld %4lld\n", text(f, "name"),
-		       (long long)json_integer_value(json_object_get(f, "version")), text(f, "runtime"),
-		       text(f, "handler"), (long long)json_integer_value(json_object_get(f, "memory")),
-		       (long long)json_integer_value(json_object_get(f, "timeout")), text(f, "state"),
-		       (long long)json_integer_value(json_object_get(pool, "warm")),
-		       (long long)json_integer_value(json_object_get(pool, "busy")));
-	}
+	name = json_string_value(json_object_get(root, "next"));
+	snprintf(next, cap, name ? "?after=%s" : "", name);
 	json_decref(root);
-	return CLI_OK;
+	http_client_resp_fini(&r);
+	return rc;
 }
 
 int cmd_list(struct cli *c)
 {
 	struct cli_option o[] = {{"!json", NULL}};
-	struct http_client_resp r = {0};
+	json_t *list = json_array(), *f, *all;
+	char next[200] = "";
+	size_t i;
 	int rc = cli_options(c, o, 1, NULL, NULL);
 
-	if (rc)
-		return rc;
-	if (c->argc != 0)
-		return cli_usage("list takes no name (see stoker show)");
-	rc = cli_request(c, "GET", "/v1/functions", NULL, NULL, 0, TIMEOUT_MS, &r);
-	if (rc == 0 && r.status != 200)
-		rc = cli_refused(&r);
-	else if (rc == 0 && o[0].value)
-		print_body(&r);
-	else if (rc == 0)
-		rc = print_table(&r);
-	http_client_resp_fini(&r);
+	if (rc == 0 && c->argc != 0)
+		rc = cli_usage("list takes no name (see stoker show)");
+	if (rc == 0) {
+		do
+			rc = get_page(c, list, next, sizeof(next));
+		while (rc == 0 && *next);
+	}
+	if (rc == 0 && o[0].value) {
+		all = json_pack("{s:O}", "functions", list);
+		json_dumpf(all, stdout, JSON_INDENT(2));
+		putchar('\n');
+		json_decref(all);
+	} else if (rc == 0) {
+		printf("%-24s %7s %-10s %-20s %6s %7s %-10s %4s %4s\n", "NAME", "VERSION", "RUNTIME", "HANDLER", "MEMORY",
+		       "TIMEOUT", "STATE", "WARM", "BUSY");
+		json_array_foreach(list, i, f)
+			print_row(f);
+	}
+	json_decref(list);
 	return rc;
 }
 

@@ -85,22 +85,6 @@ void lambda_get_function(void *ctx, struct http_req *req, const struct router_ma
 
 /* --- lists ------------------------------------------------------------------------------------------- */
 
-/* Position behind the page's last key, by halves. */
-static unsigned list_start(struct function *const *list, unsigned n, const struct lambda_page *page)
-{
-	unsigned lo = 0, hi = n;
-
-	while (page->has_after && lo < hi) {
-		unsigned mid = lo + (hi - lo) / 2;
-
-		if (strcmp(list[mid]->name, page->after) <= 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static void add_versions(const struct daemon *d, json_t *array, const struct function *fn, bool all)
 {
 	json_array_append_new(array, lambda_configuration(d, fn->latest, all ? "$LATEST" : NULL, true));
@@ -115,12 +99,12 @@ static void add_versions(const struct daemon *d, json_t *array, const struct fun
 void lambda_list_functions(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	char which[16], marker[LAMBDA_MARKER_MAX];
-	struct function **list = NULL;
 	struct lambda_page page;
 	struct lambda_call c;
 	struct lambda_err err;
+	const struct registry *r;
 	json_t *answer, *array;
-	unsigned n = 0, i, end;
+	unsigned i, end;
 	int all;
 
 	if (lambda_begin(&c, ctx, req))
@@ -137,18 +121,17 @@ void lambda_list_functions(void *ctx, struct http_req *req, const struct router_
 	}
 	array = json_array();
 	answer = json_pack("{s:o}", "Functions", array);
-	if (!answer || registry_list(&c.d->registry, &list, &n)) {
-		json_decref(answer);
+	if (!answer) {
 		lambda_answer(req, 200, NULL);
 		return;
 	}
-	i = list_start(list, n, &page);
-	end = n - i > page.max ? i + page.max : n;
+	r = &c.d->registry;
+	i = page.has_after ? registry_behind(r, page.after) : 0;
+	end = r->count - i > page.max ? i + page.max : r->count;
 	for (; i < end; i++)
-		add_versions(c.d, array, list[i], all);
-	if (end < n && lambda_page_marker('f', list[end - 1]->name, marker) == 0)
+		add_versions(c.d, array, r->sorted[i], all);
+	if (end < r->count && lambda_page_marker('f', r->sorted[end - 1]->name, marker) == 0)
 		json_object_set_new(answer, "NextMarker", json_string(marker));
-	free(list);
 	lambda_answer(req, 200, answer);
 }
 

@@ -186,23 +186,35 @@ static void names_may_have_a_tenant(void **state)
 
 static void list_is_sorted_and_of_what_exists(void **state)
 {
-	static const char *const names[] = {"zeta", "alpha", "mid"};
 	struct registry r;
-	struct function **list;
-	unsigned n;
+	char name[16];
 
 	registry_init(&r, on_unused, NULL);
-	for (unsigned i = 0; i < 3; i++) {
-		struct function *fn = registry_add(&r, names[i]);
+	for (unsigned i = 0; i < 200; i++) { /* in an order of their own: 7 and 200 have no common factor */
+		struct function *fn;
 
+		snprintf(name, sizeof(name), "f%03u", i * 7 % 200);
+		fn = registry_add(&r, name);
 		serve(&r, fn, version(fn, 1));
 	}
-	registry_add(&r, "never");
-	assert_int_equal(registry_list(&r, &list, &n), 0);
-	assert_int_equal(n, 3);
-	assert_string_equal(list[0]->name, "alpha");
-	assert_string_equal(list[2]->name, "zeta");
-	free(list);
+	registry_add(&r, "f0005");
+	assert_int_equal(r.count, 200);
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "f%03u", i);
+		assert_string_equal(r.sorted[i]->name, name);
+	}
+	assert_int_equal(registry_behind(&r, ""), 0);
+	assert_int_equal(registry_behind(&r, "f000"), 1);
+	assert_int_equal(registry_behind(&r, "f0005"), 1);
+	assert_int_equal(registry_behind(&r, "f199"), 200);
+	registry_drop(&r, registry_find(&r, "f100"));
+	assert_int_equal(r.count, 199);
+	assert_string_equal(r.sorted[100]->name, "f101");
+	registry_drop(&r, registry_find(&r, "f199"));
+	registry_drop(&r, registry_find(&r, "f000"));
+	assert_int_equal(r.count, 197);
+	assert_string_equal(r.sorted[0]->name, "f001");
+	assert_string_equal(r.sorted[196]->name, "f198");
 	registry_fini(&r);
 }
 
