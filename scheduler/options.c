@@ -36,6 +36,7 @@ void options_default(struct options *o)
 		.async_concurrency = 32,
 		.async_events = 200000,
 		.async_mib = 1024,
+		.async_private = true,
 		.shells = 2,
 		.idle_s = 300,
 		.pool_history = true,
@@ -72,6 +73,7 @@ static const struct option_row rows[] = {
 	{"async-concurrency", K_U32, OFF(async_concurrency), 1, 10000},
 	{"async-events", K_U32, OFF(async_events), 1, 100000000},
 	{"async-queue", K_U64, OFF(async_mib), 1, 1u << 30},
+	{"async-private", K_BOOL, OFF(async_private), 0, 0},
 	{"shells", K_U32, OFF(shells), 0, 1000},
 	{"max-resets", K_U32, OFF(max_resets), 1, 1000000000},
 	{"pool-idle", K_U32, OFF(idle_s), 1, 86400},
@@ -349,6 +351,7 @@ const char *options_usage(void)
 	       "  --async-concurrency N  asynchronous calls under way at the same time (32)\n"
 	       "  --async-events N       asynchronous events that may be queued for one function (200000)\n"
 	       "  --async-queue MIB      and for all functions together, on disk (1024)\n"
+	       "  --async-private yes|no results may be sent to loopback and private addresses too (yes)\n"
 	       "  --shells N             prepared VM processes that wait for any function (2)\n"
 	       "  --max-resets N         a VM of a function with reuse = reset is replaced after so many (10000)\n"
 	       "  --pool-idle S          shrink to the floor after this time without requests (300)\n"

@@ -26,6 +26,7 @@ struct options {
 	unsigned async_concurrency; /* asynchronous calls under way */
 	unsigned async_events;      /* queued for one function */
 	uint64_t async_mib;         /* queued for all, on disk */
+	bool async_private;         /* results may go to loopback and private addresses too */
 	unsigned shells;            /* kept waiting, for all functions together */
 	unsigned max_resets;        /* of one VM, then it is replaced */
 	unsigned idle_s;            /* without requests for this long: shrink to the floor */

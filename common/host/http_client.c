@@ -29,6 +29,7 @@ struct http_client {
 	unsigned timeout_ms;
 	uint64_t end_ns; /* 0: none */
 	const struct http_client_stream *stream;
+	bool (*allowed)(const struct sockaddr *addr); /* or NULL */
 	bool is_unix;
 	char host[256]; /* or the socket's path */
 	char port[8];
@@ -146,8 +147,12 @@ static int connect_any(struct http_client *c, const struct addrinfo *list)
 
 	if (!end || end > limit)
 		c->end_ns = limit;
-	for (const struct addrinfo *a = list; a && r < 0 && stk_now_ns() < c->end_ns; a = a->ai_next)
-		r = connect_addr(c, a->ai_family, a->ai_addr, a->ai_addrlen, &c->fd);
+	for (const struct addrinfo *a = list; a && r < 0 && stk_now_ns() < c->end_ns; a = a->ai_next) {
+		if (c->allowed && !c->allowed(a->ai_addr))
+			r = r == -EADDRNOTAVAIL ? -EACCES : r;
+		else
+			r = connect_addr(c, a->ai_family, a->ai_addr, a->ai_addrlen, &c->fd);
+	}
 	c->end_ns = end;
 	return r;
 }
@@ -188,6 +193,12 @@ static void do_close(struct http_client *c)
 int http_client_connect(const char *target, unsigned timeout_ms, struct http_client **ret_client,
 			struct stk_err *err)
 {
+	return http_client_connect_if(target, timeout_ms, NULL, ret_client, err);
+}
+
+int http_client_connect_if(const char *target, unsigned timeout_ms, bool (*allowed)(const struct sockaddr *addr),
+			   struct http_client **ret_client, struct stk_err *err)
+{
 	struct http_client *c = calloc(1, sizeof(*c));
 	int r;
 
@@ -195,6 +206,7 @@ int http_client_connect(const char *target, unsigned timeout_ms, struct http_cli
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	c->fd = -1;
 	c->timeout_ms = timeout_ms;
+	c->allowed = allowed;
 	snprintf(c->name, sizeof(c->name), "%s", target);
 	r = parse_target(c, target, err);
 	if (r == 0)

@@ -22,6 +22,10 @@ struct http_client_resp {
 /* target: "unix:/path", "http://host:port" or "host:port". timeout_ms bounds connect and each wait. */
 int http_client_connect(const char *target, unsigned timeout_ms, struct http_client **ret_client,
 			struct stk_err *err);
+/* Connects, now and later, only to those of a name's addresses that are allowed: -EACCES when none is. */
+struct sockaddr;
+int http_client_connect_if(const char *target, unsigned timeout_ms, bool (*allowed)(const struct sockaddr *addr),
+			   struct http_client **ret_client, struct stk_err *err);
 void http_client_free(struct http_client *c);
 /* From now on all connecting, sending and receiving together takes at most so long, however busy the peer keeps us:
  * -ETIMEDOUT then. (Only looking up a name has limits of its own, the resolver's.) */

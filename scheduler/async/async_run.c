@@ -262,7 +262,7 @@ static void sent(uv_work_t *w, int unused)
 	struct send *s = w->data;
 	struct async *a = s->a;
 	struct event *e = s->e;
-	struct retry_step step = retry_send(e->errors + 1, s->status, async_now_ms());
+	struct retry_step step = retry_send(s->rc == -EACCES ? RETRY_SENDS : e->errors + 1, s->status, async_now_ms());
 	static struct stk_log_limit limit = {.burst = 10};
 
 	a->sends--;

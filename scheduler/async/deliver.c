@@ -162,6 +162,13 @@ static int post_tls(struct http_client *c, const struct weburl *u, const char *h
 	return rc;
 }
 
+static bool (*may_connect)(const struct sockaddr *addr);
+
+void deliver_restrict(bool (*allowed)(const struct sockaddr *addr))
+{
+	may_connect = allowed;
+}
+
 int deliver_post(const char *url, const char *headers, const void *body, size_t len, int *ret_status,
 		 struct stk_err *err)
 {
@@ -171,7 +178,7 @@ int deliver_post(const char *url, const char *headers, const void *body, size_t 
 
 	if (rc)
 		return rc;
-	rc = http_client_connect(u.authority, DELIVER_CONNECT_MS, &c, err);
+	rc = http_client_connect_if(u.authority, DELIVER_CONNECT_MS, may_connect, &c, err);
 	if (rc)
 		return rc;
 	http_client_limit(c, DELIVER_LIMIT_MS);

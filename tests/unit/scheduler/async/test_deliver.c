@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "scheduler/async/netaddr.h"
 #include "tests/unit/unit.h"
 
 static struct stk_err err;
@@ -180,6 +181,21 @@ static void plain(void **state)
 	assert_int_equal(deliver_post("gopher://h/", NULL, "x", 1, &status, &err), -EINVAL);
 }
 
+/* Whatever the name, the addresses count; nothing is sent, nothing connected. */
+static void restricted(void **state)
+{
+	int status = 0;
+
+	deliver_restrict(netaddr_public);
+	assert_int_equal(deliver_post("http://127.0.0.1:1/", NULL, "x", 1, &status, &err), -EACCES);
+	assert_int_equal(deliver_post("https://localhost:1/", NULL, "x", 1, &status, &err), -EACCES);
+	assert_int_equal(deliver_post("http://2130706433:1/", NULL, "x", 1, &status, &err), -EACCES);
+	assert_int_equal(deliver_post("http://0x7f.1:1/", NULL, "x", 1, &status, &err), -EACCES);
+	assert_int_equal(deliver_post("http://[::ffff:10.0.0.1]:1/", NULL, "x", 1, &status, &err), -EACCES);
+	deliver_restrict(NULL);
+	assert_int_equal(deliver_post("http://127.0.0.1:1/", NULL, "x", 1, &status, &err), -ECONNREFUSED);
+}
+
 static void encrypted(void **state)
 {
 	size_t len = 3 << 20;
@@ -226,7 +242,7 @@ static void not_trusted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain), cmocka_unit_test(encrypted), cmocka_unit_test(not_trusted),
+		cmocka_unit_test(plain), cmocka_unit_test(restricted), cmocka_unit_test(encrypted), cmocka_unit_test(not_trusted),
 	};
 
 	unit_time_limit(120);
