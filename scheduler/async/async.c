@@ -2,6 +2,7 @@
 #include "scheduler/async/async.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@
 #include "common/host/metrics.h"
 #include "common/host/workers.h"
 #include "scheduler/async/async_internal.h"
+#include "scheduler/async/deliver.h"
+#include "scheduler/async/netaddr.h"
 #include "scheduler/daemon.h"
 #include "scheduler/pool.h"
 
@@ -113,21 +116,26 @@ static int load_config(void *ctx, const char *function, const char *qualifier, c
 	return confs_put(&a->confs, function, qualifier, c);
 }
 
-/* Clients wait for a VM of the function: they come first. */
-static bool clients_wait(void *ctx, const struct flow *f)
+/* No more than its VMs can run at once, and none while clients wait for one: they come first. */
+static unsigned room_of(void *ctx, const struct flow *f)
 {
 	struct async *a = ctx;
-	struct function *fn;
-	unsigned ours = 0;
+	struct function *fn = f->class == FLOW_CALLS ? registry_find(&a->d->registry, f->name) : NULL;
+	const struct pool *p;
+	unsigned room, used;
 
-	if (f->class != FLOW_CALLS)
-		return false;
-	fn = registry_find(&a->d->registry, f->name);
-	if (!fn || !fn->active)
-		return false;
+	if (!fn || !fn->latest || fn->reserved == 0)
+		return UINT_MAX; /* which says so */
 	/* Published versions have pools of their own; most calls are for this one. */
-	ours = f->running - f->reserved;
-	return fn->active->pool->queued > ours;
+	p = fn->active ? fn->active->pool : fn->latest->pool;
+	if (p->queued > f->running)
+		return 0;
+	used = p->busy + p->queued + p->forced_count;
+	room = used < p->policy.ceiling ? p->policy.ceiling - used : 0;
+	if (fn->reserved < 0)
+		return room;
+	used = fn->in_flight < (unsigned)fn->reserved ? (unsigned)fn->reserved - fn->in_flight : 0;
+	return room < used ? room : used;
 }
 
 int async_new(struct daemon *d, const char *path, struct async **ret_async, struct stk_err *err)
@@ -141,8 +149,9 @@ int async_new(struct daemon *d, const char *path, struct async **ret_async, stru
 	a->batch = 1;
 	stk_list_init(&a->pending);
 	flows_init(&a->flows, d->opt->async_concurrency, ASYNC_SENDERS);
-	a->flows.held_back = clients_wait;
+	a->flows.room = room_of;
 	a->flows.ctx = a;
+	deliver_restrict(d->opt->async_private ? NULL : netaddr_public);
 	rc = make_metrics(a);
 	if (rc == 0)
 		rc = workers_new(&d->loop, 1, &a->disk);

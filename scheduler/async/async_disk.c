@@ -380,11 +380,11 @@ static void choose_ops(struct async *a, struct async_job *j)
 	}
 }
 
-static void choose_takes(struct async *a, struct async_job *j, enum flow_class class, unsigned room)
+static void choose_takes(struct async *a, struct async_job *j, enum flow_class class, unsigned takes, unsigned room)
 {
 	struct flows *fs = &a->flows;
 
-	while (j->take_count < ASYNC_TAKES) {
+	while (j->take_count < takes) {
 		struct async_take *t = &j->take[j->take_count];
 		unsigned slots = fs->slots[class] - fs->running[class], n = 0;
 		struct flow *f = flows_pick(fs, class, slots < room ? slots : room, &n);
@@ -451,8 +451,8 @@ void async_kick(struct async *a)
 		unsigned room = async_room(a);
 
 		flows_wake(&a->flows, j->now_ms);
-		choose_takes(a, j, FLOW_CALLS, room);
-		choose_takes(a, j, FLOW_SENDS, UINT32_MAX);
+		choose_takes(a, j, FLOW_SENDS, ASYNC_TAKES / 4, UINT32_MAX);
+		choose_takes(a, j, FLOW_CALLS, ASYNC_TAKES, room);
 		crowded = !stk_list_empty(&a->flows.ready[FLOW_CALLS]) &&
 			  a->flows.running[FLOW_CALLS] < a->flows.slots[FLOW_CALLS];
 	}

@@ -6,6 +6,7 @@
 
 #include "scheduler/async/retry.h"
 
+#define LOOKS      64 /* at flows in line, for one pick */
 #define FLOW_OF(n) STK_CONTAINER_OF(n, struct flow, node)
 
 static unsigned hash(const char *name)
@@ -138,24 +139,34 @@ static unsigned more(const struct flows *fs, const struct flow *f)
 	return share > f->running ? share - f->running : 0;
 }
 
+/* Slots for f now. */
+static unsigned wanted(const struct flows *fs, const struct flow *f, unsigned free, bool alone)
+{
+	unsigned n = more(fs, f), room = n && fs->room ? fs->room(fs->ctx, f) : n;
+
+	if (n > room)
+		n = room;
+	if (n > free)
+		n = free;
+	return !alone && n > FLOWS_QUANTUM ? FLOWS_QUANTUM : n;
+}
+
 struct flow *flows_pick(struct flows *fs, enum flow_class class, unsigned free, unsigned *ret_count)
 {
-	bool alone = fs->ready[class].next == fs->ready[class].prev;
+	struct stk_list *line = &fs->ready[class], *passed = NULL;
+	bool alone = line->next == line->prev;
 
-	if (!free)
-		return NULL;
-	/* Those that are passed over have slots, or are held back: they are not many. */
-	STK_LIST_FOREACH(it, &fs->ready[class]) {
-		struct flow *f = FLOW_OF(it);
-		unsigned n = more(fs, f);
+	/* Who can use none now goes to the end of the line. Looking at all of a very long one can wait. */
+	for (unsigned looks = 0; free && looks < LOOKS && !stk_list_empty(line) && line->next != passed; looks++) {
+		struct flow *f = FLOW_OF(line->next);
+		unsigned n = wanted(fs, f, free, alone);
 
-		if (!n || (fs->held_back && fs->held_back(fs->ctx, f)))
-			continue;
-		if (n > free)
-			n = free;
-		if (!alone && n > FLOWS_QUANTUM)
-			n = FLOWS_QUANTUM;
 		stk_list_del(&f->node);
+		if (!n) {
+			stk_list_add_tail(line, &f->node);
+			passed = passed ? passed : &f->node;
+			continue;
+		}
 		f->state = FLOW_TAKING;
 		f->next_ms = INT64_MAX; /* flows_due notes what comes meanwhile */
 		f->running += n;

@@ -38,8 +38,8 @@ struct flows {
 	unsigned slots[FLOW_CLASSES], running[FLOW_CLASSES];
 	unsigned held;
 	uint64_t count, bytes;
-	/* Not now, although it is its turn; NULL: never. */
-	bool (*held_back)(void *ctx, const struct flow *f);
+	/* How many more would be of use now; 0: none, although it is its turn. NULL: any number. */
+	unsigned (*room)(void *ctx, const struct flow *f);
 	void *ctx;
 };
 

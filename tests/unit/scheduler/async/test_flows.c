@@ -79,9 +79,11 @@ static void slots_are_left_for_others(void **state)
 	end();
 }
 
-static bool hold(void *ctx, const struct flow *f)
+static unsigned room_for_a;
+
+static unsigned room(void *ctx, const struct flow *f)
 {
-	return strcmp(f->name, ctx) == 0;
+	return strcmp(f->name, ctx) == 0 ? room_for_a : 100;
 }
 
 static void times(void **state)
@@ -105,11 +107,12 @@ static void times(void **state)
 	flows_due(&fs, a, 900); /* later than what it has */
 	assert_int_equal(flows_next_ms(&fs), 500);
 	flows_wake(&fs, 600);
-	fs.held_back = hold;
+	fs.room = room;
 	fs.ctx = (void *)(uintptr_t)"a";
 	assert_null(flows_pick(&fs, FLOW_CALLS, 4, &n));
-	fs.held_back = NULL;
+	room_for_a = 2;
 	assert_ptr_equal(flows_pick(&fs, FLOW_CALLS, 4, &n), a);
+	assert_int_equal(n, 2);
 	flows_took(&fs, a, n, 500);
 	assert_int_equal(flows_next_ms(&fs), 500);
 	/* one with nothing left goes */
