@@ -8,6 +8,7 @@
 
 static void conn_free(struct http_conn *c)
 {
+	http_req_over(&c->req);
 	free(c->head.p);
 	free(c->headers);
 	free(c->body.p);
@@ -24,7 +25,8 @@ static void on_handle_closed(uv_handle_t *h)
 
 	if (--c->handles_open > 0)
 		return;
-	http_server_conn_closed(s, c);
+	s->buffered -= c->body_charged;
+	http_server_conn_closed(s, c); /* may free s */
 	conn_free(c);
 }
 
@@ -272,6 +274,7 @@ static void buf_shrink(struct http_buf *b, size_t keep)
 
 void http_conn_reset(struct http_conn *c)
 {
+	http_req_over(&c->req);
 	c->phase = CONN_IDLE;
 	c->idle_since = uv_now(c->server->loop);
 	c->resp = RESP_NONE;
@@ -279,7 +282,8 @@ void http_conn_reset(struct http_conn *c)
 	c->on_drain = NULL;
 	c->extra_count = 0;
 	buf_shrink(&c->head, 8192);
-	buf_shrink(&c->body, 65536);
+	buf_shrink(&c->body, HTTP_BODY_FREE);
+	http_body_charge(c);
 	buf_shrink(&c->extra, 8192);
 	buf_shrink(&c->out, 8192);
 }

@@ -74,6 +74,16 @@ static int on_headers_done(llhttp_t *p)
 	return 0;
 }
 
+/* The largest buffer this connection may have for its body (with a NUL behind it): what the others leave. */
+static size_t body_room(const struct http_conn *c)
+{
+	const struct http_server *s = c->server;
+	size_t others = s->buffered - c->body_charged, most = s->limits.max_buffered_bytes;
+	size_t room = most > others && most - others > HTTP_BODY_FREE ? most - others : HTTP_BODY_FREE;
+
+	return c->req.max_body < room ? c->req.max_body + 1 : room;
+}
+
 static int on_body(llhttp_t *p, const char *at, size_t len)
 {
 	struct http_conn *c = p->data;
@@ -86,6 +96,8 @@ static int on_body(llhttp_t *p, const char *at, size_t len)
 		c->body_status = 413;
 		return -1;
 	}
+	if (c->req.tap)
+		c->req.tap(c->req.tap_ctx, (const uint8_t *)at, len);
 	if (c->req.sink) {
 		r = c->req.sink(c->req.ptr, (const uint8_t *)at, len);
 		if (r < 0)
@@ -93,7 +105,8 @@ static int on_body(llhttp_t *p, const char *at, size_t len)
 		return r < 0 || c->closing ? -1 : 0;
 	}
 	/* One byte more, so that the body can be handed on with a NUL behind it. */
-	r = http_buf_reserve(&c->body, c->body.len + len + 1, SIZE_MAX);
+	r = http_buf_reserve(&c->body, c->body.len + len + 1, body_room(c));
+	http_body_charge(c);
 	if (r < 0) {
 		c->body_status = 503;
 		return -1;
@@ -352,6 +365,8 @@ static void head_done(struct http_conn *c)
 	if (c->resp != RESP_ENDED && c->content_length > c->req.max_body) {
 		c->body_status = 413;
 		http_resp_error(c, 413, "the request's body is too large");
+	} else if (c->resp == RESP_NONE && !c->req.sink && c->has_length && c->content_length >= body_room(c)) {
+		http_resp_error(c, 503, "other requests' bodies use the memory there is");
 	} else if (c->expect_continue && !c->msg_done && c->resp == RESP_NONE) {
 		http_resp_continue(c);
 		c->expect_continue = false;
@@ -420,8 +435,10 @@ static size_t body_feed(struct http_conn *c, const char *data, size_t n)
 	} else if (c->body_status == 413) {
 		http_resp_error(c, 413, "the request's body is too large");
 	} else if (c->body_status) {
-		http_resp_error(c, c->body_status, c->body_status == 507 ? "no space left for the body"
-									 : "the body could not be taken");
+		http_resp_error(c, c->body_status,
+				c->body_status == 507   ? "no space left for the body"
+				: c->body_status == 503 ? "other requests' bodies use the memory there is"
+							: "the body could not be taken");
 	} else {
 		http_resp_error(c, 400, "malformed body");
 	}

@@ -20,6 +20,7 @@
 #define HTTP_READ_CHUNK      65536u   /* one read(2); shared by all connections of a server */
 #define HTTP_PENDING_MAX     65536u   /* pipelined bytes kept before reading stops */
 #define HTTP_DISCARD_KEEP    65536u   /* unread body up to this is skipped, the connection kept */
+#define HTTP_BODY_FREE       65536u   /* a connection may keep so much for bodies, uncounted */
 #define HTTP_LINGER_BYTES    1048576u /* swallowed after an answer with `close`, so that it arrives */
 #define HTTP_LINGER_MS       2000u
 #define HTTP_OVERFLOW_MAX    32u /* connections beyond the limit that get a 503; then just closed */
@@ -55,6 +56,10 @@ struct http_req {
 	size_t max_body;
 	int (*sink)(void *ptr, const uint8_t *data, size_t len);
 	bool body_paused;
+	const void *who;
+	void (*tap)(void *ctx, const uint8_t *data, size_t len);
+	void (*tap_fini)(void *ctx);
+	void *tap_ctx;
 };
 
 struct http_conn {
@@ -87,6 +92,7 @@ struct http_conn {
 	uint64_t body_got;  /* body bytes without framing */
 	uint64_t body_raw;  /* with framing */
 	int body_status;    /* why the body was refused, 0 */
+	size_t body_charged; /* what of body.cap counts in server->buffered */
 	const char *version; /* "HTTP/1.1\r\n" in head */
 	const char *last_field;
 	size_t last_field_len;
@@ -128,6 +134,7 @@ struct http_server {
 	unsigned conn_count, overflow_count;
 	unsigned handles_open; /* listeners, timer, round, refuse_io */
 	unsigned accepted;     /* connections in this round of the loop */
+	size_t buffered;       /* memory of bodies over HTTP_BODY_FREE */
 	bool closing;
 	bool refusing; /* refuse_io is in use */
 	union http_handle refuse_io;
@@ -176,6 +183,12 @@ static inline size_t http_conn_pending(const struct http_conn *c)
 {
 	return c->pending.len - c->pending_off;
 }
+
+/* http_req.c */
+/* Before memory of c->body changes hands or size, and after: keeps server->buffered true. */
+void http_body_charge(struct http_conn *c);
+/* The request is over: what was attached to it ends. */
+void http_req_over(struct http_req *req);
 
 /* http_resp.c */
 /* Answers with the server's own error text and closes afterwards; tells the handler. */

@@ -53,7 +53,16 @@ uint8_t *http_req_take_body(struct http_req *req, size_t *ret_len)
 
 	*ret_len = c->body.len;
 	c->body = (struct http_buf){0};
+	http_body_charge(c);
 	return p;
+}
+
+void http_body_charge(struct http_conn *c)
+{
+	size_t now = c->body.cap > HTTP_BODY_FREE ? c->body.cap : 0;
+
+	c->server->buffered += now - c->body_charged;
+	c->body_charged = now;
 }
 
 uint64_t http_req_start_ns(const struct http_req *req)
@@ -101,6 +110,43 @@ void http_req_set_ptr(struct http_req *req, void *ptr)
 void *http_req_ptr(const struct http_req *req)
 {
 	return req->ptr;
+}
+
+void http_req_set_who(struct http_req *req, const void *who)
+{
+	req->who = who;
+}
+
+const void *http_req_who(const struct http_req *req)
+{
+	return req->who;
+}
+
+void http_req_tap_body(struct http_req *req, void (*tap)(void *ctx, const uint8_t *data, size_t len),
+		       void (*fini)(void *ctx), void *ctx)
+{
+	assert(http_conn_of(req)->body_got == 0);
+	http_req_over(req);
+	req->tap = tap;
+	req->tap_fini = fini;
+	req->tap_ctx = ctx;
+}
+
+void *http_req_tap(const struct http_req *req)
+{
+	return req->tap_ctx;
+}
+
+void http_req_over(struct http_req *req)
+{
+	void (*fini)(void *ctx) = req->tap_fini;
+	void *ctx = req->tap_ctx;
+
+	req->tap = NULL;
+	req->tap_fini = NULL;
+	req->tap_ctx = NULL;
+	if (fini)
+		fini(ctx);
 }
 
 void http_req_set_max_body(struct http_req *req, size_t max)

@@ -24,6 +24,7 @@ void http_limits_default(struct http_limits *limits)
 		.max_header_bytes = 32768,
 		.max_headers = 100,
 		.max_body_bytes = 1048576,
+		.max_buffered_bytes = 256u << 20,
 		.header_timeout_ms = 10000,
 		.body_timeout_ms = 30000,
 		.idle_timeout_ms = 60000,

@@ -33,6 +33,7 @@ struct http_limits {
 	size_t max_header_bytes;    /* request line and all header lines; 431 beyond (414 for the URL) */
 	unsigned max_headers;
 	size_t max_body_bytes;      /* default; http_req_set_max_body changes it in on_headers */
+	size_t max_buffered_bytes;  /* of bodies over 64 KiB that are being read, all connections together: 503 */
 	unsigned header_timeout_ms; /* from first byte to end of headers: 408 */
 	unsigned body_timeout_ms;   /* no progress of the body for this long: 408 */
 	unsigned idle_timeout_ms;   /* keep-alive between requests: close */
@@ -84,6 +85,9 @@ uint64_t http_req_parsed_ns(const struct http_req *req); /* monotonic, last byte
 const char *http_req_peer(const struct http_req *req);  /* "127.0.0.1:1234", "[::1]:1", "unix" */
 void http_req_set_ptr(struct http_req *req, void *ptr); /* the handler's own */
 void *http_req_ptr(const struct http_req *req);
+/* Who sends it, as the program found out: its own, NULL until set. */
+void http_req_set_who(struct http_req *req, const void *who);
+const void *http_req_who(const struct http_req *req);
 
 /* Only in on_headers. */
 void http_req_set_max_body(struct http_req *req, size_t max);
@@ -91,6 +95,11 @@ void http_req_set_max_body(struct http_req *req, size_t max);
  * 500, and on_close tells). http_req_pause/resume_body hold back the client; after a pause the rest
  * of what had been read (at most 64 KiB) still arrives. ptr is http_req_ptr's at that time. */
 void http_req_stream_body(struct http_req *req, int (*sink)(void *ptr, const uint8_t *data, size_t len));
+/* Each piece of the body is shown to tap(ctx) before it is kept, or given to the sink. fini(ctx) is called once, when the
+ * request is over, in whatever way, and its answer written; a second call ends the first tap. */
+void http_req_tap_body(struct http_req *req, void (*tap)(void *ctx, const uint8_t *data, size_t len),
+		       void (*fini)(void *ctx), void *ctx);
+void *http_req_tap(const struct http_req *req); /* its ctx, or NULL; at any time */
 void http_req_pause_body(struct http_req *req);
 void http_req_resume_body(struct http_req *req);
 

@@ -99,10 +99,38 @@ static int sink_duplex(void *ptr, const uint8_t *data, size_t len)
 	return 0;
 }
 
+static void tap(void *ctx, const uint8_t *data, size_t len)
+{
+	size_t *sum = ctx;
+
+	for (size_t i = 0; i < len; i++)
+		*sum += data[i];
+}
+
+static void tap_over(void *ctx)
+{
+	free(ctx);
+	fixture_counts.taps++;
+}
+
+static void tap_new(struct http_req *req)
+{
+	http_req_tap_body(req, tap, tap_over, calloc(1, sizeof(size_t)));
+	http_req_set_who(req, "me");
+}
+
 static void on_headers(void *ctx, struct http_req *req)
 {
 	const char *p = http_req_path(req);
 
+	if (http_req_who(req) || http_req_tap(req))
+		abort(); /* of the request before */
+	if (strncmp(p, "/tap", 4) == 0)
+		tap_new(req);
+	if (strcmp(p, "/tapearly") == 0)
+		http_respond(req, 403, "text/plain", "no\n", 3);
+	if (strcmp(p, "/tapsink") == 0)
+		job_new(req), http_req_stream_body(req, sink);
 	if (strcmp(p, "/early") == 0)
 		http_respond(req, 403, "text/plain", "no\n", 3);
 	else if (strcmp(p, "/limit") == 0)
@@ -216,6 +244,12 @@ static void on_request(void *ctx, struct http_req *req)
 		snprintf(text, sizeof(text), "%zu\n", j->sunk);
 		http_respond(req, 200, "text/plain", text, strlen(text));
 		job_end(j);
+	} else if (strcmp(p, "/tap") == 0 || strcmp(p, "/tapsink") == 0) {
+		snprintf(text, sizeof(text), "%s saw %zu\n", (const char *)http_req_who(req),
+			 *(size_t *)http_req_tap(req));
+		http_respond(req, 200, "text/plain", text, strlen(text));
+		if (j)
+			job_end(j);
 	} else if (strcmp(p, "/big") == 0) {
 		http_respond_take(req, 200, "text/plain", calloc(1, STREAM_TOTAL), STREAM_TOTAL);
 	} else if (strcmp(p, "/headers") == 0) {

@@ -11,12 +11,13 @@
 #define FIXTURE_STREAM_TOTAL (24u << 20)
 
 struct fixture_counts {
-	atomic_uint requests, closes, drains, live, sunk_max;
+	atomic_uint requests, closes, drains, live, sunk_max, taps;
 	atomic_size_t sunk;
 };
 extern struct fixture_counts fixture_counts;
 
-/* Paths: /echo /async /hold /stream /sink /sinkfail /pause /duplex /early /limit /big /headers */
+/* Paths: /echo /async /hold /stream /sink /sinkfail /pause /duplex /early /limit /big /headers
+ * /tap (shows what a tap saw; its end is counted in taps), /tapsink (the same beside a sink), /tapearly */
 void fixture_start(const struct http_limits *limits, const char *unix_path);
 void fixture_stop(void);
 unsigned fixture_port(void);

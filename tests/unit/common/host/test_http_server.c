@@ -48,6 +48,18 @@ static int setup_impatient(void **state)
 	return 0;
 }
 
+/* Room for three of 150,000 bytes. */
+static int setup_little_memory(void **state)
+{
+	struct http_limits l = small_limits();
+
+	fds_before = unit_count_fds();
+	l.max_body_bytes = 200000;
+	l.max_buffered_bytes = 650000;
+	fixture_start(&l, NULL);
+	return 0;
+}
+
 static int setup_two_connections(void **state)
 {
 	struct http_limits l = small_limits();
@@ -79,6 +91,34 @@ static void expect_text(char *answer, const char *needle)
 	if (!strstr(answer, needle))
 		fail_msg("\"%s\" not in: %.600s", needle, answer);
 	free(answer);
+}
+
+static void wait_for_connections(unsigned want)
+{
+	uint64_t end = stk_now_ns() + 10 * STK_NS_PER_S;
+
+	while (fixture_connections() != want && stk_now_ns() < end)
+		usleep(1000);
+	assert_int_equal(fixture_connections(), want);
+}
+
+/* Asks for leave to send until the answer is 503: the server may still be reading from others. */
+static void expect_refused(const char *head)
+{
+	uint64_t end = stk_now_ns() + 10 * STK_NS_PER_S;
+	bool refused = false;
+
+	while (!refused && stk_now_ns() < end) {
+		int fd = raw_connect();
+		char *answer;
+
+		raw_send(fd, head);
+		answer = raw_read_until(fd, "\r\n\r\n");
+		refused = strstr(answer, "HTTP/1.1 503 ");
+		free(answer);
+		close(fd);
+	}
+	assert_true(refused);
 }
 
 static void expect_status(const char *request, int status)
@@ -548,6 +588,71 @@ static void test_pipelining_client_leaves(void **state)
 	wait_for(&fixture_counts.closes, 1);
 }
 
+/* A tap sees the whole body and ends once with its request, whichever way that ends. */
+static void test_tap(void **state)
+{
+	char *a = raw_talk("POST /tap HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc"
+			   "POST /tapsink HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"
+			   "GET /tap HTTP/1.1\r\n" H "\r\n"
+			   "GET /echo HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+	int fd;
+
+	assert_non_null(strstr(a, "me saw 294\n"));
+	assert_non_null(strstr(strstr(a, "me saw 294\n") + 1, "me saw 294\n"));
+	assert_non_null(strstr(a, "me saw 0\n"));
+	free(a);
+	wait_for(&fixture_counts.taps, 3);
+	expect_status("POST /tapearly HTTP/1.1\r\n" H "Connection: close\r\nContent-Length: 3\r\n\r\nabc", 403);
+	wait_for(&fixture_counts.taps, 4);
+	expect_status("POST /tap HTTP/1.1\r\n" H "Content-Length: 200000\r\n\r\nabc", 413);
+	wait_for(&fixture_counts.taps, 5);
+	fd = raw_connect();
+	raw_send(fd, "POST /tap HTTP/1.1\r\n" H "Content-Length: 30\r\n\r\nabc");
+	close(fd);
+	wait_for(&fixture_counts.taps, 6);
+}
+
+static char *post_head(size_t len, const char *more)
+{
+	char *text;
+
+	assert_true(asprintf(&text, "POST /echo HTTP/1.1\r\n" H "%sContent-Length: %zu\r\n\r\n", more, len) > 0);
+	return text;
+}
+
+/* Three bodies fit, more do not, until one of them is done; small ones always do. */
+static void test_bodies_share_memory(void **state)
+{
+	static const char block[150000];
+	char *head = post_head(sizeof(block), ""), *asking = post_head(sizeof(block), "Expect: 100-continue\r\n"), *chunked;
+	int fd[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		fd[i] = raw_connect();
+		raw_send(fd[i], head);
+		assert_true(raw_send_n(fd[i], block, sizeof(block) - 1));
+	}
+	expect_refused(asking);
+	expect_text(raw_talk("POST /echo HTTP/1.1\r\n" H "Connection: close\r\nContent-Length: 5\r\n\r\nhello"), "5:hello");
+	/* Without a length it turns out later. */
+	assert_true(asprintf(&chunked, "POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n%x\r\n%0100000d\r\n",
+			     100000, 0) > 0);
+	expect_refused(chunked);
+	free(chunked);
+	free(asking);
+	assert_true(raw_send_n(fd[0], block, 1));
+	free(raw_read_until(fd[0], "150000:"));
+	close(fd[0]);
+	wait_for_connections(2); /* those that were refused have gone, too */
+	fd[0] = raw_connect();
+	raw_send(fd[0], head);
+	assert_true(raw_send_n(fd[0], block, sizeof(block)));
+	free(raw_read_until(fd[0], "150000:"));
+	for (unsigned i = 0; i < 3; i++)
+		close(fd[i]);
+	free(head);
+}
+
 static void test_slow_clients(void **state)
 {
 	int idle = raw_connect(), slow = raw_connect(), body = raw_connect();
@@ -783,6 +888,8 @@ int main(void)
 		IMPATIENT(test_slow_handler_is_no_timeout),
 		IMPATIENT(test_stalled_reader),
 		cmocka_unit_test_setup_teardown(test_too_many_connections, setup_two_connections, teardown),
+		cmocka_unit_test_setup_teardown(test_bodies_share_memory, setup_little_memory, teardown),
+		SERVED(test_tap),
 		SERVED(test_close_lets_answers_finish),
 		SERVED(test_close_has_a_limit),
 		cmocka_unit_test(test_unix_socket),
