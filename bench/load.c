@@ -260,12 +260,14 @@ static int open_start(struct load *l, struct stk_err *err)
 static int build_request(struct load *l)
 {
 	const struct load_spec *s = l->spec;
-	char head[1024];
+	const char *token = getenv("STOKER_TOKEN");
+	char head[2048];
 	int n = snprintf(head, sizeof(head),
 			 "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
-			 "Content-Length: %zu\r\n%s%s%s\r\n",
+			 "Content-Length: %zu\r\n%s%s%s%s%s%s\r\n",
 			 s->path, s->host_header, s->event_len, s->start ? "X-Stoker-Start: " : "",
-			 s->start ? s->start : "", s->start ? "\r\n" : "");
+			 s->start ? s->start : "", s->start ? "\r\n" : "",
+			 token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "");
 
 	if (n < 0 || (size_t)n >= sizeof(head))
 		return -ENAMETOOLONG;

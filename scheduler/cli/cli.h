@@ -12,6 +12,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_FUNCTION_ERROR = 3 };
 
 struct cli {
 	const char *host;
+	const char *token; /* or NULL */
 	int argc; /* of the subcommand: its own arguments only */
 	char **argv;
 };

@@ -8,13 +8,16 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/fd.h"
+#include "common/base/str.h"
 #include "scheduler/cli/cli.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "0"
 #endif
 
-#define MAX_BODY (64u << 20)
+#define MAX_BODY  (64u << 20)
+#define TOKEN_MAX 4096
 
 static const struct {
 	const char *name;
@@ -129,9 +132,18 @@ int cli_request(struct cli *c, const char *method, const char *path, const char 
 		size_t len, unsigned timeout_ms, struct http_client_resp *ret)
 {
 	struct http_client *client = NULL;
+	stk_autofree char *with_token = NULL;
 	struct stk_err err = {0};
-	int rc = http_client_connect(c->host, timeout_ms, &client, &err);
+	int rc = 0;
 
+	if (c->token) {
+		if (asprintf(&with_token, "Authorization: Bearer %s\r\n%s", c->token, headers ? headers : "") < 0)
+			with_token = NULL;
+		rc = with_token ? 0 : -ENOMEM;
+		headers = with_token;
+	}
+	if (rc == 0)
+		rc = http_client_connect(c->host, timeout_ms, &client, &err);
 	if (rc == 0)
 		rc = http_client_request(client, method, path, headers, body, len, MAX_BODY, ret, &err);
 	http_client_free(client);
@@ -163,18 +175,45 @@ int cli_refused(const struct http_client_resp *r)
 	return CLI_FAILED;
 }
 
+/* @FILE is replaced by the file's first line (heap, for the rest of the process). */
+static int read_token(const char **token)
+{
+	char *text = NULL;
+	size_t len;
+	int rc = 0;
+
+	if (*token && **token == '@') {
+		rc = stk_read_file(*token + 1, TOKEN_MAX, &text, &len);
+		if (rc) {
+			fprintf(stderr, "stoker: %s: %s\n", *token + 1, strerror(-rc));
+			return CLI_FAILED;
+		}
+		text[strcspn(text, "\r\n")] = '\0';
+		*token = text;
+	}
+	if (*token && !**token)
+		*token = NULL;
+	/* A key file has no others; line breaks would be further headers. */
+	if (*token && !stk_only(*token, "-._~+/=")) {
+		free(text);
+		return cli_usage("a token has letters, digits and - . _ ~ + / = only");
+	}
+	return 0;
+}
+
 static void help(FILE *to)
 {
-	fputs("usage: stoker [--host URL] COMMAND\n", to);
+	fputs("usage: stoker [--host URL] [--key TOKEN|@FILE] COMMAND\n", to);
 	for (size_t i = 0; i < STK_ARRAY_LEN(commands); i++)
 		fprintf(to, "  %s\n", commands[i].help);
-	fputs("URL: http://HOST:PORT or unix:/PATH; default $STOKER_HOST, else http://127.0.0.1:8080\n", to);
+	fputs("URL: http://HOST:PORT or unix:/PATH; default $STOKER_HOST, else http://127.0.0.1:8080\n"
+	      "TOKEN: for a host with keys; default $STOKER_TOKEN\n", to);
 }
 
 int main(int argc, char **argv)
 {
-	struct cli c = {.host = getenv("STOKER_HOST")};
-	int i = 1;
+	struct cli c = {.host = getenv("STOKER_HOST"), .token = getenv("STOKER_TOKEN")};
+	int i = 1, rc;
 
 	setlocale(LC_CTYPE, "C.UTF-8");
 	if (!c.host || !*c.host)
@@ -192,6 +231,10 @@ int main(int argc, char **argv)
 			c.host = argv[i] + 7;
 		else if (strcmp(argv[i], "--host") == 0 && i + 1 < argc)
 			c.host = argv[++i];
+		else if (strncmp(argv[i], "--key=", 6) == 0)
+			c.token = argv[i] + 6;
+		else if (strcmp(argv[i], "--key") == 0 && i + 1 < argc)
+			c.token = argv[++i];
 		else
 			return cli_usage("unknown option before the command (see stoker --help)");
 	}
@@ -199,6 +242,9 @@ int main(int argc, char **argv)
 		help(stderr);
 		return CLI_USAGE;
 	}
+	rc = read_token(&c.token);
+	if (rc)
+		return rc;
 	for (size_t k = 0; k < STK_ARRAY_LEN(commands); k++) {
 		if (strcmp(argv[i], commands[k].name) != 0)
 			continue;
