@@ -17,6 +17,7 @@
 #include "common/base/str.h"
 #include "common/host/workers.h"
 #include "scheduler/async/async.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/blocks.h"
 #include "scheduler/build.h"
 #include "scheduler/fnmetrics.h"
@@ -223,6 +224,7 @@ static void close_own(struct daemon *d)
 {
 	uv_close((uv_handle_t *)&d->sigterm, on_handle_closed);
 	uv_close((uv_handle_t *)&d->sigint, on_handle_closed);
+	uv_close((uv_handle_t *)&d->sighup, on_handle_closed);
 	uv_close((uv_handle_t *)&d->drain_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&d->lag_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&d->reap_check, on_handle_closed);
@@ -326,6 +328,24 @@ static void on_signal(uv_signal_t *s, int signum)
 	http_server_close(d->http, d->opt->drain_ms + 2000, on_http_closed, d);
 }
 
+static void keys_reloaded(void *ctx)
+{
+	daemon_job_done(ctx);
+}
+
+static void on_hangup(uv_signal_t *s, int signum)
+{
+	struct daemon *d = s->data;
+
+	if (d->draining)
+		return;
+	d->jobs++;
+	if (auth_reload(d->auth, &d->loop, keys_reloaded, d)) {
+		stk_error("the key file is not read again: out of memory");
+		d->jobs--;
+	}
+}
+
 /* --- loop's own ------------------------------------------------------------------------------------- */
 
 static void on_lag(uv_timer_t *t)
@@ -368,11 +388,12 @@ static void init_handles(struct daemon *d)
 {
 	uv_signal_init(&d->loop, &d->sigterm);
 	uv_signal_init(&d->loop, &d->sigint);
+	uv_signal_init(&d->loop, &d->sighup);
 	uv_timer_init(&d->loop, &d->drain_timer);
 	uv_timer_init(&d->loop, &d->lag_timer);
 	uv_check_init(&d->loop, &d->reap_check);
 	uv_timer_init(&d->loop, &d->reap_timer);
-	d->sigterm.data = d->sigint.data = d->drain_timer.data = d->lag_timer.data = d;
+	d->sigterm.data = d->sigint.data = d->sighup.data = d->drain_timer.data = d->lag_timer.data = d;
 	d->reap_check.data = d->reap_timer.data = d;
 }
 
@@ -450,6 +471,11 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	    stall_init(&d->stall, &d->loop, d->metrics))
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	init_handles(d);
+	rc = auth_new(opt->keys_file[0] ? opt->keys_file : NULL, d->metrics, NULL, &d->auth, err);
+	if (rc)
+		return rc;
+	if (auth_is_on(d->auth)) /* from here on SIGHUP does not end the process */
+		uv_signal_start(&d->sighup, on_hangup, SIGHUP);
 	rc = load_state(d, err);
 	if (rc == 0)
 		rc = listen_http(d, err);
@@ -493,6 +519,7 @@ void daemon_fini(struct daemon *d)
 	logs_free(d->logs);
 	verify_free(d->verifier);
 	build_free(d->builder);
+	auth_free(d->auth);
 	blocks_free(d->blocks);
 	shells_free(d->shells);
 	joins_free(d->joins);

@@ -14,6 +14,7 @@
 #include "scheduler/runtimes.h"
 #include "scheduler/stall.h"
 
+struct auth;
 struct store;
 struct logs;
 struct builder;
@@ -28,6 +29,7 @@ struct daemon {
 	uv_loop_t loop;
 	struct http_server *http;
 	struct metrics *metrics;
+	struct auth *auth;
 	struct store *store;
 	struct registry registry;
 	struct runtimes runtimes;
@@ -45,7 +47,7 @@ struct daemon {
 	bool draining;
 	bool http_closed;
 	bool stopping; /* drain is over: everything is being closed */
-	uv_signal_t sigterm, sigint;
+	uv_signal_t sigterm, sigint, sighup;
 	uv_timer_t drain_timer;
 	uv_timer_t lag_timer;
 	uv_check_t reap_check; /* ends VMs after the answers of this round are out, */

@@ -7,6 +7,7 @@
 #include "common/base/guestwire.h"
 #include "scheduler/answer.h"
 #include "scheduler/async/event.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/daemon.h"
 #include "scheduler/ids.h"
 #include "scheduler/lambda/api.h"
@@ -51,30 +52,36 @@ static void refuse(struct http_req *req, int status, const char *code, const cha
 	answer_error(req, status, code, message, id);
 }
 
-/* NULL: answered. HEAD is GET without the body. */
-static const struct router_route *find(struct http_req *req, struct router_match *m)
+/* Why a request has no route. */
+struct no_route {
+	int status;
+	char allow[64];
+};
+
+/* HEAD is GET without the body. */
+static const struct router_route *find(struct http_req *req, struct router_match *m, struct no_route *ret_why)
 {
 	const char *method = http_req_method(req);
 	const struct router_route *route;
-	char allow[64];
-	int status;
 
-	route = router_find(routes, STK_ARRAY_LEN(routes), method, http_req_path(req), m, &status, allow,
-			    sizeof(allow));
-	if (!route && status == 405 && strcmp(method, "HEAD") == 0)
-		route = router_find(routes, STK_ARRAY_LEN(routes), "GET", http_req_path(req), m, &status,
-				    allow, sizeof(allow));
-	if (route)
-		return route;
-	if (status == 405) {
-		http_resp_header(req, "Allow", allow);
+	route = router_find(routes, STK_ARRAY_LEN(routes), method, http_req_path(req), m, &ret_why->status,
+			    ret_why->allow, sizeof(ret_why->allow));
+	if (!route && ret_why->status == 405 && strcmp(method, "HEAD") == 0)
+		route = router_find(routes, STK_ARRAY_LEN(routes), "GET", http_req_path(req), m, &ret_why->status,
+				    ret_why->allow, sizeof(ret_why->allow));
+	return route;
+}
+
+static void refuse_route(struct http_req *req, const struct no_route *why)
+{
+	if (why->status == 405) {
+		http_resp_header(req, "Allow", why->allow);
 		refuse(req, 405, "MethodNotAllowed", "this path does not know the method");
-	} else if (status == 400) {
+	} else if (why->status == 400) {
 		refuse(req, 400, "BadRequest", "the path has a bad percent escape");
 	} else {
 		refuse(req, 404, "NotFound", "no such path");
 	}
-	return NULL;
 }
 
 static void on_headers(void *ctx, struct http_req *req)
@@ -82,15 +89,25 @@ static void on_headers(void *ctx, struct http_req *req)
 	struct daemon *d = ctx;
 	struct router_match m;
 	const struct router_route *route;
+	struct no_route why;
+	bool streamed;
 
 	http_req_set_ptr(req, NULL);
 	if (lambda_path(http_req_path(req))) {
-		lambda_on_headers(d, req);
+		if (auth_headers(d->auth, req, AUTH_LAMBDA, false))
+			lambda_on_headers(d, req);
 		return;
 	}
-	route = find(req, &m);
-	if (!route)
+	route = find(req, &m, &why);
+	streamed = route && (route->flags == F_ZIP || route->flags == F_LAYER);
+	if (!auth_headers(d->auth, req, auth_route(http_req_path(req)), streamed))
 		return;
+	if (!route) {
+		/* While nobody knows who it is, the body comes first. */
+		if (auth_of(req))
+			refuse_route(req, &why);
+		return;
+	}
 	if (d->draining && route->flags) {
 		refuse(req, 503, "ShuttingDown", "the host is shutting down");
 		return;
@@ -104,8 +121,8 @@ static void on_headers(void *ctx, struct http_req *req)
 	} else if (route->flags == F_EVENT || route->flags == F_ASYNC) {
 		const char *qualifier;
 
-		/* Known before the body is read. */
-		if (!resolve_name(&d->registry, m.value[0], &qualifier)) {
+		/* Known before the body is read; told to those who have shown who they are. */
+		if (auth_of(req) && !resolve_name(&d->registry, m.value[0], &qualifier)) {
 			refuse(req, 404, "FunctionNotFound",
 			       "no function of this name (or of this version or alias) is deployed");
 			return;
@@ -116,20 +133,6 @@ static void on_headers(void *ctx, struct http_req *req)
 	}
 }
 
-static void on_request(void *ctx, struct http_req *req)
-{
-	struct router_match m;
-	const struct router_route *route;
-
-	if (lambda_path(http_req_path(req))) {
-		lambda_on_request(ctx, req);
-		return;
-	}
-	route = find(req, &m);
-	if (route)
-		route->handler(ctx, req, &m);
-}
-
 static void on_close(void *ctx, struct http_req *req)
 {
 	struct front_owner *owner = http_req_ptr(req);
@@ -137,6 +140,30 @@ static void on_close(void *ctx, struct http_req *req)
 	http_req_set_ptr(req, NULL);
 	if (owner)
 		owner->gone(owner);
+}
+
+static void on_request(void *ctx, struct http_req *req)
+{
+	struct daemon *d = ctx;
+	struct router_match m;
+	struct no_route why;
+	const struct router_route *route;
+
+	if (!auth_body(d->auth, req)) {
+		/* For a handler that took the body in already, it is as if the client had gone. */
+		on_close(ctx, req);
+		auth_refuse(d->auth, req, auth_route(http_req_path(req)));
+		return;
+	}
+	if (lambda_path(http_req_path(req))) {
+		lambda_on_request(d, req);
+		return;
+	}
+	route = find(req, &m, &why);
+	if (route)
+		route->handler(ctx, req, &m);
+	else
+		refuse_route(req, &why);
 }
 
 static const char *code_of(int status)

@@ -19,6 +19,7 @@ struct furl_request {
 	const char *function;
 	const struct http_header *headers;
 	size_t header_count;
+	bool drop_authorization; /* it is the host's affair, not the function's */
 	const uint8_t *body;
 	size_t body_len;
 	uint64_t wall_ms;

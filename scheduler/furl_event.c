@@ -160,6 +160,12 @@ static bool seen_before(const struct furl_request *r, size_t i)
 	return false;
 }
 
+static bool left_out(const struct furl_request *r, const char *name)
+{
+	return strcasecmp(name, "cookie") == 0 ||
+	       (r->drop_authorization && strcasecmp(name, "authorization") == 0);
+}
+
 /* Lower-case names; repeated ones joined by a comma; cookies have their own list. */
 static void put_headers(struct out *o, const struct furl_request *r)
 {
@@ -167,7 +173,7 @@ static void put_headers(struct out *o, const struct furl_request *r)
 
 	puts_(o, ",\"headers\":{");
 	for (size_t i = 0; i < r->header_count; i++) {
-		if (strcasecmp(r->headers[i].name, "cookie") == 0 || seen_before(r, i))
+		if (left_out(r, r->headers[i].name) || seen_before(r, i))
 			continue;
 		puts_(o, sep);
 		put_lower(o, r->headers[i].name);

@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/host/router.h"
 #include "scheduler/answer.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/cloudevents.h"
 #include "scheduler/furl.h"
 
@@ -21,6 +22,7 @@ bool httpevent_make(struct http_req *req, const struct router_match *m, const ch
 		.peer = http_req_peer(req),
 		.request_id = id,
 		.function = m->value[0],
+		.drop_authorization = auth_of(req) && !auth_of(req)->anonymous,
 		.wall_ms = stk_wall_ns() / STK_NS_PER_MS,
 	};
 	struct stk_err err = {0};

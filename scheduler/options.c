@@ -1,8 +1,10 @@
 /* stokerd's options: see options.h. */
 #include "scheduler/options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +51,8 @@ void options_default(struct options *o)
 	};
 }
 
-enum kind { K_LISTEN, K_PATH, K_U32, K_U64, K_BOOL, K_LEVEL };
+/* K_FLAG: a K_BOOL that on the command line needs no value. */
+enum kind { K_LISTEN, K_PATH, K_U32, K_U64, K_BOOL, K_FLAG, K_LEVEL };
 
 struct option_row {
 	const char *name;
@@ -64,6 +67,8 @@ static const struct option_row rows[] = {
 	{"state", K_PATH, OFF(state_dir), 0, 0},
 	{"images", K_PATH, OFF(images_dir), 0, 0},
 	{"bin", K_PATH, OFF(bin_dir), 0, 0},
+	{"keys", K_PATH, OFF(keys_file), 0, 0},
+	{"insecure-no-auth", K_FLAG, OFF(insecure_no_auth), 0, 0},
 	{"memory-budget", K_U64, OFF(memory_budget_mib), 16, 1u << 30},
 	{"max-restores", K_U32, OFF(max_restores), 1, 1024},
 	{"queue", K_U32, OFF(queue_limit), 0, 1000000},
@@ -145,6 +150,7 @@ int options_set(struct options *o, const char *name, const char *value, struct s
 				*(uint64_t *)(void *)field = v;
 			return 0;
 		case K_BOOL:
+		case K_FLAG:
 			if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
 				return stk_err_set(err, -EINVAL, "%s: expected yes or no, got \"%s\"", name,
 						   value);
@@ -206,6 +212,15 @@ static int read_config(struct options *o, const char *path, struct stk_err *err)
 	return 0;
 }
 
+static bool is_flag(const char *name)
+{
+	for (size_t i = 0; i < STK_ARRAY_LEN(rows); i++) {
+		if (strcmp(rows[i].name, name) == 0)
+			return rows[i].kind == K_FLAG;
+	}
+	return false;
+}
+
 /* Walks argv once; only_config: look for --config alone, so that the file comes first. */
 static int walk(int argc, char *const *argv, struct options *o, bool only_config, struct stk_err *err)
 {
@@ -229,6 +244,8 @@ static int walk(int argc, char *const *argv, struct options *o, bool only_config
 			return stk_err_set(err, -EINVAL, "unknown option \"%.80s\" (see stokerd --help)", arg);
 		if (eq) {
 			value = eq + 1;
+		} else if (is_flag(name)) {
+			value = "yes";
 		} else {
 			if (++i >= argc)
 				return stk_err_set(err, -EINVAL, "option --%s needs a value", name);
@@ -247,6 +264,30 @@ static int walk(int argc, char *const *argv, struct options *o, bool only_config
 	return 0;
 }
 
+/* Can only this machine reach the address? */
+static bool is_loopback(const char *host)
+{
+	struct in6_addr v6;
+	struct in_addr v4;
+
+	if (strcmp(host, "localhost") == 0)
+		return true;
+	if (inet_pton(AF_INET, host, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static int check_exposure(const struct options *o, struct stk_err *err)
+{
+	if (o->keys_file[0] && o->insecure_no_auth)
+		return stk_err_set(err, -EINVAL, "insecure-no-auth and keys: one or the other");
+	if (o->listen_unix || o->keys_file[0] || o->insecure_no_auth || is_loopback(o->listen_host))
+		return 0;
+	return stk_err_set(err, -EINVAL,
+			   "listen: without keys everybody who reaches %s could deploy and call functions: give --keys FILE, "
+			   "or --insecure-no-auth if you want that", o->listen_host);
+}
+
 int options_parse(int argc, char *const *argv, struct options *ret_options, struct stk_err *err)
 {
 	struct options o;
@@ -261,6 +302,9 @@ int options_parse(int argc, char *const *argv, struct options *ret_options, stru
 	if (o.pool_floor > o.pool_ceiling)
 		return stk_err_set(err, -EINVAL, "pool-floor (%u) is above pool-ceiling (%u)", o.pool_floor,
 				   o.pool_ceiling);
+	rc = o.show_help || o.show_version ? 0 : check_exposure(&o, err);
+	if (rc)
+		return rc;
 	*ret_options = o;
 	return 0;
 }
@@ -342,6 +386,8 @@ const char *options_usage(void)
 	       "  --state DIR            functions, snapshots, logs (" STOKER_STATEDIR ")\n"
 	       "  --images DIR           guest kernel and runtime images\n"
 	       "  --bin DIR              stoker-vmm, stoker-snapshot and stoker-initrd.cpio\n"
+	       "  --keys FILE            access keys and tokens: who may use this host (without: everybody who reaches it)\n"
+	       "  --insecure-no-auth     listen on an address that is not loopback without keys\n"
 	       "  --memory-budget MIB    memory for all VMs together (60 % of what is available)\n"
 	       "  --max-restores N       VMs being started at the same time (number of CPUs)\n"
 	       "  --queue N              requests that may wait for a VM (1000)\n"

@@ -17,6 +17,8 @@ struct options {
 	char state_dir[OPTIONS_PATH_MAX];
 	char images_dir[OPTIONS_PATH_MAX];
 	char bin_dir[OPTIONS_PATH_MAX];
+	char keys_file[OPTIONS_PATH_MAX]; /* "": everybody may do everything */
+	bool insecure_no_auth;            /* so be it, also where others can reach the host */
 	uint64_t memory_budget_mib; /* 0: 60 % of what is available at start */
 	unsigned max_restores;      /* VMs being started at the same time; 0: one per CPU */
 	unsigned queue_limit;       /* requests waiting for a VM, all functions together */

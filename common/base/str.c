@@ -51,18 +51,19 @@ int stk_snprintf(char *dst, size_t cap, const char *fmt, ...)
 	return (n < 0 || (size_t)n >= cap) ? -ENAMETOOLONG : 0;
 }
 
-bool stk_name_valid(const char *name)
+bool stk_only(const char *text, const char *extra)
 {
-	size_t n = strlen(name);
-
-	if (n < 1 || n > 64)
+	if (!*text)
 		return false;
-	for (size_t i = 0; i < n; i++) {
-		char c = name[i];
-
-		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		      c == '-' || c == '_'))
+	for (; *text; text++) {
+		if (!((*text >= 'A' && *text <= 'Z') || (*text >= 'a' && *text <= 'z') ||
+		      (*text >= '0' && *text <= '9') || strchr(extra, *text)))
 			return false;
 	}
 	return true;
+}
+
+bool stk_name_valid(const char *name)
+{
+	return strlen(name) <= 64 && stk_only(name, "-_");
 }

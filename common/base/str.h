@@ -15,6 +15,9 @@ int stk_strcpy(char *dst, size_t cap, const char *src);
 /* printf into dst; -ENAMETOOLONG when cut. */
 int stk_snprintf(char *dst, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* At least one character, and only ASCII letters, digits and those of `extra`. */
+bool stk_only(const char *text, const char *extra);
+
 /* Function names: 1 to 64 of [A-Za-z0-9-_]. */
 bool stk_name_valid(const char *name);
 

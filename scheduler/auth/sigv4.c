@@ -57,20 +57,7 @@ struct parts {
 	bool has_credential, has_signed, has_signature;
 };
 
-static bool only(const char *text, const char *extra)
-{
-	if (!*text)
-		return false;
-	for (; *text; text++) {
-		if (!((*text >= '0' && *text <= '9') || (*text >= 'a' && *text <= 'z') ||
-		      (*text >= 'A' && *text <= 'Z') || strchr(extra, *text)))
-			return false;
-	}
-	return true;
-}
-
-/* Lower case only: what is signed is text. */
-static bool read_hex(const char *text, uint8_t ret[SIGV4_HASH])
+bool sigv4_read_hex(const char *text, uint8_t ret[SIGV4_HASH])
 {
 	static const char digits[] = "0123456789abcdef";
 
@@ -152,8 +139,8 @@ static enum sigv4_reason read_credential(char *text, struct sigv4 *sig)
 
 	for (; n < 5 && save; n++)
 		field[n] = strsep(&save, "/");
-	if (n != 5 || save || !only(field[0], "-_") || stk_strcpy(sig->key_id, sizeof(sig->key_id), field[0]) ||
-	    strlen(field[1]) != 8 || !number(field[1], 8, &ignored) || !only(field[2], "-") ||
+	if (n != 5 || save || !stk_only(field[0], "-_") || stk_strcpy(sig->key_id, sizeof(sig->key_id), field[0]) ||
+	    strlen(field[1]) != 8 || !number(field[1], 8, &ignored) || !stk_only(field[2], "-") ||
 	    stk_strcpy(sig->region, sizeof(sig->region), field[2]))
 		return SIGV4_MALFORMED;
 	strcpy(sig->day, field[1]);
@@ -348,7 +335,7 @@ enum sigv4_reason sigv4_read(const struct sigv4_request *r, struct sigv4 *ret_si
 	}
 	if (reason != SIGV4_OK)
 		return reason;
-	if (!read_hex(parts.signature, ret_sig->signature) || !signed_headers_ok(ret_sig->signed_headers))
+	if (!sigv4_read_hex(parts.signature, ret_sig->signature) || !signed_headers_ok(ret_sig->signed_headers))
 		return SIGV4_MALFORMED;
 	reason = read_credential(parts.credential, ret_sig);
 	if (reason != SIGV4_OK)
@@ -358,7 +345,7 @@ enum sigv4_reason sigv4_read(const struct sigv4_request *r, struct sigv4 *ret_si
 	if (!all_signed(r, ret_sig))
 		return SIGV4_UNSIGNED;
 	if (hash) {
-		if (!read_hex(hash, ret_sig->hash))
+		if (!sigv4_read_hex(hash, ret_sig->hash))
 			return SIGV4_PAYLOAD; /* UNSIGNED-PAYLOAD, STREAMING-...: of S3 alone */
 		ret_sig->has_hash = true;
 	}
@@ -442,7 +429,8 @@ static const char *const messages[SIGV4_REASONS] = {
 	[SIGV4_MALFORMED] = "the signature is incomplete: it needs Credential, SignedHeaders, Signature and a date, each once",
 	[SIGV4_SCOPE] = "the credential's scope must be the request's day, a region, lambda and aws4_request",
 	[SIGV4_UNSIGNED] = "host and all x-amz- headers must be signed",
-	[SIGV4_PAYLOAD] = "the body must be signed by its SHA-256, and a presigned URL is for GET alone",
+	[SIGV4_PAYLOAD] = "the body must be signed by its SHA-256 (for a deploy in X-Amz-Content-Sha256), and a presigned "
+			  "URL is for GET alone",
 	[SIGV4_UNKNOWN_KEY] = "this host does not know the access key",
 	[SIGV4_BODY] = "the body is not the one that was signed",
 	[SIGV4_MISMATCH] = "the signature does not fit the request: check the secret key, and that nothing changes the "

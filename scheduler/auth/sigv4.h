@@ -71,6 +71,8 @@ int sigv4_signing_key(const char *secret, const char *day, const char *region, u
 enum sigv4_reason sigv4_verify(const struct sigv4_request *r, const struct sigv4 *sig,
 			       const uint8_t key[SIGV4_HASH], const uint8_t *body_hash);
 bool sigv4_same(const uint8_t a[SIGV4_HASH], const uint8_t b[SIGV4_HASH]);
+/* Exactly 64 digits, in lower case: what is signed is text. */
+bool sigv4_read_hex(const char *text, uint8_t ret[SIGV4_HASH]);
 int sigv4_hash(const void *data, size_t len, uint8_t ret_hash[SIGV4_HASH]); /* SHA-256. 0 or -ENOMEM */
 
 /* The halves of sigv4_verify, for tests: hash of the canonical request, and the signature it should have. */

@@ -122,6 +122,8 @@ class Host:
             flag = "--" + name.replace("_", "-")
             if flag in command:
                 command[command.index(flag) + 1] = str(value)
+            elif value is None:
+                command.append(flag)
             else:
                 command += [flag, str(value)]
         with open(self.log_path, "ab") as log:

@@ -72,6 +72,25 @@ static void event_has_every_part(void **state)
 	json_decref(e);
 }
 
+/* A token for the host is not shown to the function. */
+static void authorization_is_dropped(void **state)
+{
+	struct furl_request r = request("text/plain", "x", 1);
+	json_t *e;
+
+	headers[2] = (struct http_header){"AUTHORIZATION", "Bearer t"};
+	headers[3] = (struct http_header){"Authorization", "Bearer u"};
+	e = event(&r);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(e, "headers"), "authorization")),
+			    "Bearer t,Bearer u");
+	json_decref(e);
+	r.drop_authorization = true;
+	e = event(&r);
+	assert_null(json_object_get(json_object_get(e, "headers"), "authorization"));
+	assert_non_null(json_object_get(json_object_get(e, "headers"), "user-agent"));
+	json_decref(e);
+}
+
 static void bodies_that_are_no_text_are_base64(void **state)
 {
 	struct furl_request r = request("image/png", "\x00\x01\xff", 3);
@@ -253,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(event_has_every_part),
+		cmocka_unit_test(authorization_is_dropped),
 		cmocka_unit_test(bodies_that_are_no_text_are_base64),
 		cmocka_unit_test(events_are_bounded),
 		cmocka_unit_test(plain_answers),

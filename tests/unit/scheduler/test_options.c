@@ -92,9 +92,36 @@ static void file_below_flags(void **state)
 	unlink(path);
 }
 
+/* Without keys nobody else can reach the host, unless its operator says so. */
+static void exposure(void **state)
+{
+	static const char *const alone[] = {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/run/s"};
+	static const char *const reachable[] = {"0.0.0.0:1", "10.0.0.1:1", "[::]:1", "*:1", "128.0.0.1:1", "[fe80::1]:1",
+						"[::ffff:10.0.0.1]:1", "example.org:1", "127.0.0.1.example.org:1"};
+	struct options o;
+	struct stk_err err;
+
+	for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++)
+		assert_int_equal(parse((const char *[]){"--listen", alone[i], NULL}, &o, &err), 0);
+	for (size_t i = 0; i < sizeof(reachable) / sizeof(reachable[0]); i++) {
+		assert_true(parse((const char *[]){"--listen", reachable[i], NULL}, &o, &err) < 0);
+		assert_non_null(strstr(err.text, "--keys FILE"));
+		assert_non_null(strstr(err.text, "--insecure-no-auth"));
+		assert_int_equal(parse((const char *[]){"--listen", reachable[i], "--keys", "/k", NULL}, &o, &err), 0);
+		assert_string_equal(o.keys_file, "/k");
+		assert_int_equal(parse((const char *[]){"--insecure-no-auth", "--listen", reachable[i], NULL}, &o, &err), 0);
+		assert_true(o.insecure_no_auth);
+		assert_true(parse((const char *[]){"--listen", reachable[i], "--insecure-no-auth=no", NULL}, &o, &err) < 0);
+	}
+	assert_true(parse((const char *[]){"--insecure-no-auth", "--keys", "/k", NULL}, &o, &err) < 0);
+	assert_true(parse((const char *[]){"--insecure-no-auth=perhaps", NULL}, &o, &err) < 0);
+	assert_int_equal(parse((const char *[]){"--help", "--listen", "0.0.0.0:1", NULL}, &o, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exposure),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(flags_in_both_forms),
 		cmocka_unit_test(refused),
