@@ -102,6 +102,7 @@ static const struct failure failures[INV_OUTCOMES] = {
 	[INV_PROTOCOL] = {502, "Sandbox.ProtocolError", false},
 	[INV_START_FAILED] = {503, "StartFailed", true},
 	[INV_QUEUE_FULL] = {429, "TooManyRequests", true},
+	[INV_TENANT_FULL] = {429, "TooManyRequests", true},
 	[INV_RESERVED_FULL] = {429, "TooManyRequests", true},
 	[INV_QUEUE_TIMEOUT] = {429, "QueueTimeout", true},
 	[INV_GONE] = {499, "ClientGone", true},

@@ -11,6 +11,7 @@
 #include "common/base/str.h"
 #include "common/host/workers.h"
 #include "scheduler/answer.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
 #include "scheduler/describe.h"
@@ -55,18 +56,21 @@ json_t *describe_function(const struct function *fn)
 	const struct pool *p = v->pool;
 	time_t secs = (time_t)(v->created_ms / 1000);
 	struct tm tm;
-	char when[40];
+	char when[40], name[FN_BARE_MAX + 1];
 	json_t *o;
 
+	fn_bare_name(fn->name, name);
 	gmtime_r(&secs, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	o = json_pack("{s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:s}", "name", fn->name, "version",
+	o = json_pack("{s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:s}", "name", name, "version",
 		      (int)v->number, "runtime", v->settings.runtime, "handler", v->settings.handler, "memory",
 		      (int)v->settings.memory_mib, "timeout", (int)v->settings.timeout_s, "reuse",
 		      fn_reuse_name(v->settings.reuse), "state",
 		      check_names[v->check], "codeSize", (json_int_t)v->code_size, "lastModified", when);
 	if (!o)
 		return NULL;
+	if (strcmp(fn->tenant->name, TENANTS_DEFAULT) != 0)
+		json_object_set_new(o, "tenant", json_string(fn->tenant->name));
 	if (v->check == FN_BROKEN)
 		json_object_set_new(o, "stateReason", json_string(v->check_err.text));
 	json_object_set_new(o, "environment", describe_names(v->settings.env, v->settings.env_len));
@@ -127,7 +131,7 @@ void api_functions_list(void *ctx, struct http_req *req, const struct router_mat
 	struct daemon *d = ctx;
 	const struct registry *r = &d->registry;
 	char id[64], after[FN_NAME_MAX + 1];
-	unsigned limit, i, end;
+	unsigned limit, i, n = 0;
 	json_t *array, *answer;
 
 	front_request_id(req, id);
@@ -136,11 +140,14 @@ void api_functions_list(void *ctx, struct http_req *req, const struct router_mat
 	array = json_array();
 	answer = json_pack("{s:o}", "functions", array);
 	i = registry_behind(r, after);
-	end = r->count - i > limit ? i + limit : r->count;
-	for (; answer && i < end; i++)
-		json_array_append_new(array, describe_function(r->sorted[i]));
-	if (answer && end < r->count)
-		json_object_set_new(answer, "next", json_string(r->sorted[end - 1]->name));
+	for (; answer && i < r->count && n < limit; i++) {
+		if (tenants_shows(auth_of(req), r->sorted[i]->name)) {
+			json_array_append_new(array, describe_function(r->sorted[i]));
+			n++;
+		}
+	}
+	if (answer && i < r->count)
+		json_object_set_new(answer, "next", json_string(r->sorted[i - 1]->name));
 	answer_json(req, 200, answer);
 }
 

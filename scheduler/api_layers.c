@@ -8,11 +8,13 @@
 #include "common/base/str.h"
 #include "common/host/workers.h"
 #include "scheduler/answer.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
 #include "scheduler/layers.h"
 #include "scheduler/spool.h"
+#include "scheduler/tenants.h"
 
 struct layer_job {
 	struct front_owner owner;
@@ -25,6 +27,7 @@ struct layer_job {
 	bool body_done;
 	struct stk_err err;
 	int rc;
+	const struct auth_principal *who;
 	json_t *list;
 	char id[IDS_UUID_LEN + 1];
 };
@@ -91,6 +94,7 @@ static struct layer_job *job_new(struct daemon *d, struct http_req *req)
 	}
 	job->d = d;
 	job->req = req;
+	job->who = auth_of(req);
 	job->work.data = job;
 	d->jobs++;
 	http_req_set_ptr(req, &job->owner);
@@ -131,13 +135,15 @@ static void work_publish(uv_work_t *w)
 static void published(uv_work_t *w, int status)
 {
 	struct layer_job *job = w->data;
+	char name[FN_BARE_MAX + 1];
 
+	fn_bare_name(job->layer.name, name);
 	if (status)
 		fail(job, 503, "ShuttingDown", "the host is shutting down");
 	else if (job->rc)
 		fail_by(job);
 	else
-		succeed(job, 201, json_pack("{s:s, s:i, s:I}", "name", job->layer.name, "version", (int)job->layer.version,
+		succeed(job, 201, json_pack("{s:s, s:i, s:I}", "name", name, "version", (int)job->layer.version,
 					    "codeSize", (json_int_t)job->spool.total));
 }
 
@@ -210,8 +216,14 @@ void api_layers_body(void *ctx, struct http_req *req, const struct router_match 
 
 static int add_version(void *ctx, const struct fn_layer *layer, uint64_t size)
 {
-	return json_array_append_new(ctx, json_pack("{s:s, s:i, s:I}", "name", layer->name, "version", (int)layer->version,
-						    "codeSize", (json_int_t)size));
+	struct layer_job *job = ctx;
+	char name[FN_BARE_MAX + 1];
+
+	if (!tenants_shows(job->who, layer->name))
+		return 0;
+	fn_bare_name(layer->name, name);
+	return json_array_append_new(job->list, json_pack("{s:s, s:i, s:I}", "name", name, "version", (int)layer->version,
+							  "codeSize", (json_int_t)size));
 }
 
 static void work_list(uv_work_t *w)
@@ -219,7 +231,7 @@ static void work_list(uv_work_t *w)
 	struct layer_job *job = w->data;
 
 	job->list = json_array();
-	job->rc = job->list ? layers_each(job->d->opt->state_dir, add_version, job->list) : -ENOMEM;
+	job->rc = job->list ? layers_each(job->d->opt->state_dir, add_version, job) : -ENOMEM;
 }
 
 static void listed(uv_work_t *w, int status)

@@ -102,6 +102,8 @@ int daemon_attach_version(struct daemon *d, struct fn_version *v)
 {
 	if (!v->fn->log)
 		v->fn->log = logs_sink(d->logs, v->fn->name);
+	if (!v->fn->tenant)
+		v->fn->tenant = tenants_of(&d->tenants, v->fn->name);
 	v->pool = pool_new(d, v);
 	shells_offer(d->shells, v->settings.memory_mib);
 	return v->fn->log && v->pool ? 0 : -ENOMEM;
@@ -330,7 +332,10 @@ static void on_signal(uv_signal_t *s, int signum)
 
 static void keys_reloaded(void *ctx)
 {
-	daemon_job_done(ctx);
+	struct daemon *d = ctx;
+
+	tenants_adopt(&d->tenants, d->auth);
+	daemon_job_done(d);
 }
 
 static void on_hangup(uv_signal_t *s, int signum)
@@ -452,6 +457,8 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	d->started_ns = stk_now_ns();
 	runtimes_load(&d->runtimes, opt->images_dir);
 	registry_init(&d->registry, version_unused, d);
+	if (tenants_init(&d->tenants))
+		return stk_err_set(err, -ENOMEM, "out of memory");
 	rc = uv_loop_init(&d->loop);
 	if (rc == 0)
 		rc = workers_start(&d->loop, THREADS);
@@ -474,6 +481,7 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	rc = auth_new(opt->keys_file[0] ? opt->keys_file : NULL, d->metrics, NULL, &d->auth, err);
 	if (rc)
 		return rc;
+	tenants_adopt(&d->tenants, d->auth);
 	if (auth_is_on(d->auth)) /* from here on SIGHUP does not end the process */
 		uv_signal_start(&d->sighup, on_hangup, SIGHUP);
 	rc = load_state(d, err);
@@ -516,6 +524,7 @@ void daemon_fini(struct daemon *d)
 	}
 	dispatch_fini(&d->dispatch);
 	registry_fini(&d->registry);
+	tenants_fini(&d->tenants);
 	logs_free(d->logs);
 	verify_free(d->verifier);
 	build_free(d->builder);

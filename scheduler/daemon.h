@@ -13,6 +13,7 @@
 #include "scheduler/registry.h"
 #include "scheduler/runtimes.h"
 #include "scheduler/stall.h"
+#include "scheduler/tenants.h"
 
 struct auth;
 struct store;
@@ -32,6 +33,7 @@ struct daemon {
 	struct auth *auth;
 	struct store *store;
 	struct registry registry;
+	struct tenants tenants;
 	struct runtimes runtimes;
 	struct dispatch dispatch;
 	struct logs *logs;

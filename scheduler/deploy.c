@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "scheduler/answer.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/build.h"
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
@@ -309,12 +310,14 @@ static struct deploy *prepare(struct daemon *d, struct http_req *req, const char
 	struct function *fn;
 	struct deploy *dp;
 
-	if (!stk_name_valid(name)) {
+	if (!fn_name_valid(name)) {
 		answer_error(req, 400, "BadRequest", "name: expected 1 to 64 letters, digits, - or _", id);
 		return NULL;
 	}
 	fn_settings_init(&settings);
-	if (read_settings(d, http_req_query(req), &settings, &err)) {
+	if (read_settings(d, http_req_query(req), &settings, &err) ||
+	    (tenants_scope_layers(auth_of(req), &settings) &&
+	     stk_err_set(&err, -EINVAL, "layers: what belongs to another tenant cannot be used"))) {
 		fn_settings_fini(&settings);
 		answer_error(req, 400, "BadRequest", err.text, id);
 		return NULL;

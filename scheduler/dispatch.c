@@ -183,7 +183,12 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 		invocation_finish(inv, INV_RESERVED_FULL, "as many calls of this function run as its reserved concurrency allows");
 		return;
 	}
+	if (fn->tenant->limit >= 0 && fn->tenant->in_flight >= (unsigned)fn->tenant->limit) {
+		invocation_finish(inv, INV_TENANT_FULL, "as many calls run as this tenant may have at the same time");
+		return;
+	}
 	fn->in_flight++;
+	fn->tenant->in_flight++;
 	inv->counted = true;
 	touch_target(p, now);
 	pool_policy_arrival(&p->policy, now, concurrency(p));

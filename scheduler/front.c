@@ -1,6 +1,7 @@
 /* Routes and the life of a request before and after its handler: see front.h. */
 #include "scheduler/front.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/base/cleanup.h"
@@ -12,6 +13,7 @@
 #include "scheduler/ids.h"
 #include "scheduler/lambda/api.h"
 #include "scheduler/resolve.h"
+#include "scheduler/tenants.h"
 #include "scheduler/zipread.h"
 
 enum { F_EVENT = 1, F_ZIP, F_LAYER, F_ASYNC }; /* which body a route takes; none otherwise */
@@ -84,6 +86,26 @@ static void refuse_route(struct http_req *req, const struct no_route *why)
 	}
 }
 
+/* Names in paths are those of the tenant that sends the request. False: refused and answered. */
+static bool scope(struct http_req *req, struct router_match *m)
+{
+	char name[ROUTER_PARAM_MAX];
+	int rc;
+
+	if (!m->count)
+		return true;
+	rc = tenants_scope(auth_of(req), m->value[0], name, sizeof(name));
+	if (rc == 0) {
+		memcpy(m->value[0], name, sizeof(name));
+		return true;
+	}
+	if (rc == -EACCES)
+		refuse(req, 403, "AccessDenied", "what belongs to another tenant cannot be used");
+	else
+		refuse(req, 400, "BadRequest", "the name is too long");
+	return false;
+}
+
 static void on_headers(void *ctx, struct http_req *req)
 {
 	struct daemon *d = ctx;
@@ -108,6 +130,8 @@ static void on_headers(void *ctx, struct http_req *req)
 			refuse_route(req, &why);
 		return;
 	}
+	if (auth_of(req) && !scope(req, &m))
+		return;
 	if (d->draining && route->flags) {
 		refuse(req, 503, "ShuttingDown", "the host is shutting down");
 		return;
@@ -160,10 +184,10 @@ static void on_request(void *ctx, struct http_req *req)
 		return;
 	}
 	route = find(req, &m, &why);
-	if (route)
-		route->handler(ctx, req, &m);
-	else
+	if (!route)
 		refuse_route(req, &why);
+	else if (http_req_ptr(req) || scope(req, &m)) /* a handler that took the body in has its name already */
+		route->handler(ctx, req, &m);
 }
 
 static const char *code_of(int status)

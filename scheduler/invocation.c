@@ -29,6 +29,7 @@ static const char *const outcome_names[INV_OUTCOMES] = {
 	[INV_PROTOCOL] = "protocol_error",
 	[INV_START_FAILED] = "start_failed",
 	[INV_QUEUE_FULL] = "queue_full",
+	[INV_TENANT_FULL] = "tenant_full",
 	[INV_RESERVED_FULL] = "reserved_full",
 	[INV_QUEUE_TIMEOUT] = "queue_timeout",
 	[INV_GONE] = "client_gone",
@@ -54,7 +55,10 @@ static void invocation_free(struct invocation *inv)
 	dispatch_unqueue(inv);
 	if (inv->sb)
 		inv->sb->inv = NULL;
-	inv->ver->fn->in_flight -= inv->counted;
+	if (inv->counted) {
+		inv->ver->fn->in_flight--;
+		inv->ver->fn->tenant->in_flight--;
+	}
 	fn_version_put(&inv->d->registry, inv->ver);
 	free(inv->qualifier);
 	free(inv->client_context);

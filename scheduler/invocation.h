@@ -30,6 +30,7 @@ enum inv_outcome {
 	INV_PROTOCOL,       /* the guest broke guestwire */
 	INV_START_FAILED,   /* no VM of this function can be started */
 	INV_QUEUE_FULL,
+	INV_TENANT_FULL,    /* as many calls of the tenant as it may have run */
 	INV_RESERVED_FULL,  /* as many of the function's calls as its reserved concurrency allows run */
 	INV_QUEUE_TIMEOUT,
 	INV_GONE,           /* the client closed the connection */

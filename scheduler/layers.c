@@ -36,7 +36,7 @@ int layers_parse(const char *text, struct fn_layer *ret_layer, struct stk_err *e
 	memcpy(ret_layer->name, name, (size_t)(colon - name));
 	ret_layer->name[colon - name] = '\0';
 	ret_layer->version = (unsigned)number;
-	if (!stk_name_valid(ret_layer->name))
+	if (!fn_name_valid(ret_layer->name))
 		return stk_err_set(err, -EINVAL, "layer: a name is 1 to 64 letters, digits, - or _, not \"%.70s\"",
 				   ret_layer->name);
 	return 0;
@@ -174,7 +174,7 @@ int layers_delete(const char *state_dir, const struct fn_layer *layer, struct st
 
 static int by_name(const struct dirent *e)
 {
-	return stk_name_valid(e->d_name);
+	return fn_name_valid(e->d_name);
 }
 
 static int by_number(const struct dirent *e)

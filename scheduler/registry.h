@@ -19,7 +19,7 @@
 #include "common/base/list.h"
 
 #define FN_BARE_MAX    64 /* as its owner names it */
-#define FN_TENANT_MAX  32
+#define FN_TENANT_MAX  64
 #define FN_NAME_MAX    (FN_BARE_MAX + 1 + FN_TENANT_MAX) /* NAME, or NAME.TENANT for all but the default tenant */
 #define FN_SHA256_LEN  32
 #define FN_REVISION_LEN 36
@@ -34,6 +34,7 @@
 struct pool;
 struct logsink;
 struct fnmetrics;
+struct tenant;
 
 /* What becomes of a VM that has answered: it ends, or goes back to the snapshot for the function's next call. */
 enum fn_reuse { FN_DESTROY, FN_RESET };
@@ -118,6 +119,7 @@ struct fn_note {
 struct function {
 	char name[FN_NAME_MAX + 1];
 	struct function *next;
+	struct tenant *tenant; /* NULL until it has a version */
 	struct fn_version *latest; /* NULL: deleted, or never deployed with success */
 	struct fn_version *active; /* NULL: as before, or the first snapshot was not made yet */
 	struct fn_version **published;

@@ -89,7 +89,7 @@ static const struct auth_principal *principal_of(struct auth *a, struct key *key
 /* Puts new keys in place of the old ones (either may be NULL). 0 or -ENOMEM. */
 static int set_keys(struct auth *a, struct keys *k)
 {
-	static const struct key_tenant none = {KEYS_DEFAULT_TENANT, KEYS_DEFAULT_ACCOUNT};
+	static const struct key_tenant none = {KEYS_DEFAULT_TENANT, KEYS_DEFAULT_ACCOUNT, -1};
 	const struct auth_principal *nobody = intern(a, k ? keys_default_tenant(k) : &none, "");
 
 	if (!nobody)
@@ -415,6 +415,15 @@ void auth_refuse(struct auth *a, struct http_req *req, enum auth_route route)
 		refuse_signature(a, req, route, p->reason, &p->sig);
 	else
 		refuse_token(a, req, "missing", "this request needs a token");
+}
+
+void auth_tenants(const struct auth *a, void (*each)(void *ctx, const struct key_tenant *t), void *ctx)
+{
+	unsigned count = 0;
+	const struct key_tenant *t = a->keys ? keys_tenants(a->keys, &count) : NULL;
+
+	for (unsigned i = 0; i < count; i++)
+		each(ctx, &t[i]);
 }
 
 /* --- life --------------------------------------------------------------------------------------- */

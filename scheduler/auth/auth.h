@@ -60,6 +60,10 @@ static inline const struct auth_principal *auth_of(const struct http_req *req)
 	return http_req_who(req);
 }
 
+/* The tenants of the key file as it is now. */
+struct key_tenant;
+void auth_tenants(const struct auth *a, void (*each)(void *ctx, const struct key_tenant *t), void *ctx);
+
 /* Reads the key file again on a pool thread; done(ctx) follows. What is wrong with it is logged, and the keys stay as
  * they were. While one is under way, another asked for follows it. 0 or -ENOMEM (done is not called then). */
 int auth_reload(struct auth *a, uv_loop_t *loop, void (*done)(void *ctx), void *ctx);

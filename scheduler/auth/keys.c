@@ -79,8 +79,9 @@ static struct key_tenant *find_tenant(struct keys *k, const char *name)
 
 static int read_tenant(struct keys *k, const json_t *o, struct stk_err *err)
 {
-	static const char *const members[] = {"name", "account", NULL};
+	static const char *const members[] = {"name", "account", "concurrency", NULL};
 	const char *name = NULL, *account = NULL;
+	uint64_t concurrency = UINT64_MAX;
 	struct key_tenant *t;
 	int rc;
 
@@ -89,6 +90,7 @@ static int read_tenant(struct keys *k, const json_t *o, struct stk_err *err)
 	rc = json_get_only(o, members, err);
 	rc = rc ? rc : json_get_str(o, "name", true, KEYS_NAME_MAX, &name, err);
 	rc = rc ? rc : json_get_str(o, "account", true, 12, &account, err);
+	rc = rc ? rc : json_get_u64(o, "concurrency", false, 0, 1000000, &concurrency, err);
 	if (rc)
 		return rc;
 	if (!stk_name_valid(name))
@@ -106,6 +108,7 @@ static int read_tenant(struct keys *k, const json_t *o, struct stk_err *err)
 	t = t ? t : &k->tenants[k->tenant_count++];
 	stk_strcpy(t->name, sizeof(t->name), name);
 	stk_strcpy(t->account, sizeof(t->account), account);
+	t->concurrency = concurrency == UINT64_MAX ? -1 : (int)concurrency;
 	return 0;
 }
 
@@ -263,6 +266,7 @@ static int read_file(struct keys *k, const json_t *root, const char *text, struc
 	k->tenant_count = 1;
 	stk_strcpy(k->tenants[0].name, sizeof(k->tenants[0].name), KEYS_DEFAULT_TENANT);
 	stk_strcpy(k->tenants[0].account, sizeof(k->tenants[0].account), KEYS_DEFAULT_ACCOUNT);
+	k->tenants[0].concurrency = -1;
 	rc = read_array(k, tenants, "tenants", text, read_tenant, err);
 	rc = rc ? rc : read_array(k, keys, "keys", text, read_key, err);
 	return rc ? rc : sort(k, err);
@@ -355,6 +359,12 @@ struct key *keys_by_token(struct keys *k, const char *token)
 		return NULL;
 	found = bsearch(&wanted, k->tokens, k->token_count, sizeof(*k->tokens), compare_tokens);
 	return found ? found->key : NULL;
+}
+
+const struct key_tenant *keys_tenants(const struct keys *k, unsigned *ret_count)
+{
+	*ret_count = k->tenant_count;
+	return k->tenants;
 }
 
 const struct key_tenant *keys_default_tenant(const struct keys *k)

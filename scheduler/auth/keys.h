@@ -26,6 +26,7 @@
 struct key_tenant {
 	char name[KEYS_NAME_MAX + 1];
 	char account[13]; /* 12 digits */
+	int concurrency;  /* calls at the same time; -1: as many as the host takes */
 };
 
 struct key {
@@ -53,6 +54,7 @@ struct key *keys_by_id(struct keys *k, const char *id);
 struct key *keys_by_token(struct keys *k, const char *token);
 const struct key_tenant *keys_default_tenant(const struct keys *k);
 unsigned keys_count(const struct keys *k);
+const struct key_tenant *keys_tenants(const struct keys *k, unsigned *ret_count);
 bool keys_anonymous_invoke(const struct keys *k);
 /* Signing key for the day and region, from the last use or made now. 0 or -ENOMEM. */
 int keys_signing(struct key *key, const char *day, const char *region, const uint8_t **ret_signing);

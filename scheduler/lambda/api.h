@@ -10,6 +10,7 @@
 #include "scheduler/lambda/names.h"
 #include "scheduler/registry.h"
 
+struct auth_principal;
 struct daemon;
 
 #define LAMBDA_BODY_SMALL 262144u
@@ -27,6 +28,8 @@ size_t lambda_server_error(struct http_req *req, int status, const char *text, c
 struct lambda_call {
 	struct daemon *d;
 	struct http_req *req;
+	const struct auth_principal *who; /* NULL: as without keys */
+	const char *account;              /* of who */
 	char id[IDS_UUID_LEN + 1];
 	struct lambda_name name;
 	char key[FN_NAME_MAX + 1]; /* the registry's name of it */

@@ -327,7 +327,14 @@ static void create(struct change *g)
 	char text[160];
 
 	c->name = g->create.name;
-	stk_strcpy(c->key, sizeof(c->key), c->name.name);
+	if (lambda_name_here(&c->name, "us-east-1", c->account, &g->err)) {
+		fail(g);
+		return;
+	}
+	if (tenants_scope(c->who, c->name.name, c->key, sizeof(c->key))) {
+		fail_with(g, LAMBDA_ACCESS_DENIED, "functions of another tenant cannot be made");
+		return;
+	}
 	c->fn = registry_add(&c->d->registry, c->key);
 	if (!c->fn) {
 		fail_with(g, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this function");

@@ -104,7 +104,7 @@ void lambda_list_functions(void *ctx, struct http_req *req, const struct router_
 	struct lambda_err err;
 	const struct registry *r;
 	json_t *answer, *array;
-	unsigned i, end;
+	unsigned i, n = 0;
 	int all;
 
 	if (lambda_begin(&c, ctx, req))
@@ -127,10 +127,13 @@ void lambda_list_functions(void *ctx, struct http_req *req, const struct router_
 	}
 	r = &c.d->registry;
 	i = page.has_after ? registry_behind(r, page.after) : 0;
-	end = r->count - i > page.max ? i + page.max : r->count;
-	for (; i < end; i++)
-		add_versions(c.d, array, r->sorted[i], all);
-	if (end < r->count && lambda_page_marker('f', r->sorted[end - 1]->name, marker) == 0)
+	for (; i < r->count && n < page.max; i++) {
+		if (tenants_shows(c.who, r->sorted[i]->name)) {
+			add_versions(c.d, array, r->sorted[i], all);
+			n++;
+		}
+	}
+	if (i < r->count && lambda_page_marker('f', r->sorted[i - 1]->name, marker) == 0)
 		json_object_set_new(answer, "NextMarker", json_string(marker));
 	lambda_answer(req, 200, answer);
 }
@@ -145,7 +148,7 @@ void lambda_account_settings(void *ctx, struct http_req *req, const struct route
 		return;
 	limit = (json_int_t)(c.d->opt->memory_budget_mib / FN_MEMORY_MIN);
 	REGISTRY_FOREACH(&c.d->registry, fn) {
-		if (!fn->latest)
+		if (!fn->latest || !tenants_shows(c.who, fn->name))
 			continue;
 		count++;
 		code += (json_int_t)fn->latest->code_size;

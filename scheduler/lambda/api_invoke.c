@@ -12,6 +12,7 @@
 #include "common/base/str.h"
 #include "common/host/workers.h"
 #include "scheduler/async/async.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/invocation.h"
@@ -68,29 +69,18 @@ static void gone(struct front_owner *owner)
 	((struct pending *)owner)->call.req = NULL;
 }
 
-/* Who signed the request, as far as it says. */
-static void credential(const struct http_req *req, char *ret, size_t cap)
-{
-	const char *text = http_req_header(req, "authorization");
-	const char *key = text ? strstr(text, "Credential=") : NULL;
-
-	snprintf(ret, cap, "%.*s", key ? (int)strcspn(key + 11, "/,") : 0, key ? key + 11 : "");
-}
-
 static void submit(struct pending *p)
 {
 	struct http_req *req = p->call.req;
 	struct inv_request rq = {.ver = p->v, .caller = &caller, .req = req, .id = p->call.id,
 		.qualifier = p->call.name.qualifier, .client_context = p->context, .event = p->event, .event_len = p->len,
 		.tail = p->tail};
-	char key[130];
 
 	p->event = NULL;
 	if (p->operation == OP_STREAM)
 		rq.caller = &lambda_stream_caller;
 	if (join_wanted(req) && p->operation != OP_STREAM) { /* a stream has one reader */
-		credential(req, key, sizeof(key));
-		join_submit(p->call.d->joins, p->call.d, req, key, &rq);
+		join_submit(p->call.d->joins, p->call.d, req, p->call.who ? p->call.who->key : "", &rq);
 	} else if (invocation_submit(p->call.d, &rq)) {
 		lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
 	}

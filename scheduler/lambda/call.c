@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/str.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
@@ -22,6 +23,8 @@ int lambda_begin(struct lambda_call *c, struct daemon *d, struct http_req *req)
 	memset(c, 0, sizeof(*c));
 	c->d = d;
 	c->req = req;
+	c->who = auth_of(req);
+	c->account = c->who ? c->who->account : "000000000000";
 	if (lambda_request_id(req, c->id) == 0)
 		return 0;
 	lambda_error(req, LAMBDA_SERVICE, "no random bytes");
@@ -42,12 +45,15 @@ int lambda_begin_named(struct lambda_call *c, struct daemon *d, struct http_req 
 	if (rc > 0)
 		rc = lambda_name_qualify(&c->name, qualifier, &err);
 	if (rc == 0)
-		rc = lambda_name_here(&c->name, "us-east-1", "000000000000", &err);
+		rc = lambda_name_here(&c->name, "us-east-1", c->account, &err);
 	if (rc) {
 		lambda_error_err(req, &err);
 		return -1;
 	}
-	stk_strcpy(c->key, sizeof(c->key), c->name.name);
+	if (tenants_scope(c->who, c->name.name, c->key, sizeof(c->key))) {
+		lambda_not_found(c);
+		return -1;
+	}
 	c->fn = registry_find(&d->registry, c->key);
 	if (c->fn && !c->fn->latest)
 		c->fn = NULL;
@@ -59,14 +65,14 @@ void lambda_arn_of(const struct daemon *d, const struct function *fn, const char
 	char name[FN_BARE_MAX + 1];
 
 	fn_bare_name(fn->name, name);
-	lambda_arn(ret, LAMBDA_ARN_MAX, "us-east-1", "000000000000", name, qualifier);
+	lambda_arn(ret, LAMBDA_ARN_MAX, "us-east-1", fn->tenant ? fn->tenant->account : "000000000000", name, qualifier);
 }
 
 void lambda_not_found(const struct lambda_call *c)
 {
 	char arn[LAMBDA_ARN_MAX], text[LAMBDA_ARN_MAX + 32];
 
-	lambda_arn(arn, sizeof(arn), "us-east-1", "000000000000", c->name.name, c->name.qualifier);
+	lambda_arn(arn, sizeof(arn), "us-east-1", c->account, c->name.name, c->name.qualifier);
 	stk_snprintf(text, sizeof(text), "Function not found: %s", arn);
 	lambda_error(c->req, LAMBDA_RESOURCE_NOT_FOUND, text);
 }

@@ -76,6 +76,7 @@ void lambda_result_of(struct invocation *inv, enum inv_outcome outcome, const ch
 	case INV_START_FAILED:
 		set_not_started(ret, inv, text);
 		break;
+	case INV_TENANT_FULL:
 	case INV_QUEUE_FULL:
 	case INV_QUEUE_TIMEOUT:
 		set_throttled(ret, LAMBDA_REASON_CONCURRENCY);

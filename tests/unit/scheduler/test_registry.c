@@ -175,7 +175,7 @@ static void names_may_have_a_tenant(void **state)
 	assert_false(fn_name_valid(".acme"));
 	assert_false(fn_name_valid("a.b.c"));
 	assert_false(fn_name_valid("a/b"));
-	assert_false(fn_name_valid("hello.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+	assert_false(fn_name_valid("hello.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
 	fn_bare_name("hello.acme", bare);
 	assert_string_equal(bare, "hello");
 	fn_version_text(0, version);

@@ -1,0 +1,45 @@
+/* Tenants: each has functions and layers of its own, under names that others may use as well, an account id for its ARNs, and
+ * may have a bound on its calls. Inside the host a function is known as NAME, or NAME.TENANT for all but the default tenant.
+ * Loop thread only. */
+#ifndef SCHEDULER_TENANTS_H
+#define SCHEDULER_TENANTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TENANTS_DEFAULT "default"
+#define TENANT_NAME_MAX 64
+
+struct auth;
+struct auth_principal;
+struct fn_settings;
+
+struct tenant {
+	struct tenant *next;
+	char name[TENANT_NAME_MAX + 1];
+	char account[13];
+	int limit;          /* calls that run or wait at the same time; -1: none */
+	unsigned in_flight;
+};
+
+struct tenants {
+	struct tenant *first; /* the default one; there are few */
+};
+
+int tenants_init(struct tenants *t); /* -ENOMEM */
+void tenants_fini(struct tenants *t);
+/* Accounts and limits are those of the key file from now on. */
+void tenants_adopt(struct tenants *t, const struct auth *a);
+/* Finds or makes. NULL: out of memory. name "" is the default one. */
+struct tenant *tenants_get(struct tenants *t, const char *name);
+/* The one a function of this name belongs to; the default one when memory is short. */
+struct tenant *tenants_of(struct tenants *t, const char *function);
+/* What the host calls a function that a client calls `text`: NAME[:QUALIFIER], or with the tenant, NAME.TENANT[:QUALIFIER],
+ * which must be its own unless nothing proves who it is (who->anonymous). who NULL: as without keys. -EACCES, -ENAMETOOLONG. */
+int tenants_scope(const struct auth_principal *who, const char *text, char *ret, size_t cap);
+/* Whether who is shown a function or layer of this name. */
+bool tenants_shows(const struct auth_principal *who, const char *name);
+/* Layers that were named by a client: their names inside the host. -EACCES, -ENAMETOOLONG. */
+int tenants_scope_layers(const struct auth_principal *who, struct fn_settings *s);
+
+#endif

@@ -1,0 +1,64 @@
+"""Several tenants on one host: each has its own functions under the same names, none gets at another's."""
+import concurrent.futures
+import json
+import os
+
+import pytest
+
+import host as h
+
+KEYS = {
+    "tenants": [{"name": "acme", "account": "111122223333", "concurrency": 2}, {"name": "bolt", "account": "444455556666"}],
+    "keys": [{"name": "a", "tenant": "acme", "tokens": ["token-of-acme-0123456789"]},
+             {"name": "b", "tenant": "bolt", "tokens": ["token-of-bolt-0123456789"]},
+             {"name": "o", "tokens": ["token-of-the-owner-012345"]}]}
+ACME, BOLT, OWNER = ({"Authorization": f"Bearer {k['tokens'][0]}"} for k in KEYS["keys"])
+
+
+def code(text):
+    return h.zip_bytes({"app.py": ("import time\ndef handler(event, context):\n    time.sleep(event.get('s', 0))\n"
+                                   f"    return [{text!r}, context.invoked_function_arn]\n").encode()})
+
+
+@pytest.fixture
+def host(own_host, tmp_path):
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps(KEYS))
+    os.chmod(keys, 0o600)
+    return own_host(pool_floor=0, keys=str(keys))
+
+
+def put(host, who, name, text):
+    answer = host.request("PUT", f"/v1/functions/{name}?runtime=python3&handler=app.handler&timeout=30", code(text), who,
+                          timeout=h.DEADLINE * 2)
+    assert answer.status == 201, answer
+
+
+def test_tenants(host):
+    put(host, ACME, "f", "acme's")
+    put(host, BOLT, "f", "bolt's")
+
+    def call(who, name="f", event=None):
+        return host.request("POST", f"/v1/functions/{name}/invoke", json.dumps(event or {}).encode(), who)
+    assert call(ACME).json() == ["acme's", "arn:aws:lambda:us-east-1:111122223333:function:f"]
+    assert call(BOLT).json() == ["bolt's", "arn:aws:lambda:us-east-1:444455556666:function:f"]
+    assert call(OWNER).status == 404
+    assert (call(BOLT, "f.acme").status, call(OWNER, "f.acme").status) == (403, 403)
+    assert call(ACME, "f.acme").json()[0] == "acme's"
+    assert host.request("DELETE", "/v1/functions/f", headers=OWNER).status == 404
+    names = [[f["name"] for f in host.request("GET", "/v1/functions", headers=who).json()["functions"]]
+             for who in (ACME, BOLT, OWNER)]
+    assert names == [["f"], ["f"], []]
+    # acme may have two calls at the same time, exactly; bolt does not feel it.
+    with concurrent.futures.ThreadPoolExecutor(7) as pool:
+        flood = [pool.submit(call, ACME, "f", {"s": 3}) for _ in range(6)]
+        other = pool.submit(call, BOLT)
+        assert sorted(f.result().status for f in flood) == [200, 200, 429, 429, 429, 429]
+        assert other.result().status == 200
+    # After a restart everything is as it was.
+    host.stop()
+    host.start()
+    assert call(ACME).json()[0] == "acme's"
+    assert host.request("DELETE", "/v1/functions/f", headers=ACME).status == 204
+    assert (call(ACME).status, call(BOLT).json()[0]) == (404, "bolt's")
+

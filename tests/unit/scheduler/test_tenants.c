@@ -1,0 +1,66 @@
+/* Whose function a name means. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "scheduler/auth/auth.h"
+#include "scheduler/tenants.h"
+
+static const struct auth_principal acme = {.tenant = "acme", .account = "111122223333", .key = "k"};
+static const struct auth_principal owner = {.tenant = "default", .account = "000000000000", .key = "k"};
+static const struct auth_principal nobody = {.tenant = "default", .account = "000000000000", .key = "", .anonymous = true};
+
+static void check(const struct auth_principal *who, const char *text, const char *want)
+{
+	char got[160];
+	int rc = tenants_scope(who, text, got, sizeof(got));
+
+	if (want) {
+		assert_int_equal(rc, 0);
+		assert_string_equal(got, want);
+	} else {
+		assert_true(rc < 0);
+	}
+}
+
+static void names_have_a_scope(void **state)
+{
+	check(NULL, "f", "f");
+	check(NULL, "f:live", "f:live");
+	check(&owner, "f", "f");
+	check(&owner, "f.default", "f");
+	check(&owner, "f.default:1", "f:1");
+	check(&owner, "f.acme", NULL); /* not even the default tenant gets at others' */
+	check(&acme, "f", "f.acme");
+	check(&acme, "f:live", "f.acme:live");
+	check(&acme, "f.acme", "f.acme");
+	check(&acme, "f.acme:7", "f.acme:7");
+	check(&acme, "f.default", NULL);
+	check(&acme, "f.acm", NULL);
+	check(&acme, "f.acmee", NULL);
+	check(&nobody, "f", "f");
+	check(&nobody, "f.acme", "f.acme");
+}
+
+static void functions_have_a_tenant(void **state)
+{
+	struct tenants t;
+
+	assert_int_equal(tenants_init(&t), 0);
+	assert_string_equal(tenants_of(&t, "f")->name, "default");
+	assert_string_equal(tenants_of(&t, "f.acme")->name, "acme");
+	assert_ptr_equal(tenants_of(&t, "g.acme"), tenants_get(&t, "acme"));
+	assert_ptr_equal(tenants_get(&t, ""), t.first);
+	assert_int_equal(tenants_get(&t, "acme")->limit, -1);
+	tenants_fini(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(names_have_a_scope), cmocka_unit_test(functions_have_a_tenant)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
