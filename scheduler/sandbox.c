@@ -391,6 +391,7 @@ static void linger(struct sandbox *sb)
 static void retire(struct sandbox *sb)
 {
 	sb->use = LEARN_ANSWERED;
+	sandbox_read_on(sb); /* the last piece may have been one too many for its client */
 	if (agent_lingers(&sb->agent)) {
 		linger(sb);
 		return;

@@ -201,6 +201,25 @@ def test_client_that_leaves_ends_the_vm(streams):
     h.wait_for(lambda: streams.pool("s")["busy"] == 0, "the VM of a client that has left ends", 30 * h.SLOW)
 
 
+def test_streams_of_a_vm_that_is_reset(streams):
+    """A slow client's stream does not keep the VM from serving the next call."""
+    with open(CLIENT, "rb") as f:
+        data = h.zip_bytes({"app.py": APP, "stoker_runtime.py": f.read(), "bootstrap": (BOOTSTRAP, 0o755)})
+    answer = streams.put("again", data, runtime="python3", handler="app.handler", timeout=60, memory=256, reuse="reset")
+    assert answer.status == 201, answer
+    for _ in range(3):
+        connection, response = open_stream(streams, "/function/again?do=much", receive_buffer=65536)
+        size = 0
+        while size < 320 << 16:
+            piece = response.read(1 << 20)
+            assert piece
+            size += len(piece)
+            time.sleep(0.05)
+        assert response.read() == b""
+        connection.close()
+        assert streams.invoke("again", {"do": "plain"}).status == 200
+
+
 def test_log_lines(streams):
     request_id = streams.invoke("s", {"do": "plain"}).headers["X-Request-Id"]
 
