@@ -17,6 +17,7 @@
 #include "scheduler/async/netaddr.h"
 #include "scheduler/daemon.h"
 #include "scheduler/pool.h"
+#include "scheduler/tenants.h"
 
 #define PENDING_MAX (64u << 20) /* bytes of events that wait for their commit: the disk is slower than the clients */
 
@@ -116,6 +117,13 @@ static int load_config(void *ctx, const char *function, const char *qualifier, c
 	return confs_put(&a->confs, function, qualifier, c);
 }
 
+static unsigned within(unsigned room, int limit, unsigned used)
+{
+	unsigned left = limit < 0 ? UINT_MAX : used < (unsigned)limit ? (unsigned)limit - used : 0;
+
+	return room < left ? room : left;
+}
+
 /* No more than its VMs can run at once, and none while clients wait for one: they come first. */
 static unsigned room_of(void *ctx, const struct flow *f)
 {
@@ -132,10 +140,8 @@ static unsigned room_of(void *ctx, const struct flow *f)
 		return 0;
 	used = p->busy + p->queued + p->forced_count;
 	room = used < p->policy.ceiling ? p->policy.ceiling - used : 0;
-	if (fn->reserved < 0)
-		return room;
-	used = fn->in_flight < (unsigned)fn->reserved ? (unsigned)fn->reserved - fn->in_flight : 0;
-	return room < used ? room : used;
+	room = within(room, fn->reserved, fn->in_flight);
+	return fn->tenant ? within(room, fn->tenant->limit, fn->tenant->in_flight) : room;
 }
 
 int async_new(struct daemon *d, const char *path, struct async **ret_async, struct stk_err *err)

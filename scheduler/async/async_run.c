@@ -18,6 +18,7 @@
 #include "scheduler/invocation.h"
 #include "scheduler/pool.h"
 #include "scheduler/resolve.h"
+#include "scheduler/tenants.h"
 
 #define QUEUE_PART 8 /* of the host's queue: what asynchronous calls may fill it to */
 
@@ -71,6 +72,8 @@ static void end_call(struct async *a, struct event *e, const struct evconfig *c,
 		*copy = *c;
 	op->config = copy;
 	op->result = *r;
+	if (copy)
+		stk_strcpy(op->result.account, sizeof(op->result.account), tenants_of(&a->d->tenants, e->function)->account);
 	op->seq = a->next_seq;
 	a->next_seq += RECORD_FOLLOWERS;
 	count_end(a, r->verdict);

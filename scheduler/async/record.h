@@ -19,6 +19,7 @@ struct record_result {
 	bool failed;              /* and that was an error: body is an error object */
 	int status;               /* of the answer that a waiting caller would have got */
 	unsigned tries;           /* calls made, as far as is known */
+	char account[13];         /* for ARNs; "": the host's own */
 	unsigned version;         /* published number of what was called; 0: $LATEST */
 	int64_t took_ms;          /* the last call */
 	uint8_t *body;            /* the answer or error object; heap or NULL */

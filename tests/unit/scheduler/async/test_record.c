@@ -192,12 +192,13 @@ static void too_large_a_record(void **state)
 static void destinations_stay_with_the_tenant(void **state)
 {
 	strcpy(e.function, "f.blue");
+	strcpy(r.account, "111122223333");
 	strcpy(c.on_success, "next");
 	make();
 	assert_int_equal(count, 1);
 	assert_string_equal(out[0]->function, "next.blue");
 	assert_string_equal(out[0]->flow, "next.blue");
-	assert_non_null(strstr((char *)out[0]->payload, ":function:f:$LATEST\""));
+	assert_non_null(strstr((char *)out[0]->payload, ":111122223333:function:f:$LATEST\""));
 	strcpy(c.on_success, "next.red"); /* no name of a function of one's own */
 	make();
 	assert_int_equal(count, 0);
