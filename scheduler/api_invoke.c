@@ -7,6 +7,7 @@
 #include "scheduler/answer.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
+#include "scheduler/furl_config.h"
 #include "scheduler/httpevent.h"
 #include "scheduler/invocation.h"
 #include "scheduler/resolve.h"
@@ -98,6 +99,8 @@ void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match 
 	bool cloud = false;
 	size_t len = 0;
 
+	if (ver && furl_cors(&d->registry, m->value[0], req))
+		return;
 	if (ver && httpevent_make(req, m, id, GW_MAX_EVENT, &event, &len, &cloud))
 		submit(d, req, ver, qualifier, cloud ? &answer_cloud : &answer_furl, id, event, len, start);
 }

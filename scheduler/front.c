@@ -10,6 +10,7 @@
 #include "scheduler/async/event.h"
 #include "scheduler/auth/auth.h"
 #include "scheduler/daemon.h"
+#include "scheduler/furl_config.h"
 #include "scheduler/ids.h"
 #include "scheduler/lambda/api.h"
 #include "scheduler/resolve.h"
@@ -106,6 +107,15 @@ static bool scope(struct http_req *req, struct router_match *m)
 	return false;
 }
 
+/* A function URL may be there for everybody. */
+static enum auth_route route_kind(const struct daemon *d, const struct http_req *req, const struct router_route *route,
+				  const struct router_match *m)
+{
+	if (route && route->handler == api_invoke_furl && furl_is_open(&d->registry, m->value[0]))
+		return AUTH_ANYONE;
+	return auth_route(http_req_path(req));
+}
+
 static void on_headers(void *ctx, struct http_req *req)
 {
 	struct daemon *d = ctx;
@@ -122,7 +132,7 @@ static void on_headers(void *ctx, struct http_req *req)
 	}
 	route = find(req, &m, &why);
 	streamed = route && (route->flags == F_ZIP || route->flags == F_LAYER);
-	if (!auth_headers(d->auth, req, auth_route(http_req_path(req)), streamed))
+	if (!auth_headers(d->auth, req, route_kind(d, req, route, &m), streamed))
 		return;
 	if (!route) {
 		/* While nobody knows who it is, the body comes first. */

@@ -378,7 +378,7 @@ bool auth_headers(struct auth *a, struct http_req *req, enum auth_route route, b
 	}
 	if (authorization)
 		who = token_owner(a, authorization);
-	if (!who && route == AUTH_INVOKE && keys_anonymous_invoke(a->keys))
+	if (!who && (route == AUTH_ANYONE || (route == AUTH_INVOKE && keys_anonymous_invoke(a->keys))))
 		who = a->nobody; /* an unknown Authorization is then the function's affair */
 	http_req_set_who(req, who);
 	if (!who)

@@ -34,6 +34,7 @@ enum auth_route {
 	AUTH_OPEN,   /* nothing: /healthz */
 	AUTH_PLAIN,  /* a token, or a signature */
 	AUTH_INVOKE, /* the same, or nothing if the key file says anonymousInvoke */
+	AUTH_ANYONE, /* a token or a signature says who it is, but none is needed: an open function URL */
 	AUTH_LAMBDA, /* a signature; errors in Lambda's shape */
 };
 

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/str.h"
 #include "scheduler/daemon.h"
+#include "scheduler/furl_config.h"
 #include "scheduler/lambda/api.h"
 #include "scheduler/lambda/body.h"
 #include "scheduler/lambda/config_json.h"
@@ -18,7 +19,7 @@
 #include "scheduler/store.h"
 
 #define TAGS_NOTE   "tags"
-#define URL_NOTE    "url"
+#define URL_NOTE    FURL_NOTE
 #define POLICY_NOTE "policy"
 #define UNTAG_MAX   50
 

@@ -201,3 +201,38 @@ def test_refusals(host):
     assert api.invoke("echo", X_Amz_Invocation_Type="DryRun").status == 204
     big = json.dumps("y" * 300000)  # checked on a worker thread
     assert host.request("POST", f"{FUNCTIONS}/echo/invocations", big.encode()).json() == json.loads(big)
+
+
+def test_function_urls(host):
+    api = Api(host)
+    path = "/2021-10-31/functions/hello/url"
+    cors = {"AllowOrigins": ["https://one.example", "https://*.two.example"], "AllowMethods": ["GET", "POST"],
+            "AllowHeaders": ["x-custom"], "ExposeHeaders": ["x-shown"], "MaxAge": 60, "AllowCredentials": True}
+    made = api.call("POST", path, {"AuthType": "NONE", "Cors": cors})
+    assert made.status == 201, made
+    try:
+        url = made.json()["FunctionUrl"]
+        assert url == f"http://127.0.0.1:{host.port}/function/hello/"
+
+        def ask(method, origin, **headers):
+            return host.request(method, "/function/hello/?name=Ada", headers={"Origin": origin, **headers})
+        got = ask("GET", "https://one.example")
+        assert (got.status, got.body) == (200, b"Hello, Ada!\n")
+        assert got.headers["Access-Control-Allow-Origin"] == "https://one.example"
+        assert got.headers["Access-Control-Expose-Headers"] == "x-shown"
+        assert ask("GET", "https://a.two.example").headers["Access-Control-Allow-Origin"] == "https://a.two.example"
+        assert ask("GET", "https://one.example.evil").headers["Access-Control-Allow-Origin"] is None
+        before = host.metrics_total("stoker_invocations_total", function="hello")
+        pre = ask("OPTIONS", "https://one.example", **{"Access-Control-Request-Method": "POST"})
+        assert (pre.status, pre.body) == (200, b"")
+        assert pre.headers["Access-Control-Allow-Methods"] == "GET,POST"
+        assert pre.headers["Access-Control-Allow-Headers"] == "x-custom"
+        assert pre.headers["Access-Control-Max-Age"] == "60"
+        assert host.metrics_total("stoker_invocations_total", function="hello") == before
+        assert api.call("PUT", path, {"AuthType": "AWS_IAM"}).json()["AuthType"] == "AWS_IAM"
+        assert error(api.call("POST", path, {"AuthType": "NONE"}))[:2] == (409, "ResourceConflictException")
+    finally:
+        assert api.call("DELETE", path).status == 204
+    assert error(api.call("GET", path))[:2] == (404, "ResourceNotFoundException")
+    assert host.request("GET", "/function/hello/", headers={"Origin": "https://one.example"}).headers[
+        "Access-Control-Allow-Origin"] is None
