@@ -109,7 +109,8 @@ static char root[64], target[128], self[512];
 static pid_t host;
 static char extra_name[32] = "async-concurrency", extra_value[32] = "32";
 
-static void add_function(const char *name)
+/* extra: further configuration, JSON, or NULL. */
+static void add_function_with(const char *name, const char *extra)
 {
 	struct function fn = {.reserved = -1};
 	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
@@ -125,6 +126,7 @@ static void add_function(const char *name)
 	strcpy(v.settings.handler, "a.b");
 	v.settings.memory_mib = 128;
 	v.settings.timeout_s = 5;
+	v.extra = (char *)(uintptr_t)extra;
 	store_tx_version(tx, &v);
 	store_tx_function(tx, &fn, 1, 1, 0, -1);
 	assert_int_equal(store_commit(st, tx, &err), 0);
@@ -132,6 +134,11 @@ static void add_function(const char *name)
 	store_close(st);
 	snprintf(path, sizeof(path), "%s/functions/%s/1", root, name);
 	assert_int_equal(fsx_mkdirs(path, 0755), 0);
+}
+
+static void add_function(const char *name)
+{
+	add_function_with(name, NULL);
 }
 
 /* --host ROOT NAME VALUE: a process of its own, as the test has threads when it starts one. */
@@ -499,6 +506,35 @@ static void destinations_and_retries(void **state)
 	assert_int_equal(received, 1);
 }
 
+/* The version's own DeadLetterConfig: the event itself goes there. */
+static void dead_letters(void **state)
+{
+	struct http_client_resp r;
+	unsigned total, *count;
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
+
+	add_function("g");
+	add_function_with("h", "{\"DeadLetterConfig\":{\"TargetArn\":\"arn:aws:lambda:us-east-1:000000000000:function:g\"}}");
+	start_host();
+	assert_int_equal(request("PUT", "/2019-09-25/functions/h/event-invoke-config", NULL, "{\"MaximumRetryAttempts\":0}", &r), 0);
+	assert_int_equal(r.status, 200);
+	http_client_resp_fini(&r);
+	assert_int_equal(request("POST", "/async-function/h?n=1&be=error", NULL, "{}", &r), 0);
+	assert_int_equal(r.status, 202);
+	http_client_resp_fini(&r);
+	for (total = 0; total < 2;) {
+		count = read_calls(2, &total);
+		free(count);
+		if (stk_now_ns() > until)
+			fail_msg("%u calls", total);
+		usleep(10000);
+	}
+	/* To g it is an event like others: its failure is tried again. */
+	wait_metric("\nstoker_async_retries_total{cause=\"function\"} ", 1, 20);
+	assert_true(metric("\nstoker_async_dropped_total{reason=\"retries_exhausted\"} ") == 1);
+	assert_true(metric(QUEUED) == 1);
+}
+
 static void configuration(void **state)
 {
 	char list[] = "/2019-09-25/functions/f/event-invoke-config/list?MaxItems=1";
@@ -782,7 +818,7 @@ static void killed_again_and_again(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(accepted_means_it_runs), CASE(results_are_sent), CASE(destinations_and_retries), CASE(configuration),
+		CASE(accepted_means_it_runs), CASE(results_are_sent), CASE(destinations_and_retries), CASE(dead_letters), CASE(configuration),
 		CASE(refusals),
 		CASE(a_full_queue_is_429), CASE(cloud_events), CASE(a_stop_loses_nothing),
 		CASE(events_of_a_function_that_is_gone), CASE(accepted_in_groups), CASE(killed_again_and_again),
