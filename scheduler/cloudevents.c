@@ -114,7 +114,9 @@ static int structured(const uint8_t *body, size_t len, uint8_t **ret_event, size
 
 static int hex(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* A header's value: a quoted string is unquoted, then percent escapes are decoded; those that are none stay. */
@@ -197,7 +199,8 @@ static int kind_of(const char *type, const uint8_t *body, size_t len, enum data_
 	if (json || !type) {
 		any = json_loadb((const char *)body, len, LOOK & ~JSON_REJECT_DUPLICATES, NULL);
 		if (!any && json)
-			return stk_err_set(err, -EINVAL, "the CloudEvent's data is not the JSON that its Content-Type says");
+			return stk_err_set(err, -EINVAL,
+					   "the CloudEvent's data is not the JSON that its Content-Type says");
 	}
 	*ret_kind = any ? DATA_JSON : text && furl_utf8_valid(body, len) ? DATA_TEXT : DATA_BYTES;
 	return 0;

@@ -35,8 +35,8 @@ bool httpevent_make(struct http_req *req, const struct router_match *m, const ch
 	mode = cloudevents_mode(f.headers, f.header_count);
 	*ret_cloud = mode != CLOUDEVENTS_NONE;
 	if (mode == CLOUDEVENTS_UNKNOWN) {
-		answer_error(req, 415, "UnsupportedMediaType", "CloudEvents are taken one by one, in binary mode or as JSON",
-			     id);
+		answer_error(req, 415, "UnsupportedMediaType",
+			     "CloudEvents are taken one by one, in binary mode or as JSON", id);
 		return false;
 	}
 	if (mode == CLOUDEVENTS_NONE)

@@ -28,22 +28,26 @@ int64_t async_now_ms(void)
 
 /* --- metrics ---------------------------------------------------------------------------------------- */
 
+#define RETRIES "stoker_async_retries_total", "Asynchronous calls to be made again, by cause"
+#define DROPPED "stoker_async_dropped_total", "Asynchronous events given up, by reason"
+#define SENDS   "stoker_async_sends_total", "Results sent to addresses, by result"
+
 static const struct {
 	const char *name, *help, *labels;
 } counters[COUNT_COUNT] = {
 	[COUNT_ACCEPTED] = {"stoker_async_accepted_total", "Asynchronous events accepted: they are on disk", ""},
 	[COUNT_REFUSED] = {"stoker_async_refused_total", "Asynchronous events refused because a queue was full", ""},
 	[COUNT_DONE] = {"stoker_async_done_total", "Asynchronous events that ended with success", ""},
-	[COUNT_RETRY_FUNCTION] = {"stoker_async_retries_total", "Asynchronous calls to be made again, by cause", "cause=\"function\""},
-	[COUNT_RETRY_HOST] = {"stoker_async_retries_total", "Asynchronous calls to be made again, by cause", "cause=\"host\""},
-	[COUNT_DROPPED_EXHAUSTED] = {"stoker_async_dropped_total", "Asynchronous events given up, by reason", "reason=\"retries_exhausted\""},
-	[COUNT_DROPPED_AGE] = {"stoker_async_dropped_total", "Asynchronous events given up, by reason", "reason=\"age_exceeded\""},
-	[COUNT_DROPPED_ZERO] = {"stoker_async_dropped_total", "Asynchronous events given up, by reason", "reason=\"zero_reserved_concurrency\""},
-	[COUNT_DROPPED_GONE] = {"stoker_async_dropped_total", "Asynchronous events given up, by reason", "reason=\"no_function\""},
-	[COUNT_DROPPED_LOOP] = {"stoker_async_dropped_total", "Asynchronous events given up, by reason", "reason=\"loop\""},
-	[COUNT_SENT] = {"stoker_async_sends_total", "Results sent to addresses, by result", "result=\"ok\""},
-	[COUNT_SEND_RETRY] = {"stoker_async_sends_total", "Results sent to addresses, by result", "result=\"retry\""},
-	[COUNT_SEND_DROPPED] = {"stoker_async_sends_total", "Results sent to addresses, by result", "result=\"dropped\""},
+	[COUNT_RETRY_FUNCTION] = {RETRIES, "cause=\"function\""},
+	[COUNT_RETRY_HOST] = {RETRIES, "cause=\"host\""},
+	[COUNT_DROPPED_EXHAUSTED] = {DROPPED, "reason=\"retries_exhausted\""},
+	[COUNT_DROPPED_AGE] = {DROPPED, "reason=\"age_exceeded\""},
+	[COUNT_DROPPED_ZERO] = {DROPPED, "reason=\"zero_reserved_concurrency\""},
+	[COUNT_DROPPED_GONE] = {DROPPED, "reason=\"no_function\""},
+	[COUNT_DROPPED_LOOP] = {DROPPED, "reason=\"loop\""},
+	[COUNT_SENT] = {SENDS, "result=\"ok\""},
+	[COUNT_SEND_RETRY] = {SENDS, "result=\"retry\""},
+	[COUNT_SEND_DROPPED] = {SENDS, "result=\"dropped\""},
 	[COUNT_COMMITS] = {"stoker_async_commits_total", "Transactions of the event queue", ""},
 	[COUNT_COMMITTED] = {"stoker_async_committed_total", "Operations in all transactions of the event queue", ""},
 	[COUNT_COMMIT_FAILED] = {"stoker_async_commit_failures_total", "Transactions of the event queue that failed", ""},
@@ -87,7 +91,8 @@ void async_set_gauges(struct async *a)
 	gauge(a, "stoker_async_sends_in_flight", "Results being sent", (double)a->sends);
 	gauge(a, "stoker_async_oldest_seconds", "Age of the oldest event in the queue",
 	      a->oldest_ms && a->flows.count && now > a->oldest_ms ? (double)(now - a->oldest_ms) / 1e3 : 0);
-	gauge(a, "stoker_async_commit_largest", "Operations in the largest transaction since the last scrape", a->batch_max);
+	gauge(a, "stoker_async_commit_largest", "Operations in the largest transaction since the last scrape",
+	      a->batch_max);
 	a->batch_max = 0;
 }
 

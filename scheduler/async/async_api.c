@@ -99,8 +99,8 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 		return;
 	}
 	if (!ver) {
-		answer_error(req, 404, "FunctionNotFound", "no function of this name (or of this version or alias) is deployed",
-			     w->id);
+		answer_error(req, 404, "FunctionNotFound",
+			     "no function of this name (or of this version or alias) is deployed", w->id);
 		free(w);
 		return;
 	}

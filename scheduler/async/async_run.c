@@ -72,8 +72,11 @@ static void end_call(struct async *a, struct event *e, const struct evconfig *c,
 		*copy = *c;
 	op->config = copy;
 	op->result = *r;
-	if (copy)
-		stk_strcpy(op->result.account, sizeof(op->result.account), tenants_of(&a->d->tenants, e->function)->account);
+	if (copy) {
+		const struct tenant *t = tenants_of(&a->d->tenants, e->function);
+
+		stk_strcpy(op->result.account, sizeof(op->result.account), t->account);
+	}
 	op->seq = a->next_seq;
 	a->next_seq += RECORD_FOLLOWERS;
 	count_end(a, r->verdict);
@@ -212,7 +215,8 @@ static void run_call(struct async *a, struct event *e)
 	}
 	if (retry_expired(&view, c.max_age_s, async_now_ms())) {
 		find_dead_letter(ver, &c);
-		give_up(a, e, &c, RETRY_TOO_OLD, 500, "EventAgeExceeded", "the event became too old before it could be run");
+		give_up(a, e, &c, RETRY_TOO_OLD, 500, "EventAgeExceeded",
+			"the event became too old before it could be run");
 		return;
 	}
 	rq = (struct inv_request){

@@ -77,7 +77,8 @@ int evconfig_target_parse(const char *text, struct evconfig_target *ret_target, 
 		rc = parse_function(text, &t);
 	}
 	if (rc)
-		return stk_err_set(err, -EINVAL, "a destination is a function's ARN or name, or an http or https address: \"%.200s\" is neither",
+		return stk_err_set(err, -EINVAL,
+				   "a destination is a function's ARN or name, or an http or https address: \"%.200s\" is neither",
 				   text);
 	*ret_target = t;
 	return 0;

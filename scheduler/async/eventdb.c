@@ -12,8 +12,10 @@
 #define TIDY_PAGES "1000"
 #define TIDY_FREE  8192 /* pages that are kept for the next burst */
 
-enum { ST_ADD, ST_ADD_PAYLOAD, ST_REMOVE, ST_REMOVE_PAYLOAD, ST_RETRY, ST_DUE, ST_READ, ST_PAYLOAD, ST_OLDEST, ST_CONFIG_PUT,
-       ST_CONFIG_DELETE, ST_COUNT };
+enum {
+	ST_ADD, ST_ADD_PAYLOAD, ST_REMOVE, ST_REMOVE_PAYLOAD, ST_RETRY, ST_DUE, ST_READ, ST_PAYLOAD, ST_OLDEST,
+	ST_CONFIG_PUT, ST_CONFIG_DELETE, ST_COUNT
+};
 
 struct eventdb {
 	sqlite3 *db;
@@ -41,8 +43,8 @@ static const char *const statements[ST_COUNT] = {
 	[ST_REMOVE_PAYLOAD] = "DELETE FROM payloads WHERE seq = ?",
 	[ST_RETRY] = "UPDATE events SET errors = ?2, refusals = ?3, next_ms = ?4 WHERE seq = ?1",
 	[ST_DUE] = "SELECT seq, next_ms FROM events WHERE flow = ? ORDER BY next_ms, seq",
-	[ST_READ] = "SELECT id, kind, function, qualifier, errors, refusals, hops, next_ms, accepted_ms, target,"
-		    " context, data FROM events JOIN payloads USING(seq) WHERE seq = ?",
+	[ST_READ] = ("SELECT id, kind, function, qualifier, errors, refusals, hops, next_ms, accepted_ms, target,"
+		     " context, data FROM events JOIN payloads USING(seq) WHERE seq = ?"),
 	[ST_PAYLOAD] = "SELECT data FROM payloads WHERE seq = ?",
 	[ST_OLDEST] = "SELECT accepted_ms FROM events WHERE kind <> 3 ORDER BY seq LIMIT 1",
 	[ST_CONFIG_PUT] = "INSERT OR REPLACE INTO configs VALUES(?,?,?,?,?,?,?,?)",
@@ -135,7 +137,7 @@ int eventdb_open(const char *path, struct eventdb **ret_db, struct stk_err *err)
 	}
 	sqlite3_extended_result_codes(db->db, 1);
 	sqlite3_busy_timeout(db->db, 2000);
-	/* auto_vacuum counts only before there are tables. The log may grow large before it is written back: payloads are. */
+	/* auto_vacuum counts only before there are tables. The log may grow before it is written back: payloads are large. */
 	rc = exec(db,
 		  "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 		  "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384;",

@@ -18,7 +18,8 @@ static bool target_fits(const char *text)
 static const struct member_text target_text = {
 	.max = EVCONFIG_TARGET_MAX,
 	.fits = target_fits,
-	.pattern = "^$|arn:(aws[a-zA-Z0-9-]*):lambda:([a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)|https?://.*",
+	.pattern = "^$|arn:(aws[a-zA-Z0-9-]*):lambda:([a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"
+		   "|https?://.*",
 };
 
 static void read_destination(struct members *m, const json_t *config, const char *key, const char *path,
@@ -89,8 +90,8 @@ static json_t *destination(const char *text)
 json_t *lambda_eventinvoke_json(const struct evconfig *c, const char *arn)
 {
 	/* The only time of the API that is a number: of seconds. */
-	return json_pack("{s:f, s:s, s:i, s:i, s:{s:o, s:o}}", "LastModified", (double)c->modified_ms / 1e3, "FunctionArn", arn,
-			 "MaximumRetryAttempts", (int)c->max_retries, "MaximumEventAgeInSeconds", (int)c->max_age_s,
-			 "DestinationConfig", "OnSuccess", destination(c->on_success), "OnFailure",
-			 destination(c->on_failure));
+	return json_pack("{s:f, s:s, s:i, s:i, s:{s:o, s:o}}", "LastModified", (double)c->modified_ms / 1e3,
+			 "FunctionArn", arn, "MaximumRetryAttempts", (int)c->max_retries,
+			 "MaximumEventAgeInSeconds", (int)c->max_age_s, "DestinationConfig",
+			 "OnSuccess", destination(c->on_success), "OnFailure", destination(c->on_failure));
 }

@@ -81,6 +81,7 @@ static int be_guest(char **argv)
 	if (h.type != GW_INVOKE || gw_invoke_decode(p, h.length, &inv))
 		return 2;
 	memcpy(text, inv.event, inv.event_len < sizeof(text) - 1 ? inv.event_len : sizeof(text) - 1);
+	free(p);
 	note_call(text, argv[0]);
 	if (strstr(text, "be=slow"))
 		usleep(300000);
