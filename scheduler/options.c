@@ -284,8 +284,8 @@ static int check_exposure(const struct options *o, struct stk_err *err)
 	if (o->listen_unix || o->keys_file[0] || o->insecure_no_auth || is_loopback(o->listen_host))
 		return 0;
 	return stk_err_set(err, -EINVAL,
-			   "listen: without keys everybody who reaches %s could deploy and call functions: give --keys FILE, "
-			   "or --insecure-no-auth if you want that", o->listen_host);
+			   "listen: without keys everybody who reaches %s could deploy and call functions: "
+			   "give --keys FILE, or --insecure-no-auth if you want that", o->listen_host);
 }
 
 int options_parse(int argc, char *const *argv, struct options *ret_options, struct stk_err *err)
@@ -386,7 +386,7 @@ const char *options_usage(void)
 	       "  --state DIR            functions, snapshots, logs (" STOKER_STATEDIR ")\n"
 	       "  --images DIR           guest kernel and runtime images\n"
 	       "  --bin DIR              stoker-vmm, stoker-snapshot and stoker-initrd.cpio\n"
-	       "  --keys FILE            access keys and tokens: who may use this host (without: everybody who reaches it)\n"
+	       "  --keys FILE            access keys and tokens: who may use the host (without: everybody)\n"
 	       "  --insecure-no-auth     listen on an address that is not loopback without keys\n"
 	       "  --memory-budget MIB    memory for all VMs together (60 % of what is available)\n"
 	       "  --max-restores N       VMs being started at the same time (number of CPUs)\n"

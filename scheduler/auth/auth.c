@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "common/base/cleanup.h"
@@ -18,10 +17,9 @@
 #include "common/host/metrics.h"
 #include "common/host/workers.h"
 #include "scheduler/answer.h"
+#include "scheduler/auth/bearer.h"
 #include "scheduler/auth/keys.h"
 #include "scheduler/ids.h"
-
-#define CREDENTIALS_MAX (KEYS_TOKEN_MAX + 256) /* of basic authentication, decoded */
 
 /* A principal and the texts it points to. */
 struct known {
@@ -169,69 +167,15 @@ static void refuse_token(struct auth *a, struct http_req *req, const char *reaso
 
 /* --- tokens ------------------------------------------------------------------------------------- */
 
-/* "Scheme  rest"; NULL: another scheme. */
-static const char *scheme(const char *value, const char *name)
-{
-	size_t n = strlen(name);
-
-	if (strncasecmp(value, name, n) != 0 || (value[n] != ' ' && value[n] != '\t'))
-		return NULL;
-	return value + n + strspn(value + n, " \t");
-}
-
-static int base64_digit(char c)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *d = c ? strchr(digits, c) : NULL;
-
-	return d ? (int)(d - digits) : -1;
-}
-
-/* The password of "user:password" in base64; the user's name is not looked at. */
-static bool basic_password(const char *text, char *ret, size_t cap)
-{
-	char decoded[CREDENTIALS_MAX + 1];
-	size_t len = strcspn(text, "="), n = 0;
-	unsigned bits = 0, have = 0;
-	const char *colon;
-	bool ok;
-
-	if (strspn(text + len, "=") > 2 || text[len + strspn(text + len, "=")])
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		int d = base64_digit(text[i]);
-
-		if (d < 0 || n == CREDENTIALS_MAX)
-			return false;
-		bits = (bits << 6 | (unsigned)d) & 0xffff;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			decoded[n++] = (char)(bits >> have);
-		}
-	}
-	decoded[n] = '\0';
-	colon = strchr(decoded, ':');
-	ok = strlen(decoded) == n && colon && stk_strcpy(ret, cap, colon + 1) == 0;
-	OPENSSL_cleanse(decoded, sizeof(decoded));
-	return ok;
-}
-
 /* Who has the token in the header; NULL: nobody. */
 static const struct auth_principal *token_owner(struct auth *a, const char *authorization)
 {
-	const char *rest = scheme(authorization, "Bearer");
 	char token[KEYS_TOKEN_MAX + 1];
 	struct key *key = NULL;
 
-	if (rest) {
-		key = keys_by_token(a->keys, rest);
-	} else {
-		rest = scheme(authorization, "Basic");
-		if (rest && basic_password(rest, token, sizeof(token)))
-			key = keys_by_token(a->keys, token);
-		OPENSSL_cleanse(token, sizeof(token));
-	}
+	if (bearer_read(authorization, token, sizeof(token)) == 0)
+		key = keys_by_token(a->keys, token);
+	OPENSSL_cleanse(token, sizeof(token));
 	return key ? principal_of(a, key) : NULL;
 }
 

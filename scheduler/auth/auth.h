@@ -7,8 +7,8 @@
  *
  * Without a key file everybody may do everything as tenant "default".
  *
- * Threads: the loop's. Lifetime: a principal, once known, lives as long as the struct auth, so that anything may point to
- * it; equal ones are one, also when the key file is read again. */
+ * Threads: the loop's. Lifetime: a principal, once known, lives as long as the struct auth, so that anything may point
+ * to it; equal ones are one, also when the key file is read again. */
 #ifndef SCHEDULER_AUTH_AUTH_H
 #define SCHEDULER_AUTH_AUTH_H
 
@@ -47,8 +47,8 @@ bool auth_is_on(const struct auth *a);
 /* By the raw path. Lambda's begin with a date: /2015-03-31/... */
 enum auth_route auth_route(const char *path);
 
-/* In on_headers. False: refused and answered. streamed: the body will not wait in memory for auth_body, so that who sends
- * it must be known now. */
+/* In on_headers. False: refused and answered. streamed: the body will not wait in memory for auth_body, so that who
+ * sends it must be known now. */
 bool auth_headers(struct auth *a, struct http_req *req, enum auth_route route, bool streamed);
 /* In on_request. False: the request must not be served; call auth_refuse when the answer is free to be given. */
 bool auth_body(struct auth *a, struct http_req *req);

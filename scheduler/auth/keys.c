@@ -123,7 +123,8 @@ static int read_token(struct keys *k, struct key *key, const json_t *value, stru
 		return stk_err_set(err, -EINVAL, "tokens: expected texts");
 	if (strncmp(text, "sha256:", 7) == 0) {
 		if (!sigv4_read_hex(text + 7, t->hash))
-			return stk_err_set(err, -EINVAL, "tokens: expected 64 lower-case hexadecimal digits behind sha256:");
+			return stk_err_set(err, -EINVAL,
+					   "tokens: expected 64 lower-case hexadecimal digits behind sha256:");
 	} else {
 		if (len < KEYS_TOKEN_MIN || len > KEYS_TOKEN_MAX || !stk_only(text, "-._~+/="))
 			return stk_err_set(err, -EINVAL,
@@ -146,14 +147,15 @@ static int read_secret(struct key *key, const char *id, const char *secret, stru
 	if (!id)
 		return 0;
 	if (!stk_only(id, "-_") || stk_strcpy(key->id, sizeof(key->id), id))
-		return stk_err_set(err, -EINVAL, "accessKeyId: expected 1 to %d letters, digits, - or _", SIGV4_KEY_MAX);
+		return stk_err_set(err, -EINVAL, "accessKeyId: expected 1 to %d letters, digits, - or _",
+				   SIGV4_KEY_MAX);
 	for (size_t i = 0; i < len; i++) {
 		if (secret[i] <= ' ' || secret[i] >= 0x7f)
 			len = 0; /* as if it were too short */
 	}
 	if (len < KEYS_SECRET_MIN || len > KEYS_SECRET_MAX)
-		return stk_err_set(err, -EINVAL, "secretAccessKey: expected %d to %d characters, no blanks", KEYS_SECRET_MIN,
-				   KEYS_SECRET_MAX);
+		return stk_err_set(err, -EINVAL, "secretAccessKey: expected %d to %d characters, no blanks",
+				   KEYS_SECRET_MIN, KEYS_SECRET_MAX);
 	memcpy(key->secret, secret, len + 1);
 	return 0;
 }
@@ -235,8 +237,8 @@ static int sort(struct keys *k, struct stk_err *err)
 	}
 	for (unsigned i = 1; i < k->token_count; i++) {
 		if (compare_tokens(&k->tokens[i - 1], &k->tokens[i]) == 0)
-			return stk_err_set(err, -EINVAL, "keys %s and %s have the same token", k->tokens[i - 1].key->name,
-					   k->tokens[i].key->name);
+			return stk_err_set(err, -EINVAL, "keys %s and %s have the same token",
+					   k->tokens[i - 1].key->name, k->tokens[i].key->name);
 	}
 	return 0;
 }

@@ -89,8 +89,8 @@ static bool read_time(const char *text, int64_t *ret_s)
 	time_t s;
 
 	if (strlen(text) != 16 || text[8] != 'T' || text[15] != 'Z' || !number(text, 4, &tm.tm_year) ||
-	    !number(text + 4, 2, &tm.tm_mon) || !number(text + 6, 2, &tm.tm_mday) || !number(text + 9, 2, &tm.tm_hour) ||
-	    !number(text + 11, 2, &tm.tm_min) || !number(text + 13, 2, &tm.tm_sec))
+	    !number(text + 4, 2, &tm.tm_mon) || !number(text + 6, 2, &tm.tm_mday) ||
+	    !number(text + 9, 2, &tm.tm_hour) || !number(text + 11, 2, &tm.tm_min) || !number(text + 13, 2, &tm.tm_sec))
 		return false;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;
@@ -380,14 +380,14 @@ int sigv4_sign(const struct sigv4 *sig, const uint8_t key[SIGV4_HASH], const uin
 	char text[256], canonical_hex[2 * SIGV4_HASH + 1];
 
 	hex(canonical, canonical_hex);
-	if (stk_snprintf(text, sizeof(text), ALGORITHM "\n%s\n%s/%s/" SERVICE "/" TERMINATOR "\n%s", sig->time, sig->day,
-			 sig->region, canonical_hex))
+	if (stk_snprintf(text, sizeof(text), ALGORITHM "\n%s\n%s/%s/" SERVICE "/" TERMINATOR "\n%s", sig->time,
+			 sig->day, sig->region, canonical_hex))
 		return -EINVAL;
 	return hmac(key, SIGV4_HASH, text, ret_signature);
 }
 
-enum sigv4_reason sigv4_verify(const struct sigv4_request *r, const struct sigv4 *sig, const uint8_t key[SIGV4_HASH],
-			       const uint8_t *body_hash)
+enum sigv4_reason sigv4_verify(const struct sigv4_request *r, const struct sigv4 *sig,
+			       const uint8_t key[SIGV4_HASH], const uint8_t *body_hash)
 {
 	uint8_t canonical[SIGV4_HASH], want[SIGV4_HASH];
 	enum sigv4_reason reason;
@@ -426,11 +426,12 @@ static const struct sigv4_error errors[SIGV4_REASONS] = {
 
 static const char *const messages[SIGV4_REASONS] = {
 	[SIGV4_MISSING] = "this request needs a signature: give your client an access key",
-	[SIGV4_MALFORMED] = "the signature is incomplete: it needs Credential, SignedHeaders, Signature and a date, each once",
+	[SIGV4_MALFORMED] = "the signature is incomplete: it needs Credential, SignedHeaders, Signature and a date, "
+			    "each once",
 	[SIGV4_SCOPE] = "the credential's scope must be the request's day, a region, lambda and aws4_request",
 	[SIGV4_UNSIGNED] = "host and all x-amz- headers must be signed",
-	[SIGV4_PAYLOAD] = "the body must be signed by its SHA-256 (for a deploy in X-Amz-Content-Sha256), and a presigned "
-			  "URL is for GET alone",
+	[SIGV4_PAYLOAD] = "the body must be signed by its SHA-256 (for a deploy in X-Amz-Content-Sha256), and a "
+			  "presigned URL is for GET alone",
 	[SIGV4_UNKNOWN_KEY] = "this host does not know the access key",
 	[SIGV4_BODY] = "the body is not the one that was signed",
 	[SIGV4_MISMATCH] = "the signature does not fit the request: check the secret key, and that nothing changes the "

@@ -3,7 +3,8 @@
  *
  * A check has two halves, so that most refusals need no body: sigv4_read (form, names, lengths) and sigv4_check_time
  * when the headers are there, sigv4_verify when the body's hash is known. Everything is bounded: what is longer is
- * malformed. The canonical forms are hashed as they are made, never stored; the only memory taken is OpenSSL's contexts. */
+ * malformed. The canonical forms are hashed as they are made, never stored; the only memory taken is OpenSSL's
+ * contexts. */
 #ifndef SCHEDULER_AUTH_SIGV4_H
 #define SCHEDULER_AUTH_SIGV4_H
 
@@ -66,8 +67,9 @@ enum sigv4_reason sigv4_read(const struct sigv4_request *r, struct sigv4 *ret_si
 enum sigv4_reason sigv4_check_time(const struct sigv4 *sig, int64_t now_s);
 /* The key that signs for one day, region and service "lambda". 0 or -ENOMEM. */
 int sigv4_signing_key(const char *secret, const char *day, const char *region, uint8_t ret_key[SIGV4_HASH]);
-/* Compares in constant time. body_hash NULL: believe the claimed one for now (sig->has_hash); the caller then compares it
- * with sigv4_same when the body is there. SIGV4_MISMATCH, SIGV4_BODY, SIGV4_MALFORMED (a bad escape), SIGV4_INTERNAL. */
+/* Compares in constant time. body_hash NULL: believe the claimed one for now (sig->has_hash); the caller then compares
+ * it with sigv4_same when the body is there. SIGV4_MISMATCH, SIGV4_BODY, SIGV4_MALFORMED (a bad escape),
+ * SIGV4_INTERNAL. */
 enum sigv4_reason sigv4_verify(const struct sigv4_request *r, const struct sigv4 *sig,
 			       const uint8_t key[SIGV4_HASH], const uint8_t *body_hash);
 bool sigv4_same(const uint8_t a[SIGV4_HASH], const uint8_t b[SIGV4_HASH]);

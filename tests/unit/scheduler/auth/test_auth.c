@@ -330,7 +330,8 @@ static void reload(unsigned times)
 static void reloading(void **state)
 {
 	static const char other[] = "{\"anonymousInvoke\": true, "
-		"\"tenants\": [{\"name\": \"default\", \"account\": \"111111111111\"}], \"keys\": [{\"name\": \"new\", \"tokens\": [\"newtokennewtoken\"]}]}";
+		"\"tenants\": [{\"name\": \"default\", \"account\": \"111111111111\"}], \"keys\": ["
+		"{\"name\": \"new\", \"tokens\": [\"newtokennewtoken\"]}]}";
 
 	write_keys("{\"keys\": [");
 	reload(1);
