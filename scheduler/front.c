@@ -87,15 +87,28 @@ static void refuse_route(struct http_req *req, const struct no_route *why)
 	}
 }
 
-/* Names in paths are those of the tenant that sends the request. False: refused and answered. */
-static bool scope(struct http_req *req, struct router_match *m)
+/* A function URL may be there for everybody. */
+static enum auth_route route_kind(const struct daemon *d, const struct http_req *req, const struct router_route *route,
+				  const struct router_match *m)
 {
+	if (route && route->handler == api_invoke_furl && furl_is_open(&d->registry, m->value[0]))
+		return AUTH_ANYONE;
+	return auth_route(http_req_path(req));
+}
+
+/* Names in paths are those of the tenant that sends the request; an open URL is anyone's, whoever has the function.
+ * False: refused and answered. */
+static bool scope(const struct daemon *d, struct http_req *req, const struct router_route *route, struct router_match *m)
+{
+	const struct auth_principal *who = auth_of(req);
 	char name[ROUTER_PARAM_MAX];
 	int rc;
 
 	if (!m->count)
 		return true;
-	rc = tenants_scope(auth_of(req), m->value[0], name, sizeof(name));
+	if (who->anonymous && !who->unbound && strchr(m->value[0], '.') && route_kind(d, req, route, m) == AUTH_ANYONE)
+		who = NULL;
+	rc = tenants_scope(who, m->value[0], name, sizeof(name));
 	if (rc == 0) {
 		memcpy(m->value[0], name, sizeof(name));
 		return true;
@@ -105,15 +118,6 @@ static bool scope(struct http_req *req, struct router_match *m)
 	else
 		refuse(req, 400, "BadRequest", "the name is too long");
 	return false;
-}
-
-/* A function URL may be there for everybody. */
-static enum auth_route route_kind(const struct daemon *d, const struct http_req *req, const struct router_route *route,
-				  const struct router_match *m)
-{
-	if (route && route->handler == api_invoke_furl && furl_is_open(&d->registry, m->value[0]))
-		return AUTH_ANYONE;
-	return auth_route(http_req_path(req));
 }
 
 static void on_headers(void *ctx, struct http_req *req)
@@ -140,7 +144,7 @@ static void on_headers(void *ctx, struct http_req *req)
 			refuse_route(req, &why);
 		return;
 	}
-	if (auth_of(req) && !scope(req, &m))
+	if (auth_of(req) && !scope(d, req, route, &m))
 		return;
 	if (d->draining && route->flags) {
 		refuse(req, 503, "ShuttingDown", "the host is shutting down");
@@ -196,7 +200,7 @@ static void on_request(void *ctx, struct http_req *req)
 	route = find(req, &m, &why);
 	if (!route)
 		refuse_route(req, &why);
-	else if (http_req_ptr(req) || scope(req, &m)) /* a handler that took the body in has its name already */
+	else if (http_req_ptr(req) || scope(d, req, route, &m)) /* a handler that took the body in has its name already */
 		route->handler(ctx, req, &m);
 }
 

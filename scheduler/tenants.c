@@ -61,7 +61,7 @@ int tenants_scope(const struct auth_principal *who, const char *text, char *ret,
 {
 	size_t len = strcspn(text, ":"), name_len = strcspn(text, ".:");
 	const char *tenant = who ? who->tenant : TENANTS_DEFAULT;
-	bool own = who && !who->anonymous;
+	bool own = who && !who->unbound;
 
 	if (text[name_len] == '.') {
 		const char *given = text + name_len + 1;
@@ -99,7 +99,7 @@ bool tenants_shows(const struct auth_principal *who, const char *name)
 {
 	const char *dot = strchr(name, '.');
 
-	return !who || who->anonymous || strcmp(dot ? dot + 1 : TENANTS_DEFAULT, who->tenant) == 0;
+	return !who || who->unbound || strcmp(dot ? dot + 1 : TENANTS_DEFAULT, who->tenant) == 0;
 }
 
 int tenants_scope_layers(const struct auth_principal *who, struct fn_settings *s)

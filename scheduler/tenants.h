@@ -35,7 +35,7 @@ struct tenant *tenants_get(struct tenants *t, const char *name);
 /* The one a function of this name belongs to; the default one when memory is short. */
 struct tenant *tenants_of(struct tenants *t, const char *function);
 /* What the host calls a function that a client calls `text`: NAME[:QUALIFIER], or with the tenant, NAME.TENANT[:QUALIFIER],
- * which must be its own unless nothing proves who it is (who->anonymous). who NULL: as without keys. -EACCES, -ENAMETOOLONG. */
+ * which must be its own unless there are no keys (who->unbound; or who NULL). -EACCES, -ENAMETOOLONG. */
 int tenants_scope(const struct auth_principal *who, const char *text, char *ret, size_t cap);
 /* Whether who is shown a function or layer of this name. */
 bool tenants_shows(const struct auth_principal *who, const char *name);

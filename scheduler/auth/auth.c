@@ -72,7 +72,7 @@ static const struct auth_principal *intern(struct auth *a, const struct key_tena
 	stk_strcpy(k->tenant, sizeof(k->tenant), tenant->name);
 	stk_strcpy(k->account, sizeof(k->account), tenant->account);
 	stk_strcpy(k->key, sizeof(k->key), key);
-	k->p = (struct auth_principal){k->tenant, k->account, k->key, !*key};
+	k->p = (struct auth_principal){k->tenant, k->account, k->key, !*key, !a->path};
 	stk_list_add_tail(&a->known, &k->node);
 	return &k->p;
 }

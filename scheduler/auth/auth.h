@@ -27,6 +27,7 @@ struct auth_principal {
 	const char *account; /* its 12 digits, for ARNs */
 	const char *key;     /* the key's name in the file, "" for an anonymous one */
 	bool anonymous;      /* nothing proves who it is: no key file, or a call that needs none */
+	bool unbound;        /* no key file: what belongs to other tenants is its, too */
 };
 
 /* What a path needs. */

@@ -167,6 +167,7 @@ def test_reload(keyed):
     # Calls are free now, and an Authorization of other kinds is the function's.
     answer = host.request("GET", "/function/echo", headers={"Authorization": "Bearer mine"})
     assert answer.status == 200 and answer.json()["headers"]["authorization"] == "Bearer mine"
+    assert host.request("GET", "/function/echo.acme").status == 403  # another tenant's is not free
     assert host.request("GET", "/v1/functions").status == 401
     assert host.process.poll() is None
 

@@ -6,10 +6,12 @@ import os
 import pytest
 
 import host as h
+from test_auth import KEY_ID, SECRET, signature
 
 KEYS = {
     "tenants": [{"name": "acme", "account": "111122223333", "concurrency": 2}, {"name": "bolt", "account": "444455556666"}],
-    "keys": [{"name": "a", "tenant": "acme", "tokens": ["token-of-acme-0123456789"]},
+    "keys": [{"name": "a", "tenant": "acme", "tokens": ["token-of-acme-0123456789"], "accessKeyId": KEY_ID,
+              "secretAccessKey": SECRET},
              {"name": "b", "tenant": "bolt", "tokens": ["token-of-bolt-0123456789"]},
              {"name": "o", "tokens": ["token-of-the-owner-012345"]}]}
 ACME, BOLT, OWNER = ({"Authorization": f"Bearer {k['tokens'][0]}"} for k in KEYS["keys"])
@@ -55,6 +57,13 @@ def test_tenants(host):
         other = pool.submit(call, BOLT)
         assert sorted(f.result().status for f in flood) == [200, 200, 429, 429, 429, 429]
         assert other.result().status == 200
+    # An open URL is anyone's, also from outside the tenant; its other paths are not.
+    assert host.request("GET", "/function/f.acme").status == 401
+    path, body = "/2021-10-31/functions/f/url", b'{"AuthType": "NONE"}'
+    assert host.request("POST", path, body, signature(host, "POST", path, body)).status == 201
+    assert host.request("GET", "/function/f.acme").json()[0] == "acme's"
+    assert host.request("GET", "/function/f.bolt").status == 401
+    assert host.request("POST", "/v1/functions/f.acme/invoke", b"{}").status == 401
     # After a restart everything is as it was.
     host.stop()
     host.start()

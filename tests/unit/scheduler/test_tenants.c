@@ -11,7 +11,10 @@
 
 static const struct auth_principal acme = {.tenant = "acme", .account = "111122223333", .key = "k"};
 static const struct auth_principal owner = {.tenant = "default", .account = "000000000000", .key = "k"};
-static const struct auth_principal nobody = {.tenant = "default", .account = "000000000000", .key = "", .anonymous = true};
+/* Calls without a token, in a host with keys and in one without. */
+static const struct auth_principal caller = {.tenant = "default", .account = "000000000000", .key = "", .anonymous = true};
+static const struct auth_principal nobody = {.tenant = "default", .account = "000000000000", .key = "", .anonymous = true,
+	.unbound = true};
 
 static void check(const struct auth_principal *who, const char *text, const char *want)
 {
@@ -41,6 +44,12 @@ static void names_have_a_scope(void **state)
 	check(&acme, "f.default", NULL);
 	check(&acme, "f.acm", NULL);
 	check(&acme, "f.acmee", NULL);
+	check(&acme, "f:a.bolt", "f.acme:a.bolt");
+	check(&acme, "f.", NULL);
+	check(&caller, "f", "f");
+	check(&caller, "f.default", "f");
+	check(&caller, "f.acme", NULL);
+	check(&caller, "f.acme:live", NULL);
 	check(&nobody, "f", "f");
 	check(&nobody, "f.acme", "f.acme");
 }
@@ -58,9 +67,20 @@ static void functions_have_a_tenant(void **state)
 	tenants_fini(&t);
 }
 
+static void others_are_not_shown(void **state)
+{
+	assert_true(tenants_shows(&acme, "f.acme"));
+	assert_false(tenants_shows(&acme, "f"));
+	assert_false(tenants_shows(&acme, "f.bolt"));
+	assert_true(tenants_shows(&owner, "f"));
+	assert_false(tenants_shows(&owner, "f.acme"));
+	assert_false(tenants_shows(&caller, "f.acme"));
+	assert_true(tenants_shows(&nobody, "f.acme"));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(names_have_a_scope), cmocka_unit_test(functions_have_a_tenant)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(others_are_not_shown), cmocka_unit_test(names_have_a_scope), cmocka_unit_test(functions_have_a_tenant)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,8 +70,8 @@ static void on_request(void *ctx, struct http_req *req)
 	}
 	who = auth_of(req);
 	served++;
-	snprintf(text, sizeof(text), "served %s %s %s %s", who->tenant, who->account, *who->key ? who->key : "-",
-		 who->anonymous ? "anonymous" : "known");
+	snprintf(text, sizeof(text), "served %s %s %s %s%s", who->tenant, who->account, *who->key ? who->key : "-",
+		 who->anonymous ? "anonymous" : "known", who->unbound ? " unbound" : "");
 	http_respond(req, 200, NULL, text, strlen(text));
 }
 
@@ -199,7 +199,7 @@ static void routes(void **state)
 
 static void off(void **state)
 {
-	expect(ask("GET", "/v1/functions", NULL), 200, "served default 000000000000 - anonymous");
+	expect(ask("GET", "/v1/functions", NULL), 200, "served default 000000000000 - anonymous unbound");
 	expect(ask("POST", "/2015-03-31/functions", "Bearer whatever"), 200, "served default");
 }
 
@@ -344,6 +344,7 @@ static void reloading(void **state)
 	       "UnrecognizedClientException");
 	/* Calls are free now, also with an Authorization that is the function's affair; nothing else is. */
 	expect(ask("POST", "/function/f", NULL), 200, "default 111111111111 - anonymous");
+	assert_null(strstr(ask("POST", "/function/f", NULL), "unbound"));
 	expect(ask("POST", "/v1/functions/f/invoke", "Bearer of-the-function"), 200, "anonymous");
 	expect(ask("POST", "/function/f", "Bearer newtokennewtoken"), 200, "new known");
 	expect(ask("GET", "/v1/functions", NULL), 401, "");
