@@ -268,9 +268,13 @@ static void make_version(struct change *g, struct fn_settings *settings, char *e
 	struct stk_err why = {0};
 
 	if (deploy_check(g->call.d, settings, &why)) {
+		if (strncmp(why.text, "runtime: ", 9) == 0)
+			lambda_runtime_unknown(settings->runtime, why.text + 9, &g->err);
+		else
+			lambda_err_set(&g->err, LAMBDA_INVALID_PARAMETER, "%s", why.text);
 		fn_settings_fini(settings);
 		free(extra);
-		fail_with(g, LAMBDA_INVALID_PARAMETER, why.text);
+		fail(g);
 		return;
 	}
 	if (publish && fn_settings_copy(settings, &again)) {
@@ -353,6 +357,19 @@ static void create(struct change *g)
 	make_version(g, &settings, stk_take_ptr(&g->create.config.extra), g->create.publish);
 }
 
+/* The configuration as it is, with the size and hash that the new code would have. */
+static json_t *dry_answer(const struct change *g)
+{
+	json_t *o = lambda_configuration(g->call.d, g->call.fn->latest, NULL, false);
+
+	if (o && (json_object_set_new(o, "CodeSize", json_integer((json_int_t)g->code.code.size)) ||
+		  json_object_set_new(o, "CodeSha256", json_string(g->code.code.sha256)))) {
+		json_decref(o);
+		o = NULL;
+	}
+	return o;
+}
+
 static void update_code(struct change *g)
 {
 	struct fn_settings settings;
@@ -377,7 +394,7 @@ static void update_code(struct change *g)
 	free(extra);
 	req = take_req(g);
 	if (req)
-		lambda_answer(req, 200, lambda_configuration(g->call.d, g->call.fn->latest, NULL, false));
+		lambda_answer(req, 200, dry_answer(g));
 	fail(g); /* nothing is kept */
 }
 

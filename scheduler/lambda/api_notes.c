@@ -288,6 +288,16 @@ static int begin_policy(struct lambda_call *c, struct daemon *d, struct http_req
 	return c->name.kind == LAMBDA_Q_NONE || lambda_version(c) ? 0 : -1;
 }
 
+/* revision: what the client thinks that it is, or "". */
+static int policy_revision_differs(const struct lambda_call *c, const char *revision, struct lambda_err *err)
+{
+	if (!*revision || strcmp(revision, c->fn->latest->revision) == 0)
+		return 0;
+	return lambda_err_set(err, LAMBDA_PRECONDITION_FAILED,
+			      "The RevisionId provided does not match the latest RevisionId. Call the GetPolicy API to "
+			      "retrieve the latest RevisionId");
+}
+
 void lambda_add_permission(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	char arn[LAMBDA_ARN_MAX], *statements;
@@ -306,7 +316,8 @@ void lambda_add_permission(void *ctx, struct http_req *req, const struct router_
 		lambda_error_err(req, &err);
 		return;
 	}
-	if (lambda_policy_add(registry_note(c.fn, POLICY_NOTE, c.name.qualifier), &p, &statements, &err)) {
+	if (policy_revision_differs(&c, p.revision, &err) ||
+	    lambda_policy_add(registry_note(c.fn, POLICY_NOTE, c.name.qualifier), &p, &statements, &err)) {
 		lambda_error_err(req, &err);
 	} else {
 		answer = json_pack("{s:s}", "Statement", p.statement);
@@ -340,17 +351,18 @@ void lambda_get_policy(void *ctx, struct http_req *req, const struct router_matc
 
 void lambda_remove_permission(void *ctx, struct http_req *req, const struct router_match *m)
 {
+	char *rest, revision[LAMBDA_REVISION_MAX + 1] = "";
 	struct lambda_call c;
 	struct lambda_err err;
 	const char *statements;
-	char *rest;
 
 	if (begin_policy(&c, ctx, req, m->value[0]) || lambda_is_busy(&c))
 		return;
 	statements = registry_note(c.fn, POLICY_NOTE, c.name.qualifier);
 	if (!statements)
 		no_policy(req);
-	else if (lambda_policy_remove(statements, m->value[1], &rest, &err))
+	else if (lambda_query(http_req_query(req), "RevisionId", revision, sizeof(revision), &err) < 0 ||
+		 policy_revision_differs(&c, revision, &err) || lambda_policy_remove(statements, m->value[1], &rest, &err))
 		lambda_error_err(req, &err);
 	else
 		store_note(&c, POLICY_NOTE, c.name.qualifier, rest, 204, NULL);
