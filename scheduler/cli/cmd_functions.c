@@ -54,7 +54,7 @@ static int get_page(struct cli *c, json_t *list, char *next, size_t cap)
 		rc = CLI_FAILED;
 	}
 	name = json_string_value(json_object_get(root, "next"));
-	snprintf(next, cap, name ? "?after=%s" : "", name);
+	snprintf(next, cap, "%s%s", name ? "?after=" : "", name ? name : "");
 	json_decref(root);
 	http_client_resp_fini(&r);
 	return rc;
