@@ -11,9 +11,12 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/str.h"
 #include "scheduler/fsx.h"
+#include "scheduler/lambda/text.h"
+#include "scheduler/lambda/zipfile.h"
 
 #define PATH_CAP 768
 
@@ -120,8 +123,53 @@ static int sync_path(const char *path)
 	return fd < 0 || fsync(fd) ? -errno : 0;
 }
 
-int layers_publish(const char *state_dir, const char *name, const char *zip, const char *work, unsigned *ret_version,
-		   struct stk_err *err)
+static int write_info(const char *zip, const char *folder, const json_t *info)
+{
+	char path[PATH_CAP], when[TEXT_TIME_LEN + 1], text[ZIPFILE_SHA256_TEXT + 1];
+	uint8_t hash[FN_SHA256_LEN];
+	stk_autofree char *data = NULL;
+	struct stat st;
+	json_t *o;
+	int rc = fsx_sha256(zip, hash);
+
+	if (rc == 0 && stat(zip, &st))
+		rc = -errno;
+	if (rc == 0)
+		rc = stk_snprintf(path, sizeof(path), "%s/info.json", folder);
+	if (rc)
+		return rc;
+	zipfile_sha256_text(hash, text);
+	text_time((int64_t)(stk_wall_ns() / STK_NS_PER_MS), when);
+	o = info ? json_deep_copy(info) : json_object();
+	if (o && json_object_set_new(o, "CreatedDate", json_string(when)) == 0 &&
+	    json_object_set_new(o, "Content", json_pack("{s:s, s:I}", "CodeSha256", text, "CodeSize",
+							(json_int_t)st.st_size)) == 0)
+		data = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+	json_decref(o);
+	return data ? stk_write_file_atomic(path, data, strlen(data), 0640) : -ENOMEM;
+}
+
+int layers_info(const char *state_dir, const struct fn_layer *layer, json_t **ret_info)
+{
+	char path[PATH_CAP];
+	stk_autofree char *data = NULL;
+	size_t len;
+	int rc = layers_path(state_dir, layer, path, sizeof(path));
+
+	if (rc == 0 && access(path, F_OK))
+		rc = errno == ENOTDIR ? -ENOENT : -errno;
+	if (rc == 0)
+		rc = stk_snprintf(path, sizeof(path), "%s/layers/%s/%u/info.json", state_dir, layer->name, layer->version);
+	if (rc == 0)
+		rc = stk_read_file(path, 65536, &data, &len);
+	if (rc)
+		return rc;
+	*ret_info = json_loadb(data, len, 0, NULL);
+	return *ret_info ? 0 : -EUCLEAN;
+}
+
+int layers_publish(const char *state_dir, const char *name, const char *zip, const char *work, const json_t *info,
+		   unsigned *ret_version, struct stk_err *err)
 {
 	char trial[PATH_CAP], ready[PATH_CAP], folder[PATH_CAP], dest[PATH_CAP], leaf[PATH_CAP];
 	struct zipread_limits left = ZIPREAD_LIMITS;
@@ -137,7 +185,9 @@ int layers_publish(const char *state_dir, const char *name, const char *zip, con
 	fsx_remove_tree(trial);
 	if (rc)
 		return rc;
-	rc = rename(zip, leaf) ? -errno : sync_path(leaf);
+	rc = write_info(zip, ready, info);
+	if (rc == 0)
+		rc = rename(zip, leaf) ? -errno : sync_path(leaf);
 	rc = rc ? rc : sync_path(ready);
 	rc = rc ? rc : fsx_mkdirs(folder, 0750);
 	rc = rc ? rc : layers_newest(state_dir, name, &newest);

@@ -1,10 +1,11 @@
 /* Layers: packages whose content functions see under /opt. A version of a layer is STATE/layers/NAME/N/layer.zip and never
- * changes. A function's version names up to LAYERS_MAX of them; what they hold is merged in that order, a later one's
- * file in place of an earlier one's, and becomes part of the function's code image: a clone pays nothing for them.
- * What blocks is for pool threads. */
+ * changes; info.json beside it says what clients want to know of it. A function's version names up to FN_LAYERS_MAX of them;
+ * what they hold is merged in that order, a later one's file in place of an earlier one's, and becomes part of the
+ * function's code image: a clone pays nothing for them. What blocks is for pool threads. */
 #ifndef SCHEDULER_LAYERS_H
 #define SCHEDULER_LAYERS_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "common/base/err.h"
@@ -26,9 +27,14 @@ int layers_each(const char *state_dir, int (*each)(void *ctx, const struct fn_la
 int layers_check(const char *state_dir, const struct fn_layer *list, unsigned count, struct stk_err *err);
 
 /* Takes a zip over (by rename; same file system) as the next version of the layer, made when there is none, after reading
- * all of it. work is a folder that is there, of the caller's, for the trial. -EINVAL: the zip. Blocks. */
-int layers_publish(const char *state_dir, const char *name, const char *zip, const char *work, unsigned *ret_version,
-		   struct stk_err *err);
+ * all of it. work is a folder that is there, of the caller's, for the trial. info: what is to be kept beside it, an
+ * object, or NULL. -EINVAL: the zip. Blocks. */
+int layers_publish(const char *state_dir, const char *name, const char *zip, const char *work, const json_t *info,
+		   unsigned *ret_version, struct stk_err *err);
+
+/* That object, with CreatedDate and Content {CodeSha256, CodeSize} in it; a new reference. -ENOENT: no such version,
+ * -ENOMEM, others. Blocks. */
+int layers_info(const char *state_dir, const struct fn_layer *layer, json_t **ret_info);
 
 /* The number of the newest version, 0: none. Numbers are not used again after a version was deleted. Blocks. */
 int layers_newest(const char *state_dir, const char *name, unsigned *ret_version);

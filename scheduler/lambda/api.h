@@ -77,6 +77,10 @@ void lambda_change_commit(struct lambda_change *ch, struct store_tx *tx, void (*
  * which says how it ended. Errors of the host before that are ordinary ones. stream.c */
 extern const struct inv_caller lambda_stream_caller;
 
+/* The layers that a configuration names, into the settings that a version is built with; when neither the old nor the
+ * new text names any, those of the settings stay. LAMBDA_INVALID_PARAMETER. api_layers.c */
+int lambda_layers_apply(const char *old_extra, const char *extra, struct fn_settings *s, struct lambda_err *err);
+
 /* Handlers. */
 typedef void lambda_handler(void *ctx, struct http_req *req, const struct router_match *m);
 lambda_handler lambda_invoke, lambda_invoke_stream, lambda_invoke_async;          /* api_invoke.c */
@@ -92,6 +96,8 @@ lambda_handler lambda_list_tags, lambda_tag, lambda_untag;                      
 lambda_handler lambda_create_url, lambda_get_url, lambda_update_url, lambda_delete_url, lambda_list_urls;
 lambda_handler lambda_put_event_invoke, lambda_update_event_invoke, lambda_get_event_invoke, lambda_delete_event_invoke,
 	lambda_list_event_invoke;                                                 /* api_events.c */
+lambda_handler lambda_publish_layer_version, lambda_get_layer_version, lambda_delete_layer_version,
+	lambda_list_layers, lambda_list_layer_versions;                           /* api_layers.c */
 lambda_handler lambda_add_permission, lambda_get_policy, lambda_remove_permission;
 
 #endif

@@ -29,6 +29,7 @@
 #include "scheduler/lambda/body.h"
 #include "scheduler/lambda/extra.h"
 #include "scheduler/lambda/tags.h"
+#include "scheduler/layers.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/pool.h"
 #include "scheduler/store.h"
@@ -51,11 +52,12 @@ struct change {
 	struct lambda_err err;
 	int rc;
 	char dir[PATH_CAP];  /* work folder: code.zip */
-	char from[PATH_CAP]; /* CONFIG: folder of the version whose code stays */
+	char from[PATH_CAP]; /* CODE, CONFIG: folder of the version before, whose code or layers stay */
 	uint64_t zip_crc;
 	struct fn_version *v;         /* the new $LATEST */
 	struct fn_version *published; /* and a version of it, or NULL */
 	bool is_busy;                 /* the function is marked by us */
+	bool same_layers;             /* as the version in `from` */
 	struct {
 		unsigned timeout_s;
 		int64_t created_ms;
@@ -181,16 +183,39 @@ static int place_one(const struct change *g, const struct fn_version *v, const c
 	if (rc == 0 && link(code, zip))
 		rc = -errno;
 	if (rc == 0)
+		rc = layers_copy(g->dir, folder, v->settings.layer_count);
+	if (rc == 0)
 		rc = fsx_sync_tree(folder);
 	return rc ? rc : stk_fsync_parent(folder);
+}
+
+/* What the layers of the new version are made from goes to the work folder: what its predecessor has, unless they are
+ * others, and the rest from the layers themselves. */
+static int take_layers(struct change *g)
+{
+	const struct fn_settings *s = &g->v->settings;
+	struct stk_err why = {0};
+	int rc = g->same_layers ? layers_copy(g->from, g->dir, s->layer_count) : 0;
+
+	if (rc)
+		return lambda_err_set(&g->err, LAMBDA_SERVICE, "the stored layers are not there: %s", strerror(-rc));
+	rc = layers_take(g->call.d->opt->state_dir, s->layers, s->layer_count, g->dir, &why);
+	if (rc)
+		return lambda_err_set(&g->err, rc == -EINVAL ? LAMBDA_INVALID_PARAMETER : LAMBDA_SERVICE, "%s", why.text);
+	return 0;
 }
 
 static void work_place(uv_work_t *w)
 {
 	struct change *g = w->data;
 	char code[PATH_CAP + 16];
-	int rc = stk_snprintf(code, sizeof(code), "%s/code.zip", g->dir);
+	int rc = take_layers(g);
 
+	if (rc) {
+		g->rc = rc;
+		return;
+	}
+	rc = stk_snprintf(code, sizeof(code), "%s/code.zip", g->dir);
 	if (rc == 0)
 		rc = place_one(g, g->v, code);
 	if (rc == 0 && g->published)
@@ -283,6 +308,7 @@ static void make_version(struct change *g, struct fn_settings *settings, char *e
 		fail_with(g, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this function");
 		return;
 	}
+	g->same_layers = g->kind != CREATE && fn_same_layers(settings, &fn->latest->settings);
 	g->v = new_version(g, settings, extra, code_of);
 	if (publish && g->v) {
 		g->published = new_version(g, &again, g->v->extra ? strdup(g->v->extra) : NULL, code_of);
@@ -354,6 +380,11 @@ static void create(struct change *g)
 	g->create.config.settings.env = NULL;
 	g->create.config.settings.env_len = 0;
 	settings.reuse = lambda_tags_reuse(g->create.tags);
+	if (lambda_layers_apply(NULL, g->create.config.extra, &settings, &g->err)) {
+		fn_settings_fini(&settings);
+		fail(g);
+		return;
+	}
 	make_version(g, &settings, stk_take_ptr(&g->create.config.extra), g->create.publish);
 }
 
@@ -457,7 +488,8 @@ static void update_configuration(struct change *g)
 		fail(g);
 		return;
 	}
-	if (lambda_config_apply(&g->config.config, &settings, &extra, &g->err)) {
+	if (lambda_config_apply(&g->config.config, &settings, &extra, &g->err) ||
+	    lambda_layers_apply(old->extra, extra, &settings, &g->err)) {
 		fn_settings_fini(&settings);
 		free(extra);
 		fail(g);
@@ -566,7 +598,7 @@ static void begin(const struct lambda_call *c, enum kind kind)
 	struct change *g = calloc(1, sizeof(*g));
 
 	if (!g || stk_snprintf(g->dir, sizeof(g->dir), "%s/tmp/lambda-%s", d->opt->state_dir, c->id) ||
-	    (kind == CONFIG && daemon_version_path(d, c->fn->latest, NULL, g->from, sizeof(g->from)))) {
+	    (kind != CREATE && daemon_version_path(d, c->fn->latest, NULL, g->from, sizeof(g->from)))) {
 		free(g);
 		lambda_error(c->req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
 		return;

@@ -83,6 +83,14 @@ int lambda_update_config_parse(const char *body, size_t len, struct lambda_updat
 void lambda_update_config_fini(struct lambda_update_config *u);
 int lambda_publish_parse(const char *body, size_t len, struct lambda_publish *ret, struct lambda_err *err);
 
+/* PublishLayerVersion. info: an object with what is kept beside the zip (Description, CompatibleRuntimes, ...), a new
+ * reference. */
+struct lambda_layer_body {
+	struct json_t *info;
+	struct zipfile code;
+};
+int lambda_layer_body_parse(const char *body, size_t len, int zip_fd, struct lambda_layer_body *ret, struct lambda_err *err);
+
 /* LAMBDA_INVALID_PARAMETER in the words that tools know; why: which there are, may be "". Returns -EINVAL. */
 int lambda_runtime_unknown(const char *runtime, const char *why, struct lambda_err *err);
 

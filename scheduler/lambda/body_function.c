@@ -110,6 +110,62 @@ static int update_text(const json_t *update, char **ret, struct lambda_err *err)
 	return *ret ? 0 : lambda_err_nomem(err);
 }
 
+/* --- PublishLayerVersion --------------------------------------------------------------------------------- */
+
+/* Strings as they came. */
+static void keep_strings(struct members *m, const json_t *o, const char *key, const char *path, size_t max, json_t *info)
+{
+	static const struct member_text any = {.min = 1, .max = 64};
+	const json_t *list;
+
+	if (member_strings(m, o, key, path, max, &any, &list))
+		json_object_set_new(info, key, json_deep_copy(list));
+}
+
+static int read_layer(const struct request *r, int zip_fd, struct lambda_layer_body *ret, struct lambda_err *err)
+{
+	static const struct member_text description = {.max = 256}, license = {.max = 512};
+	const json_t *content = NULL;
+	const char *text;
+	struct members m;
+	int rc;
+
+	members_init(&m);
+	ret->info = json_object();
+	if (!ret->info)
+		return lambda_err_nomem(err);
+	member_object(&m, r->o, "Content", "content", true, &content);
+	if (member_string(&m, r->o, "Description", "description", false, &description, &text))
+		json_object_set_new(ret->info, "Description", json_string(text));
+	else
+		json_object_set_new(ret->info, "Description", json_string(""));
+	if (member_string(&m, r->o, "LicenseInfo", "licenseInfo", false, &license, &text))
+		json_object_set_new(ret->info, "LicenseInfo", json_string(text));
+	keep_strings(&m, r->o, "CompatibleRuntimes", "compatibleRuntimes", 15, ret->info);
+	keep_strings(&m, r->o, "CompatibleArchitectures", "compatibleArchitectures", 2, ret->info);
+	rc = content ? check_source(&m, content, err) : 0;
+	if (rc == 0)
+		rc = members_finish(&m, err);
+	return rc ? rc : read_code(r, content, zip_fd, &ret->code, err);
+}
+
+int lambda_layer_body_parse(const char *body, size_t len, int zip_fd, struct lambda_layer_body *ret, struct lambda_err *err)
+{
+	static const char *const path[] = {"Content", "ZipFile", NULL};
+	struct request r = {.o = NULL};
+	int rc = load(body, len, path, &r, err);
+
+	memset(ret, 0, sizeof(*ret));
+	if (rc == 0)
+		rc = read_layer(&r, zip_fd, ret, err);
+	json_decref(r.o);
+	if (rc) {
+		json_decref(ret->info);
+		ret->info = NULL;
+	}
+	return rc;
+}
+
 /* --- CreateFunction ------------------------------------------------------------------------------------- */
 
 static int read_name(struct members *m, const json_t *o, struct lambda_create *c, struct lambda_err *err)

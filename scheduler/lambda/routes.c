@@ -11,6 +11,7 @@
 enum { F_CODE = 1, F_EVENT = 2 };
 
 #define FN  "/2015-03-31/functions/:name"
+#define LAYERS "/2018-10-31/layers"
 #define URL "/2021-10-31/functions/:name"
 #define EV  "/2019-09-25/functions/:name/event-invoke-config"
 #define PC  "/2019-09-30/functions/:name/provisioned-concurrency"
@@ -55,6 +56,11 @@ static const struct router_route routes[] = {
 	{"GET", "/2017-03-31/tags/:arn", lambda_list_tags, 0},
 	{"POST", "/2017-03-31/tags/:arn", lambda_tag, 0},
 	{"DELETE", "/2017-03-31/tags/:arn", lambda_untag, 0},
+	{"GET", LAYERS, lambda_list_layers, 0},
+	{"POST", LAYERS "/:name/versions", lambda_publish_layer_version, F_CODE},
+	{"GET", LAYERS "/:name/versions", lambda_list_layer_versions, 0},
+	{"GET", LAYERS "/:name/versions/:version", lambda_get_layer_version, 0},
+	{"DELETE", LAYERS "/:name/versions/:version", lambda_delete_layer_version, 0},
 	{"GET", "/2016-08-19/account-settings", lambda_account_settings, 0},
 };
 
