@@ -1,10 +1,12 @@
 """Each runtime with everything that can become of a function: the same answers, whichever client serves it."""
+import base64
 import json
 import os
 
 import pytest
 
 import host as h
+from test_streaming import events
 
 MATRIX = os.path.join(h.FUNCTIONS, "matrix")
 LIMIT = 6 * 1024 * 1024 + 100   # of an answer
@@ -164,6 +166,55 @@ def test_timeout(host, name):
     assert f"timed out after {h.SHORT_S}.00 seconds" in error["errorMessage"]
 
 
+# --- streams ----------------------------------------------------------------------------------------
+
+STREAMS = {"nodejs": "index.stream", "nodejs-ric": "index.stream", "sh": "bootstrap"}  # Python's are in test_streaming
+
+
+@pytest.fixture(params=STREAMS)
+def streaming(request, host):
+    """A function that streams: its name."""
+    client = request.param
+    if there(client):
+        pytest.skip(there(client))
+    name = client + "-stream"
+    if name not in deployed:
+        deploy(host, client, name, handler=STREAMS[client])
+        deployed.add(name)
+    return name
+
+
+def stream_of(host, name, do):
+    """Payload, and what InvokeComplete says."""
+    answer = host.request("POST", f"/2021-11-15/functions/{name}/response-streaming-invocations",
+                          json.dumps({"do": do}).encode())
+    assert answer.headers["Content-Type"] == "application/vnd.amazon.eventstream", answer
+    got = list(events(answer.body))
+    assert got[-1][0][":event-type"] == "InvokeComplete"
+    return b"".join(payload for headers, payload in got[:-1]), json.loads(got[-1][1])
+
+
+def test_stream(host, streaming):
+    assert stream_of(host, streaming, "stream") == (b"first last", {})
+    collected = host.invoke(streaming, {"do": "stream"})
+    assert (collected.status, collected.body) == (200, b"first last")
+
+
+@pytest.mark.parametrize("name", ["nodejs", "nodejs-ric"])
+def test_error_before_and_in_a_stream(host, name):
+    if there(name):
+        pytest.skip(there(name))
+    if name + "-stream" not in deployed:
+        deploy(host, name, name + "-stream", handler="index.stream")
+        deployed.add(name + "-stream")
+    error = failed(host.invoke(name + "-stream", {"do": "early"}))
+    assert (error["errorType"], error["errorMessage"]) == ("TypeError", "told to fail")
+    body, end = stream_of(host, name + "-stream", "middle")
+    assert body == b"first "
+    assert end["ErrorCode"] == "Unhandled"
+    assert json.loads(end["ErrorDetails"])["errorMessage"] == "told to fail"
+
+
 # --- names ------------------------------------------------------------------------------------------
 
 def test_names_of_runtimes(host):
@@ -282,6 +333,45 @@ def test_layers(host):
     assert (answer.status, answer.json()) == (200, {
         "files": {"/opt/bin/c": "2", "/opt/data/a": "1", "/opt/data/b": "2", "/opt/python/common.py": "NAME = 'first'"},
         "common": "first", "task": ["app.py"], "stat": False})
+
+
+def lambda_api(host, method, path, body=None, status=200):
+    answer = host.request(method, path, json.dumps(body).encode() if body is not None else None)
+    assert answer.status == status, answer
+    return answer.json() if answer.body else None
+
+
+def test_layers_by_the_lambda_api(host):
+    zipped = lambda files: base64.b64encode(h.zip_bytes(files)).decode()  # noqa: E731
+    made = lambda_api(host, "POST", "/2018-10-31/layers/third/versions", {
+        "Content": {"ZipFile": zipped({"python/common.py": b"NAME = 'third'"})}, "Description": "text",
+        "CompatibleRuntimes": ["python3.11"]}, 201)
+    arn = made["LayerVersionArn"]
+    assert (arn.endswith(":layer:third:1"), made["Version"], made["Description"]) == (True, 1, "text")
+    assert lambda_api(host, "GET", "/2018-10-31/layers/third/versions/1") == made
+    lambda_api(host, "POST", "/2018-10-31/layers/third/versions", {"Content": {"ZipFile": "AAAA"}}, 400)
+    code = {"ZipFile": zipped({"app.py": LAYERED})}
+    function = {"FunctionName": "by-api", "Runtime": runtime_of("python")[0], "Handler": "app.handler", "Timeout": 120,
+                "Role": "arn:aws:iam::000000000000:role/any", "Code": code}
+    lambda_api(host, "POST", "/2015-03-31/functions", {**function, "Layers": [arn[:-1] + "7"]}, 400)
+    lambda_api(host, "POST", "/2015-03-31/functions", {**function, "Layers": [arn]}, 201)
+
+    def settled():
+        shown = lambda_api(host, "GET", "/2015-03-31/functions/by-api/configuration")
+        assert shown["State"] != "Failed" and shown.get("LastUpdateStatus") != "Failed", shown
+        return shown if (shown["State"], shown.get("LastUpdateStatus")) == ("Active", "Successful") else None
+
+    assert h.wait_for(settled, "the function to be active")["Layers"][0]["Arn"] == arn
+    assert host.invoke("by-api", {}).json()["common"] == "third"
+    lambda_api(host, "DELETE", "/2018-10-31/layers/third/versions/1", status=204)
+    lambda_api(host, "GET", "/2018-10-31/layers/third/versions/1", status=404)
+    # what it was made from is still its own
+    lambda_api(host, "PUT", "/2015-03-31/functions/by-api/configuration", {"MemorySize": 256})
+    h.wait_for(settled, "the update")
+    assert host.invoke("by-api", {}).json()["common"] == "third"
+    lambda_api(host, "PUT", "/2015-03-31/functions/by-api/configuration", {"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:first:1"]})
+    h.wait_for(settled, "the second update")
+    assert host.invoke("by-api", {}).json()["common"] == "first"
 
 
 def test_bootstrap_in_a_layer(host):

@@ -74,7 +74,7 @@ static int publish(const char *name, struct stk_err *err, ...)
 	archive_write_free(ar);
 	fsx_remove_tree(work);
 	assert_int_equal(mkdir(work, 0755), 0);
-	rc = layers_publish(state_dir, name, zip, work, &version, err);
+	rc = layers_publish(state_dir, name, zip, work, NULL, &version, err);
 	return rc ? rc : (int)version;
 }
 

@@ -37,6 +37,22 @@ exports.handler = async (event, context) => {
 	return await actions[event.do](event, context);
 };
 
+// Two pieces, then its end or an error.
+exports.stream = awslambda.streamifyResponse(async (event, out, context) => {
+	if (event.do === 'early')
+		throw new TypeError('told to fail');
+	if (event.do === 'http')
+		out = awslambda.HttpResponseStream.from(out, { statusCode: 203, headers: { 'x-from': 'node' }, cookies: ['a=b'] });
+	else
+		out.setContentType('text/x-matrix');
+	out.write('first ');
+	await new Promise((resolve) => setTimeout(resolve, 200));
+	if (event.do === 'middle')
+		throw new TypeError('told to fail');
+	out.write('last');
+	out.end();
+});
+
 exports.callback = (event, context, callback) => {
 	context.callbackWaitsForEmptyEventLoop = event.wait;
 	setTimeout(() => console.log('after the callback'), 50);
