@@ -600,7 +600,9 @@ int build_submit(struct builder *b, const struct build_spec *spec,
 	struct build *bd;
 	int rc;
 
-	if (b->stopped || b->waiting_count >= BUILD_QUEUE)
+	if (b->stopped)
+		return -ECANCELED;
+	if (b->waiting_count >= BUILD_QUEUE && !spec->admitted)
 		return -EBUSY;
 	bd = calloc(1, sizeof(*bd));
 	if (!bd)

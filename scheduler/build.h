@@ -35,6 +35,7 @@ struct build_spec {
 	struct fn_settings settings; /* copied by build_submit */
 	char dir[512];               /* work folder with code.zip; the builder's from now on */
 	bool replace;                /* the published version is swapped with the new files */
+	bool admitted;               /* waits in any case: who submits it has a bound of its own */
 };
 
 struct build_result {
@@ -49,7 +50,7 @@ struct build_result {
 
 struct builder *build_new(struct daemon *d);
 void build_free(struct builder *b);
-/* done is called once, on the loop; result is freed behind it. -EBUSY when too many wait. */
+/* done is called once, on the loop; result is freed behind it. -EBUSY when too many wait, -ECANCELED behind build_stop. */
 int build_submit(struct builder *b, const struct build_spec *spec,
 		 void (*done)(void *ctx, const struct build_result *r), void *ctx);
 /* Ends what runs (SIGTERM; SIGKILL when called again) and fails what waits; done is still called for

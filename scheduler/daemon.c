@@ -176,8 +176,19 @@ static bool known(const struct function *fn, const char *number)
 	return (fn->active && fn->active->number == n) || (fn->latest && fn->latest->number == n);
 }
 
-static void remove_unknown_versions(struct daemon *d, const char *folder, const struct function *fn)
+/* The number is not given again: another version's folder must not come under a removal that is under way. */
+static void skip_number(struct daemon *d, const char *name, const char *number)
 {
+	struct function *fn = registry_add(&d->registry, name);
+	uint64_t n;
+
+	if (fn && stk_parse_u64(number, 1, UINT32_MAX - 1, &n) == 0 && fn->last_version < n)
+		fn->last_version = (unsigned)n;
+}
+
+static void remove_unknown_versions(struct daemon *d, const char *folder, const char *name)
+{
+	const struct function *fn = registry_find(&d->registry, name);
 	DIR *dir = opendir(folder);
 	struct dirent *e;
 	char path[PATH_CAP];
@@ -187,6 +198,7 @@ static void remove_unknown_versions(struct daemon *d, const char *folder, const 
 	while ((e = readdir(dir))) {
 		if (e->d_name[0] == '.' || known(fn, e->d_name))
 			continue;
+		skip_number(d, name, e->d_name);
 		if (stk_snprintf(path, sizeof(path), "%s/%s", folder, e->d_name) == 0)
 			daemon_remove_later(d, path);
 	}
@@ -207,7 +219,7 @@ static void remove_orphans(struct daemon *d)
 		if (e->d_name[0] == '.' || stk_snprintf(path, sizeof(path), "%s/%s", root, e->d_name))
 			continue;
 		if (fn_name_valid(e->d_name))
-			remove_unknown_versions(d, path, registry_find(&d->registry, e->d_name));
+			remove_unknown_versions(d, path, e->d_name);
 		else
 			stk_warn("%s does not belong here and is left alone", path);
 	}
@@ -454,6 +466,7 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	memset(d, 0, sizeof(*d));
 	d->opt = opt;
 	d->lock_fd = -1;
+	stk_list_init(&d->to_make);
 	d->started_ns = stk_now_ns();
 	runtimes_load(&d->runtimes, opt->images_dir);
 	registry_init(&d->registry, version_unused, d);

@@ -45,6 +45,9 @@ struct daemon {
 	struct joins *joins; /* invocations that retries may join */
 	uint64_t started_ns;
 	int lock_fd;
+	struct stk_list to_make; /* lifecycle's jobs that wait for their turn */
+	unsigned making;         /* those whose turn it is */
+	bool making_next;
 	unsigned jobs; /* background jobs that hold the drain: removals, store writes */
 	bool draining;
 	bool http_closed;

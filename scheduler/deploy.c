@@ -279,8 +279,12 @@ static void spooled(void *ctx, int err)
 	rc = build_submit(dp->d->builder, &dp->spec, built, dp);
 	if (rc) {
 		daemon_remove_later(dp->d, dp->spec.dir);
-		fail(dp, rc == -EBUSY ? 429 : 503, rc == -EBUSY ? "TooManyDeploys" : "OutOfMemory",
-		     rc == -EBUSY ? "too many deploys are waiting" : "the host has no memory left");
+		if (rc == -EBUSY)
+			fail(dp, 429, "TooManyDeploys", "too many deploys are waiting");
+		else if (rc == -ECANCELED)
+			fail(dp, 503, "ShuttingDown", "the host is shutting down");
+		else
+			fail(dp, 503, "OutOfMemory", "the host has no memory left");
 	}
 }
 

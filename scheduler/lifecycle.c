@@ -13,6 +13,7 @@
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
 #include "scheduler/ids.h"
+#include "scheduler/lambda/text.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/provisioned.h"
@@ -20,10 +21,13 @@
 #include "scheduler/store.h"
 #include "scheduler/verify.h"
 
+#define MAKING_MAX (2 * BUILD_PARALLEL) /* so that copies of code wait, but few */
+
 struct job {
 	struct daemon *d;
+	struct stk_list node; /* d->to_make, until its turn */
 	struct fn_version *v; /* counted */
-	char revision[FN_REVISION_LEN + 1]; /* of v when it is active */
+	char revision[FN_REVISION_LEN + 1]; /* of v when it is active, or has failed */
 	void (*done)(void *ctx);
 	void *ctx;
 };
@@ -71,14 +75,18 @@ void lifecycle_drop(struct daemon *d, struct function *fn)
 
 /* --- builds ----------------------------------------------------------------------------------------- */
 
+static void make_next(struct daemon *d);
+
 static void job_free(struct job *j)
 {
 	struct daemon *d = j->d;
 
+	d->making--;
 	if (j->done)
 		j->done(j->ctx);
 	fn_version_put(&d->registry, j->v);
 	free(j);
+	make_next(d);
 	daemon_job_done(d);
 }
 
@@ -141,20 +149,26 @@ static void succeed(struct job *j, const struct build_result *r)
 static void became_failed(void *ctx, int rc, const struct stk_err *err)
 {
 	struct job *j = ctx;
+	struct fn_version *v = j->v;
 
 	if (rc)
-		stk_error("%s: version %u was not made, and the database was not told: %s", j->v->fn->name, j->v->number,
-			  err->text);
+		stk_error("%s: version %u was not made, and the database was not told: %s", v->fn->name, v->number, err->text);
+	v->state = FN_FAILED; /* not before: what is shown as failed stays so, and may be changed */
+	memcpy(v->revision, j->revision, sizeof(v->revision));
+	v->check = FN_BROKEN;
+	v->check_retry_ns = UINT64_MAX; /* another deploy is needed */
+	pool_fail_queue(v->pool, INV_START_FAILED, v->check_err.text);
+	dispatch_note(v->pool);
 	job_free(j);
 }
 
 /* Code, NUL, text; in the field's terms. */
-static char *reason_of(const struct build_result *r)
+static char *reason_of(const struct build_result *r, const char *text)
 {
 	json_t *init = r->init_json ? json_loads(r->init_json, 0, NULL) : NULL;
 	const char *type = json_string_value(json_object_get(init, "errorType"));
 	const char *code = "InternalError";
-	size_t code_len, text_len = strlen(r->err.text);
+	size_t code_len, text_len = strlen(text);
 	char *both;
 
 	if (r->fault == BUILD_BAD_CODE)
@@ -169,45 +183,45 @@ static char *reason_of(const struct build_result *r)
 	both = malloc(code_len + text_len + 2);
 	if (both) {
 		memcpy(both, code, code_len + 1);
-		memcpy(both + code_len + 1, r->err.text, text_len + 1);
+		memcpy(both + code_len + 1, text, text_len + 1);
 	}
 	json_decref(init);
 	return both;
 }
 
 /* What callers are answered. Heap, or NULL. */
-static char *init_error_of(const struct build_result *r)
+static char *init_error_of(const struct build_result *r, const char *text)
 {
 	json_t *o;
-	char *text;
+	char *json;
 
 	if (r->init_json && r->init_json[0])
 		return strdup(r->init_json);
 	if (r->fault != BUILD_BAD_CODE)
 		return NULL;
-	o = json_pack("{s:s, s:s}", "errorType", "Runtime.InvalidEntrypoint", "errorMessage", r->err.text);
-	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	o = json_pack("{s:s, s:s}", "errorType", "Runtime.InvalidEntrypoint", "errorMessage", text);
+	json = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
-	return text;
+	return json;
 }
 
 static void give_up(struct job *j, const struct build_result *r)
 {
 	struct fn_version *v = j->v;
 	struct store_tx *tx = store_tx_new();
+	struct fn_version row;
 
-	v->state = FN_FAILED;
-	v->check = FN_BROKEN;
-	v->check_retry_ns = UINT64_MAX; /* another deploy is needed */
 	v->check_err = r->err;
+	text_mend_utf8(v->check_err.text); /* parts of it come from the guest, and may have been cut */
 	free(v->reason);
-	v->reason = reason_of(r);
+	v->reason = reason_of(r, v->check_err.text);
 	free(v->init_error);
-	v->init_error = init_error_of(r);
-	lifecycle_revise(v);
-	pool_fail_queue(v->pool, INV_START_FAILED, r->err.text);
-	dispatch_note(v->pool);
-	store_tx_version(tx, v);
+	v->init_error = init_error_of(r, v->check_err.text);
+	row = *v;
+	row.state = FN_FAILED;
+	lifecycle_revise(&row);
+	memcpy(j->revision, row.revision, sizeof(j->revision));
+	store_tx_version(tx, &row);
 	commit_later(j->d, tx, became_failed, j);
 }
 
@@ -222,6 +236,25 @@ static void built(void *ctx, const struct build_result *r)
 		job_free(j);
 	else
 		give_up(j, r);
+}
+
+/* What waits when the host shuts down ends here: pending still. */
+static void make_next(struct daemon *d)
+{
+	if (d->making_next) /* by what ends at once below */
+		return;
+	d->making_next = true;
+	while (d->making < MAKING_MAX && !stk_list_empty(&d->to_make)) {
+		struct job *j = STK_CONTAINER_OF(d->to_make.next, struct job, node);
+
+		stk_list_del(&j->node);
+		d->making++;
+		if (d->draining)
+			job_free(j);
+		else
+			rebuild_start(d, j->v, true, built, j);
+	}
+	d->making_next = false;
 }
 
 void lifecycle_build(struct daemon *d, struct fn_version *v, void (*done)(void *ctx), void *ctx)
@@ -240,7 +273,8 @@ void lifecycle_build(struct daemon *d, struct fn_version *v, void (*done)(void *
 	j->ctx = ctx;
 	d->jobs++;
 	v->check = FN_REBUILDING;
-	rebuild_start(d, v, built, j);
+	stk_list_add_tail(&d->to_make, &j->node);
+	make_next(d);
 }
 
 static void told(void *ctx, int rc, const struct stk_err *err)
@@ -254,6 +288,6 @@ void lifecycle_made_again(struct daemon *d, struct fn_version *v, const struct b
 	struct store_tx *tx = store_tx_new();
 
 	adopt(v, r);
-	store_tx_version(tx, v);
+	store_tx_files(tx, v); /* no other version of it: it may have been dropped meanwhile */
 	commit_later(d, tx, told, NULL);
 }

@@ -170,10 +170,22 @@ int lifecycle_load(struct daemon *d, struct stk_err *err)
 	return rc;
 }
 
+static void resumed(void *ctx)
+{
+	struct function *fn = ctx;
+
+	if (--fn->resuming == 0)
+		fn->busy = false;
+}
+
+/* As in the life that was asked for it, nobody changes the function meanwhile. */
 static void resume(struct daemon *d, struct fn_version *v)
 {
-	if (v && v->state == FN_PENDING && v->check != FN_REBUILDING)
-		lifecycle_build(d, v, NULL, NULL);
+	if (!v || v->state != FN_PENDING || v->check == FN_REBUILDING)
+		return;
+	v->fn->resuming++;
+	v->fn->busy = true;
+	lifecycle_build(d, v, resumed, v->fn);
 }
 
 void lifecycle_resume(struct daemon *d)

@@ -20,6 +20,7 @@ struct rebuild {
 	struct daemon *d;
 	struct fn_version *ver; /* counted */
 	uv_work_t work;
+	bool admitted;
 	char dir[PATH_CAP], work_dir[PATH_CAP];
 	struct stk_err err;
 	int rc;
@@ -87,7 +88,7 @@ static void copied(uv_work_t *w, int status)
 {
 	struct rebuild *rb = w->data;
 	struct build_spec spec = {.number = rb->ver->number, .published = rb->ver->published, .replace = true,
-		.settings = rb->ver->settings};
+		.admitted = rb->admitted, .settings = rb->ver->settings};
 	int rc = status ? stk_err_set(&rb->err, -ECANCELED, "the host is shutting down") : rb->rc;
 
 	if (rc == 0) {
@@ -103,8 +104,8 @@ static void copied(uv_work_t *w, int status)
 	}
 }
 
-void rebuild_start(struct daemon *d, struct fn_version *ver, void (*done)(void *ctx, const struct build_result *r),
-		   void *ctx)
+void rebuild_start(struct daemon *d, struct fn_version *ver, bool admitted,
+		   void (*done)(void *ctx, const struct build_result *r), void *ctx)
 {
 	static unsigned count;
 	struct rebuild *rb = calloc(1, sizeof(*rb));
@@ -118,6 +119,7 @@ void rebuild_start(struct daemon *d, struct fn_version *ver, void (*done)(void *
 	}
 	rb->d = d;
 	rb->ver = fn_version_get(ver);
+	rb->admitted = admitted;
 	rb->done = done;
 	rb->ctx = ctx;
 	rb->work.data = rb;

@@ -8,8 +8,9 @@ struct daemon;
 struct fn_version;
 
 /* done is called once, on the loop, perhaps before this returns; r is freed behind it. ver is counted until then. The new
- * files are in place of the old ones when r->fault is BUILD_OK, the database is the caller's to change. */
-void rebuild_start(struct daemon *d, struct fn_version *ver, void (*done)(void *ctx, const struct build_result *r),
-		   void *ctx);
+ * files are in place of the old ones when r->fault is BUILD_OK, the database is the caller's to change. r->err is
+ * -ECANCELED when the host shuts down. admitted: see struct build_spec. */
+void rebuild_start(struct daemon *d, struct fn_version *ver, bool admitted,
+		   void (*done)(void *ctx, const struct build_result *r), void *ctx);
 
 #endif

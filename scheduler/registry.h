@@ -131,6 +131,7 @@ struct function {
 	int reserved;          /* concurrency; -1: not set */
 	unsigned in_flight;    /* calls that run or wait, of all its versions */
 	bool busy; /* a deploy or delete is under way */
+	unsigned resuming; /* snapshots under way that an earlier life of the host was asked for; busy until then */
 	struct logsink *log;
 	struct fnmetrics *metrics; /* NULL: never called so far */
 };

@@ -51,6 +51,8 @@ int store_load(struct store *s, const struct store_sink *sink, void *ctx, struct
 struct store_tx *store_tx_new(void); /* NULL: out of memory; all below take that, and commit fails */
 void store_tx_free(struct store_tx *tx);
 void store_tx_version(struct store_tx *tx, const struct fn_version *v);
+/* Size and checksums of its files, if it is there. */
+void store_tx_files(struct store_tx *tx, const struct fn_version *v);
 /* As fn is now, with these two build numbers in place of its own. */
 void store_tx_function(struct store_tx *tx, const struct function *fn, unsigned latest, unsigned active,
 		       unsigned last_published, int reserved);

@@ -146,6 +146,19 @@ void store_tx_version(struct store_tx *tx, const struct fn_version *v)
 	put_int(st, v->number);
 }
 
+void store_tx_files(struct store_tx *tx, const struct fn_version *v)
+{
+	struct statement *st = add(tx, "UPDATE versions SET code_size = ?, zip_crc = ?, img_crc = ?, sha256 = ?"
+				       " WHERE name = ? AND number = ?");
+
+	put_int(st, (int64_t)v->code_size);
+	put_int(st, (int64_t)v->zip_crc);
+	put_int(st, (int64_t)v->img_crc);
+	put_bytes(tx, st, v->sha256, FN_SHA256_LEN, false);
+	put_text(tx, st, v->fn->name);
+	put_int(st, v->number);
+}
+
 void store_tx_function(struct store_tx *tx, const struct function *fn, unsigned latest, unsigned active,
 		       unsigned last_published, int reserved)
 {

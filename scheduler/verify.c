@@ -17,6 +17,7 @@
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
 #include "scheduler/invocation.h"
+#include "scheduler/lambda/text.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/pool.h"
 #include "scheduler/rebuild.h"
@@ -88,6 +89,7 @@ static void broken(struct check *c, const char *text)
 	ver->check = FN_BROKEN;
 	ver->check_retry_ns = stk_now_ns() + RETRY_NS;
 	stk_err_set(&ver->check_err, -EIO, "the snapshot is damaged and could not be made again: %.280s", text);
+	text_mend_utf8(ver->check_err.text);
 	stk_error("%s version %u: %s", ver->fn->name, ver->number, ver->check_err.text);
 	if (ver->pool) {
 		pool_fail_queue(ver->pool, INV_START_FAILED, ver->check_err.text);
@@ -187,7 +189,7 @@ static void checked(uv_work_t *w, int status)
 	} else {
 		stk_warn("%s version %u: %s; making it again", c->ver->fn->name, c->ver->number, c->err.text);
 		c->ver->check = FN_REBUILDING;
-		rebuild_start(d, c->ver, rebuilt, c);
+		rebuild_start(d, c->ver, false, rebuilt, c);
 	}
 	start_next(v);
 }

@@ -46,6 +46,19 @@ void text_trim_utf8(char *text)
 		text[len - 1 - back] = '\0';
 }
 
+void text_mend_utf8(char *text)
+{
+	unsigned char *p = (unsigned char *)text;
+	size_t have, n;
+
+	text_trim_utf8(text);
+	for (have = strlen(text); have; have -= n, p += n) {
+		n = utf8_len(p, have);
+		if (n == 0)
+			*p = '?', n = 1;
+	}
+}
+
 void text_escape_json(const char *src, char *dst, size_t cap)
 {
 	size_t have = strlen(src), n = 0;

@@ -8,6 +8,8 @@
 
 /* Cuts an unfinished UTF-8 character off the end. */
 void text_trim_utf8(char *text);
+/* Likewise, and bytes of no character anywhere become '?'. */
+void text_mend_utf8(char *text);
 
 /* The inside of a JSON string, NUL-terminated, cut before the character that does not fit. Bytes that are no UTF-8
  * become '?'. */
