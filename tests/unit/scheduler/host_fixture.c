@@ -1,0 +1,469 @@
+/* A stokerd for tests: see host_fixture.h. */
+#include "tests/unit/scheduler/host_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/str.h"
+#include "scheduler/daemon.h"
+#include "scheduler/fsx.h"
+#include "scheduler/pool.h"
+#include "scheduler/store.h"
+#include "snapshots/catalog.h"
+#include "snapshots/manifest.h"
+#include "snapshots/memfile.h"
+#include "snapshots/snapfile.h"
+#include "snapshots/state.h"
+#include "snapshots/workingset.h"
+#include "tests/unit/unit.h"
+
+#define WAIT_NS (20 * STK_NS_PER_S)
+
+char host_root[64];
+pid_t host_pid;
+
+static char target[128], self[512];
+
+static void path_of(char *ret, size_t cap, const char *leaf)
+{
+	snprintf(ret, cap, "%s/%s", host_root, leaf);
+}
+
+void host_touch(const char *leaf)
+{
+	char path[256];
+
+	path_of(path, sizeof(path), leaf);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+}
+
+void host_unlink(const char *leaf)
+{
+	char path[256];
+
+	path_of(path, sizeof(path), leaf);
+	unlink(path);
+}
+
+static void wait_for_go(void)
+{
+	char path[256];
+
+	path_of(path, sizeof(path), "go");
+	while (access(path, F_OK))
+		usleep(2000);
+}
+
+/* --- the guest's side --------------------------------------------------------------------------------- */
+
+static void send_frame(unsigned type, uint32_t flags, const void *payload, size_t len)
+{
+	struct gw_header h = {.type = (uint16_t)type, .flags = flags, .stream = type == GW_RESUMED ? 0 : 1,
+			      .length = (uint32_t)len};
+	uint8_t head[GW_HEADER_LEN];
+
+	gw_header_encode(head, &h);
+	if (stk_write_full(3, head, sizeof(head)) || stk_write_full(3, payload, len))
+		_exit(0);
+}
+
+static uint8_t *read_frame(struct gw_header *h)
+{
+	uint8_t head[GW_HEADER_LEN], *payload;
+
+	if (stk_read_full(3, head, sizeof(head)) || gw_header_decode(head, h))
+		_exit(0);
+	payload = calloc(1, h->length + 1);
+	if (!payload || stk_read_full(3, payload, h->length))
+		_exit(0);
+	return payload;
+}
+
+static void send_error(const char *body)
+{
+	struct gw_error e = {.kind = GW_ERR_FUNCTION, .body = body, .body_len = (uint32_t)strlen(body)};
+	uint8_t buf[512];
+	int n = gw_error_encode(buf, sizeof(buf), &e);
+
+	stk_write_full(3, buf, (size_t)n);
+}
+
+static void be_guest(void)
+{
+	struct gw_header h = {0};
+	struct gw_invoke inv;
+	char text[256] = "";
+	uint8_t *p;
+
+	stk_write_full(4, "running 1\n", 10);
+	do { /* one that waits in a pool may be told which pages it will use */
+		p = read_frame(&h);
+		if (h.type == GW_RESUME)
+			send_frame(GW_RESUMED, 0, "", 0);
+	} while (h.type != GW_INVOKE);
+	if (gw_invoke_decode(p, h.length, &inv))
+		_exit(2);
+	memcpy(text, inv.event, inv.event_len < sizeof(text) - 1 ? inv.event_len : sizeof(text) - 1);
+	send_frame(GW_LOG, 0, "\1a line of output\n", 18);
+	if (strstr(text, "be-held"))
+		wait_for_go();
+	if (strstr(text, "be-slow"))
+		pause();
+	else if (strstr(text, "be-dead"))
+		raise(SIGKILL);
+	else if (strstr(text, "be-error"))
+		send_error("{\"errorType\":\"E\",\"errorMessage\":\"m\"}");
+	else
+		send_frame(GW_RESPONSE, GW_F_FIN, inv.event, inv.event_len < 60000 ? inv.event_len : 60000);
+	pause();
+	_exit(0);
+}
+
+/* --- stoker-snapshot create ------------------------------------------------------------------------------ */
+
+#define RAM (16u * SNAP_PAGE)
+
+static int write_memory_and_state(const char *dir, struct snap_manifest *m, struct stk_err *err)
+{
+	uint8_t *ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct snap_source src = {.base = ram, .length = RAM, .backing_fd = -1};
+	struct snap_memory mem = {.count = 1, .region[0].length = RAM};
+	struct snap_runs runs = {0};
+	struct snap_writer w;
+	char path[512];
+	int rc;
+
+	memset(ram + SNAP_PAGE, 0x5a, SNAP_PAGE);
+	snprintf(path, sizeof(path), "%s/memory", dir);
+	rc = snap_memfile_write(path, &src, 1, &runs, err);
+	strcpy(mem.region[0].id, "ram");
+	rc = rc ? rc : snap_writer_init(&w, err);
+	if (rc)
+		return rc;
+	snap_memory_encode(&mem, snap_writer_begin(&w, SNAP_SECTION_MEMORY, 0));
+	rc = snap_writer_end(&w, err);
+	snap_runs_encode(&runs, snap_writer_begin(&w, SNAP_SECTION_RUNS, 0));
+	rc = rc ? rc : snap_writer_end(&w, err);
+	snprintf(path, sizeof(path), "%s/state", dir);
+	rc = rc ? rc : snap_writer_commit(&w, path, err);
+	snap_writer_fini(&w);
+	m->memory_total_bytes = runs.total_size;
+	m->memory_data_bytes = runs.data_size;
+	snap_runs_fini(&runs);
+	return rc;
+}
+
+static int make_snapshot(const char *out, const char *rootfs)
+{
+	struct snap_manifest m = {.function = "f", .version = "1", .handler = "h", .vcpu_count = 1, .mem_size_mib = 128,
+				  .boot_args = "quiet", .created_ms = 1};
+	struct snap_workingset ws = {0};
+	struct stk_err err = {0};
+	char path[512], *text = NULL;
+	size_t len = 0;
+	int rc = mkdir(out, 0750) ? -errno : write_memory_and_state(out, &m, &err);
+
+	rc = rc ? rc : snap_manifest_file_stat(rootfs, &m.input[SNAP_INPUT_ROOTFS], &err);
+	rc = rc ? rc : snap_manifest_encode(&m, &text, &len, &err);
+	snprintf(path, sizeof(path), "%s/manifest.json", out);
+	rc = rc ? rc : stk_write_file_atomic(path, text, len, 0644);
+	free(text);
+	snprintf(path, sizeof(path), "%s/working-set", out);
+	rc = rc ? rc : snap_workingset_write(path, &ws, &err);
+	rc = rc ? rc : snap_catalog_write_checksums(out, &err);
+	if (rc)
+		fprintf(stderr, "%s\n", err.text);
+	return rc ? 1 : 0;
+}
+
+static const char *argument(int argc, char **argv, const char *name)
+{
+	for (int i = 1; i + 1 < argc; i++) {
+		if (strcmp(argv[i], name) == 0)
+			return argv[i + 1];
+	}
+	return "";
+}
+
+static bool asks(const char *env, size_t len, const char *word)
+{
+	return memmem(env, len, word, strlen(word));
+}
+
+static int be_snapshot(int argc, char **argv)
+{
+	char *env = NULL;
+	size_t len = 0;
+
+	if (stk_read_file(argument(argc, argv, "--env-file"), 65536, &env, &len))
+		return 1;
+	if (asks(env, len, "be-held"))
+		wait_for_go();
+	if (asks(env, len, "be-killed"))
+		raise(SIGKILL);
+	if (asks(env, len, "be-broken")) { /* what comes of it must be cut somewhere */
+		printf("{\"errorType\":\"Runtime.Oops\",\"errorMessage\":\"");
+		for (int i = 0; i < 200; i++)
+			printf("\u00fc\u6f22");
+		printf("\"}\n");
+		return fflush(stdout) ? 1 : 3;
+	}
+	free(env);
+	return make_snapshot(argument(argc, argv, "--out"), argument(argc, argv, "--rootfs"));
+}
+
+void host_play(int argc, char **argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+	ssize_t n;
+
+	if (slash)
+		snprintf(host_root, sizeof(host_root), "%.*s", (int)(slash - argv[0]), argv[0]);
+	if (slash && (strcmp(slash, "/stoker-vmm") == 0 || strcmp(slash, "/stoker-snapshot") == 0)) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* as the real ones do */
+		if (getppid() == 1)
+			_exit(0);
+	}
+	if (slash && strcmp(slash, "/stoker-vmm") == 0)
+		be_guest();
+	if (slash && strcmp(slash, "/stoker-snapshot") == 0)
+		exit(be_snapshot(argc, argv));
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n <= 0)
+		exit(77);
+	self[n] = '\0';
+}
+
+/* --- the host ---------------------------------------------------------------------------------------------- */
+
+int host_make(void)
+{
+	static const char *const programs[] = {"stoker-vmm", "stoker-snapshot"};
+	char path[256];
+
+	strcpy(host_root, "/tmp/stoker-host-XXXXXX");
+	if (!mkdtemp(host_root))
+		return -1;
+	snprintf(target, sizeof(target), "unix:%s/http", host_root);
+	for (size_t i = 0; i < STK_ARRAY_LEN(programs); i++) {
+		path_of(path, sizeof(path), programs[i]);
+		if (symlink(self, path))
+			return -1;
+	}
+	host_touch("python3.img");
+	return 0;
+}
+
+void host_add_function(const char *name)
+{
+	struct function fn = {.reserved = -1};
+	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
+	struct store_tx *tx = store_tx_new();
+	char path[256];
+	struct stk_err err;
+	struct store *st;
+
+	path_of(path, sizeof(path), "stoker.db");
+	assert_int_equal(store_open(path, &st, &err), 0);
+	strcpy(fn.name, name);
+	strcpy(v.settings.runtime, "python3");
+	strcpy(v.settings.handler, "a.b");
+	strcpy(v.revision, "00000000-0000-4000-8000-000000000001");
+	v.settings.memory_mib = 128;
+	v.settings.timeout_s = 3;
+	store_tx_version(tx, &v);
+	store_tx_function(tx, &fn, 1, 1, 0, -1);
+	assert_int_equal(store_commit(st, tx, &err), 0);
+	store_tx_free(tx);
+	store_close(st);
+	snprintf(path, sizeof(path), "%s/functions/%s/1", host_root, name);
+	assert_int_equal(fsx_mkdirs(path, 0755), 0);
+}
+
+static void run_host(const char *const *extra)
+{
+	static struct options o;
+	static struct daemon d;
+	struct stk_err err = {0};
+	int code;
+
+	options_default(&o);
+	strcpy(o.state_dir, host_root);
+	strcpy(o.bin_dir, host_root);
+	strcpy(o.images_dir, host_root);
+	o.shells = 0;
+	o.listen_unix = true;
+	snprintf(o.listen_host, sizeof(o.listen_host), "%s/http", host_root);
+	o.log_level = STK_LOG_ERROR;
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGSEGV, SIG_DFL); /* cmocka's would go on with the test in this process */
+	signal(SIGABRT, SIG_DFL);
+	for (; extra && extra[0]; extra += 2) {
+		if (options_set(&o, extra[0], extra[1], &err))
+			_exit(9);
+	}
+	stk_log_set_level(o.log_level);
+	if (options_complete(&o, &err) || daemon_init(&d, &o, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		_exit(8);
+	}
+	REGISTRY_FOREACH(&d.registry, fn) {
+		if (!fn->active || host_has("functions/%s/%u/snapshot", fn->name, fn->active->number))
+			continue;
+		fn->active->check = FN_GOOD; /* there is nothing to check */
+		dispatch_touch(fn->active->pool, 0);
+	}
+	code = daemon_run(&d);
+	daemon_fini(&d);
+	exit(code); /* with the sanitizers' leak check */
+}
+
+void host_start(const char *const *extra)
+{
+	struct http_client_resp r;
+	uint64_t until = stk_now_ns() + WAIT_NS;
+
+	host_pid = fork();
+	assert_true(host_pid >= 0);
+	if (host_pid == 0)
+		run_host(extra);
+	while (host_request("GET", "/healthz", NULL, NULL, &r)) {
+		assert_true(stk_now_ns() < until);
+		usleep(10000);
+	}
+	http_client_resp_fini(&r);
+}
+
+void host_kill(void)
+{
+	kill(host_pid, SIGKILL);
+	assert_int_equal(waitpid(host_pid, NULL, 0), host_pid);
+	host_pid = 0;
+}
+
+void host_term(void)
+{
+	kill(host_pid, SIGTERM);
+}
+
+int host_wait(void)
+{
+	uint64_t until = stk_now_ns() + WAIT_NS;
+	int status = -1;
+
+	while (waitpid(host_pid, &status, WNOHANG) == 0) {
+		if (stk_now_ns() > until) {
+			fprintf(stderr, "the host did not end\n");
+			kill(host_pid, SIGKILL);
+			waitpid(host_pid, NULL, 0);
+			host_pid = 0;
+			return -1;
+		}
+		usleep(10000);
+	}
+	host_pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	fprintf(stderr, "the host ended with wait status %d\n", status);
+	return -1;
+}
+
+int host_remove(void)
+{
+	int rc = 0;
+
+	if (host_pid) {
+		host_touch("go"); /* nobody is left behind */
+		host_term();
+		rc = host_wait();
+	}
+	fsx_remove_tree(host_root);
+	return rc;
+}
+
+bool host_has(const char *fmt, ...)
+{
+	char leaf[256], path[384];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(leaf, sizeof(leaf), fmt, ap);
+	va_end(ap);
+	path_of(path, sizeof(path), leaf);
+	return access(path, F_OK) == 0;
+}
+
+void host_await(bool there, const char *path)
+{
+	uint64_t until = stk_now_ns() + WAIT_NS;
+
+	while (host_has("%s", path) != there) {
+		if (stk_now_ns() > until)
+			fail_msg("%s is %sthere", path, there ? "not " : "");
+		usleep(10000);
+	}
+}
+
+int host_request(const char *method, const char *path, const char *headers, const char *body, struct http_client_resp *r)
+{
+	struct http_client *c = NULL;
+	struct stk_err err = {0};
+	int rc = http_client_connect(target, 20000, &c, &err);
+
+	memset(r, 0, sizeof(*r));
+	if (rc == 0)
+		rc = http_client_request(c, method, path, headers, body, body ? strlen(body) : 0, 1 << 24, r, &err);
+	http_client_free(c);
+	return rc;
+}
+
+int host_request_begin(const char *method, const char *path, const char *body)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	char head[512];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/http", host_root);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	snprintf(head, sizeof(head), "%s %s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", method, path, strlen(body));
+	assert_int_equal(stk_write_full(fd, head, strlen(head)), 0);
+	assert_int_equal(stk_write_full(fd, body, strlen(body)), 0);
+	return fd;
+}
+
+double host_metric(const char *line_start)
+{
+	struct http_client_resp r;
+	double v = -1;
+	char *p;
+
+	assert_int_equal(host_request("GET", "/metrics", NULL, NULL, &r), 0);
+	p = strstr((char *)r.body, line_start);
+	if (p)
+		v = strtod(p + strlen(line_start), NULL);
+	http_client_resp_fini(&r);
+	return v;
+}
+
+void host_wait_metric(const char *line_start, double value)
+{
+	uint64_t until = stk_now_ns() + WAIT_NS;
+
+	while (host_metric(line_start) != value) {
+		if (stk_now_ns() > until)
+			fail_msg("%s stays %g, expected %g", line_start, host_metric(line_start), value);
+		usleep(10000);
+	}
+}

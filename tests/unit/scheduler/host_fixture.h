@@ -1,0 +1,52 @@
+/* A host without KVM for tests: a real stokerd in a process of its own, in a folder of its own; the programs that it starts
+ * are the test program again, which plays their parts: stoker-vmm with a guest in it, and stoker-snapshot.
+ *
+ * What a guest does is in the event, what an init phase does in the environment (see host_play). Both can be made to wait
+ * for a file in the host's folder. One host at a time; call from the test's thread. */
+#ifndef TESTS_UNIT_SCHEDULER_HOST_FIXTURE_H
+#define TESTS_UNIT_SCHEDULER_HOST_FIXTURE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/base/guestwire.h"
+#include "common/host/http_client.h"
+
+extern char host_root[64]; /* state, programs and images */
+extern pid_t host_pid;
+
+/* First in main(): plays the part that the program was started for and does not return; or returns, in a test. The guest
+ * answers with its event, but for these words in it: "be-error", "be-dead", "be-slow" (pauses), "be-held" (answers when
+ * file "go" is there). The init phase succeeds, but for these in a value of the environment: "be-broken" (it reports an
+ * error with a long message), "be-held" (likewise), "be-killed" (as if the tool was killed). */
+void host_play(int argc, char **argv);
+
+/* The folder, with links to the test program and an image for python3. 0, -1. */
+int host_make(void);
+/* A function with an active version 1 in the database; no snapshot. Only while no host runs. */
+void host_add_function(const char *name);
+/* extra: pairs of option and value, NULL behind the last; or NULL. Returns when it answers. */
+void host_start(const char *const *extra);
+void host_kill(void); /* SIGKILL */
+void host_term(void); /* SIGTERM; does not wait */
+/* Waits for its end after host_term. 0, or -1: not within 20 s, or not with status 0. */
+int host_wait(void);
+/* Ends the host, if one runs, and removes the folder. 0, -1 as host_wait. */
+int host_remove(void);
+
+/* A file beside the programs. */
+void host_touch(const char *leaf);
+void host_unlink(const char *leaf);
+/* Is there such a path in the host's folder? */
+bool host_has(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Waits until there is, or is not. */
+void host_await(bool there, const char *path);
+
+/* 0 or negative errno. */
+int host_request(const char *method, const char *path, const char *headers, const char *body, struct http_client_resp *r);
+/* A connection with this request on it whose answer nobody reads. */
+int host_request_begin(const char *method, const char *path, const char *body);
+double host_metric(const char *line_start); /* -1: not there */
+void host_wait_metric(const char *line_start, double value);
+
+#endif

@@ -1,0 +1,662 @@
+/* The Lambda API of a real stokerd over HTTP, without KVM: what a client sees of functions, versions, aliases and calls, and
+ * that the host ends, is killed and starts again in each state without losing or inventing anything. */
+#include "tests/unit/scheduler/host_fixture.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "scheduler/fsx.h"
+#include "scheduler/store.h"
+#include "tests/unit/unit.h"
+
+/* Zips of a file a.py. */
+#define ZIP_1                                                                                                        \
+	"UEsDBBQAAAAAAAAAIQCc7xQzGQAAABkAAAAEAAAAYS5weWRlZiBiKGUsYyk6CiAgICByZXR1cm4gZQpQSwECFAMUAAAAAAAAACEAnO8UMx"  \
+	"kAAAAZAAAABAAAAAAAAAAAAAAAgAEAAAAAYS5weVBLBQYAAAAAAQABADIAAAA7AAAAAAA="
+#define ZIP_2                                                                                                        \
+	"UEsDBBQAAAAAAAAAIQAPJO7GGQAAABkAAAAEAAAAYS5weWRlZiBiKGUsYyk6CiAgICByZXR1cm4gMgpQSwECFAMUAAAAAAAAACEADyTuxh"  \
+	"kAAAAZAAAABAAAAAAAAAAAAAAAgAEAAAAAYS5weVBLBQYAAAAAAQABADIAAAA7AAAAAAA="
+
+#define FNS  "/2015-03-31/functions"
+#define FN   FNS "/f"
+#define CONC "/2017-10-31/functions/f/concurrency"
+#define PROV "/2019-09-30/functions/f/provisioned-concurrency"
+#define URL  "/2021-10-31/functions/f/url"
+#define EVI  "/2019-09-25/functions/f/event-invoke-config"
+#define TAGS "/2017-03-31/tags/arn:aws:lambda:us-east-1:000000000000:function:f"
+
+static int setup(void **state)
+{
+	unit_time_limit(120);
+	return host_make();
+}
+
+static int teardown(void **state)
+{
+	return host_remove();
+}
+
+/* The answer's body (json_decref it), NULL when it has none. */
+static json_t *call(const char *method, const char *path, const char *headers, const char *body, int status)
+{
+	struct http_client_resp r;
+	json_t *o;
+
+	assert_int_equal(host_request(method, path, headers, body, &r), 0);
+	if (r.status != status)
+		fail_msg("%s %s: %d, not %d: %s", method, path, r.status, status, (char *)r.body);
+	o = r.body_len ? json_loadb((char *)r.body, r.body_len, JSON_DECODE_ANY, NULL) : NULL;
+	if (r.body_len && !o)
+		fail_msg("%s %s: no JSON: %s", method, path, (char *)r.body);
+	http_client_resp_fini(&r);
+	return o;
+}
+
+static void want(const char *method, const char *path, const char *body, int status)
+{
+	json_decref(call(method, path, NULL, body, status));
+}
+
+/* A member of the answer of a GET, as text. */
+static const char *get(const char *path, const char *member)
+{
+	static char text[4096];
+	json_t *o = call("GET", path, NULL, NULL, 200), *m = json_object_get(o, member);
+	char *dump = m ? json_dumps(m, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+
+	snprintf(text, sizeof(text), "%s", json_is_string(m) ? json_string_value(m) : dump ? dump : "");
+	free(dump);
+	json_decref(o);
+	return text;
+}
+
+static void wait_get(const char *path, const char *member, const char *value)
+{
+	uint64_t until = stk_now_ns() + 30 * STK_NS_PER_S;
+
+	while (strcmp(get(path, member), value) != 0) {
+		if (stk_now_ns() > until)
+			fail_msg("%s of %s stays \"%s\", not \"%s\"", member, path, get(path, member), value);
+		usleep(5000);
+	}
+}
+
+/* Waits for the end of what is under way. */
+static void wait_delete(const char *path)
+{
+	uint64_t until = stk_now_ns() + 30 * STK_NS_PER_S;
+	struct http_client_resp r;
+	int status;
+
+	do {
+		assert_int_equal(host_request("DELETE", path, NULL, NULL, &r), 0);
+		status = r.status;
+		http_client_resp_fini(&r);
+		assert_true(stk_now_ns() < until);
+		usleep(5000);
+	} while (status == 409);
+	assert_int_equal(status, 204);
+}
+
+static char text_buf[2048];
+
+static const char *creation(const char *name, const char *mode, const char *more)
+{
+	snprintf(text_buf, sizeof(text_buf),
+		 "{\"FunctionName\":\"%s\",\"Runtime\":\"python3\",\"Handler\":\"a.b\",\"Role\":\"arn:aws:iam::000000000000:role/r\","
+		 "\"Environment\":{\"Variables\":{\"MODE\":\"%s\"}},\"Code\":{\"ZipFile\":\"" ZIP_1 "\"}%s}", name, mode, more);
+	return text_buf;
+}
+
+static const char *new_mode(const char *mode)
+{
+	snprintf(text_buf, sizeof(text_buf), "{\"Environment\":{\"Variables\":{\"MODE\":\"%s\"}}}", mode);
+	return text_buf;
+}
+
+static void create(const char *name)
+{
+	char path[128];
+
+	want("POST", FNS, creation(name, "x", ""), 201);
+	snprintf(path, sizeof(path), FNS "/%s/configuration", name);
+	wait_get(path, "State", "Active");
+}
+
+static void update_mode(const char *mode, const char *status)
+{
+	want("PUT", FN "/configuration", new_mode(mode), 200);
+	if (status)
+		wait_get(FN "/configuration", "LastUpdateStatus", status);
+}
+
+static void invoke(const char *path, const char *event, int status, const char *part)
+{
+	struct http_client_resp r;
+
+	assert_int_equal(host_request("POST", path, NULL, event, &r), 0);
+	if (r.status != status || !strstr((char *)r.body, part))
+		fail_msg("%s %s: %d %s", path, event, r.status, (char *)r.body);
+	http_client_resp_fini(&r);
+}
+
+/* --- what is in the database ------------------------------------------------------------------------------ */
+
+static unsigned rows;
+
+static int count_name(void *ctx, const char *name, unsigned last_version)
+{
+	return 0;
+}
+
+static int count_version(void *ctx, const struct store_version *v)
+{
+	rows++;
+	return 0;
+}
+
+static int count_function(void *ctx, const struct store_function *f)
+{
+	return 0;
+}
+
+static int count_alias(void *ctx, const char *function, const struct fn_alias *a)
+{
+	rows++;
+	return 0;
+}
+
+static int count_note(void *ctx, const char *function, const struct fn_note *n)
+{
+	rows++;
+	return 0;
+}
+
+/* Rows of versions, aliases and notes. Only while no host runs. */
+static unsigned stored_rows(void)
+{
+	static const struct store_sink sink = {.name = count_name, .version = count_version, .function = count_function,
+		.alias = count_alias, .note = count_note};
+	char path[128];
+	struct stk_err err = {0};
+	struct store *st;
+
+	rows = 0;
+	snprintf(path, sizeof(path), "%s/stoker.db", host_root);
+	assert_int_equal(store_open(path, &st, &err), 0);
+	assert_int_equal(store_load(st, &sink, NULL, &err), 0);
+	store_close(st);
+	return rows;
+}
+
+/* --- functions -------------------------------------------------------------------------------------------- */
+
+static void functions_are_shown(void **state)
+{
+	struct http_client_resp r;
+	char value[128];
+	json_t *o;
+
+	host_add_function("f");
+	host_start(NULL);
+	assert_string_equal(get(FN "/configuration", "FunctionArn"), "arn:aws:lambda:us-east-1:000000000000:function:f");
+	assert_string_equal(get(FN "/configuration?Qualifier=$LATEST", "FunctionArn"),
+			    "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST");
+	o = call("GET", FN, NULL, NULL, 200);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(o, "Configuration"), "State")), "Active");
+	json_decref(o);
+	o = call("GET", FNS "/", NULL, NULL, 200); /* some clients end it so */
+	assert_int_equal(json_array_size(json_object_get(o, "Functions")), 1);
+	json_decref(o);
+	assert_int_equal(host_request("GET", FNS "/none", NULL, NULL, &r), 0);
+	assert_int_equal(r.status, 404);
+	assert_int_equal(http_client_header(&r, "x-amzn-errortype", value, sizeof(value)), 0);
+	assert_string_equal(value, "ResourceNotFoundException");
+	assert_int_equal(http_client_header(&r, "x-amzn-requestid", value, sizeof(value)), 0);
+	http_client_resp_fini(&r);
+	assert_int_equal(host_request("PATCH", FN, NULL, NULL, &r), 0);
+	assert_int_equal(r.status, 405);
+	assert_int_equal(http_client_header(&r, "allow", value, sizeof(value)), 0);
+	http_client_resp_fini(&r);
+	want("GET", "/2015-03-31/nothing", NULL, 404);
+	want("GET", FN "?Qualifier=7", NULL, 404);
+	want("GET", FN "?Qualifier=an+alias", NULL, 400);
+	want("GET", FNS "?MaxItems=0", NULL, 400);
+	want("GET", FNS "?FunctionVersion=SOME", NULL, 400);
+	want("GET", "/2016-08-19/account-settings", NULL, 200);
+	want("DELETE", FN "?Qualifier=$LATEST", NULL, 400);
+	want("DELETE", FN, NULL, 204);
+	want("DELETE", FN, NULL, 404);
+	host_await(false, "functions/f/1");
+}
+
+static void made_changed_and_removed(void **state)
+{
+	char first[64];
+
+	host_start(NULL);
+	create("f");
+	want("POST", FNS, creation("f", "x", ""), 409);
+	want("POST", FNS, "{", 400);
+	want("POST", FNS, "{\"FunctionName\":\"g\",\"Runtime\":\"cobol\",\"Handler\":\"a.b\",\"Role\":\"r\",\"Code\":{\"ZipFile\":\"" ZIP_1 "\"}}",
+	     400);
+	invoke(FN "/invocations", "{\"n\":1}", 200, "{\"n\":1}");
+	snprintf(first, sizeof(first), "%s", get(FN "/configuration", "CodeSha256"));
+	want("PUT", FN "/code", "{\"ZipFile\":\"" ZIP_2 "\"}", 200);
+	wait_get(FN "/configuration", "LastUpdateStatus", "Successful");
+	assert_string_not_equal(get(FN "/configuration", "CodeSha256"), first);
+	host_await(false, "functions/f/1");
+	want("PUT", FN "/configuration", "{\"Timeout\":5,\"Description\":\"d\"}", 200);
+	assert_string_equal(get(FN "/configuration", "LastUpdateStatus"), "Successful"); /* at once: the snapshot stays */
+	assert_string_equal(get(FN "/configuration", "Timeout"), "5");
+	want("PUT", FN "/configuration", "{\"Timeout\":6,\"RevisionId\":\"00000000-0000-4000-8000-000000000009\"}", 412);
+	want("PUT", FN "/code", "{\"ZipFile\":\"" ZIP_1 "\",\"DryRun\":true}", 200);
+	want("PUT", FN "/code", "{\"ZipFile\":\"bm8gemlw\"}", 400);
+	update_mode("y", "Successful");
+	invoke(FN "/invocations", "{\"n\":2}", 200, "{\"n\":2}");
+	want("DELETE", FN, NULL, 204);
+	want("GET", FN, NULL, 404);
+	host_await(false, "functions/f/3");
+	create("f");
+	assert_true(host_has("functions/f/4"));
+}
+
+/* An init phase that fails: a first version's calls are told so; an update leaves what is there. */
+static void builds_that_fail(void **state)
+{
+	json_t *o;
+
+	host_start(NULL);
+	want("POST", FNS, creation("f", "be-broken", ""), 201);
+	wait_get(FN "/configuration", "State", "Failed");
+	assert_string_equal(get(FN "/configuration", "StateReasonCode"), "FunctionError.RuntimeInitError");
+	assert_true(strlen(get(FN "/configuration", "StateReason")) > 100);
+	o = call("GET", FNS, NULL, NULL, 200);
+	assert_int_equal(json_array_size(json_object_get(o, "Functions")), 1);
+	json_decref(o);
+	invoke(FN "/invocations", "1", 200, "Runtime.Oops");
+	want("POST", FN "/versions", "{}", 409);
+	update_mode("x", NULL);
+	wait_get(FN "/configuration", "State", "Active");
+	invoke(FN "/invocations", "1", 200, "1");
+	update_mode("be-broken", "Failed");
+	assert_string_equal(get(FN "/configuration", "State"), "Active");
+	invoke(FN "/invocations", "2", 200, "2");
+	host_kill();
+	host_start(NULL);
+	assert_string_equal(get(FN "/configuration", "LastUpdateStatus"), "Failed");
+	assert_true(strlen(get(FN "/configuration", "LastUpdateStatusReason")) > 100);
+	invoke(FN "/invocations", "3", 200, "3");
+	update_mode("x", "Successful");
+	want("POST", FN "/versions", "{}", 201);
+	update_mode("be-killed", "Failed"); /* failed latest, active one, published one */
+	want("POST", FN "/aliases", "{\"Name\":\"live\",\"FunctionVersion\":\"1\"}", 201);
+	want("DELETE", FN, NULL, 204);
+	host_wait_metric("\nstoker_vms ", 0);
+	for (int i = 1; i <= 6; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "functions/f/%d", i);
+		host_await(false, path);
+	}
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	assert_int_equal(stored_rows(), 0);
+}
+
+static void versions_and_aliases(void **state)
+{
+	json_t *o;
+
+	host_start(NULL);
+	create("f");
+	want("POST", FN "/versions", "{\"Description\":\"one\"}", 201);
+	want("POST", FN "/versions", "{}", 201); /* nothing has changed: the same one */
+	o = call("GET", FN "/versions", NULL, NULL, 200);
+	assert_int_equal(json_array_size(json_object_get(o, "Versions")), 2);
+	json_decref(o);
+	update_mode("y", "Successful");
+	want("POST", FN "/versions", "{}", 201);
+	invoke(FN "/invocations?Qualifier=1", "{}", 200, "{}");
+	want("POST", FN "/aliases", "{\"Name\":\"live\",\"FunctionVersion\":\"1\",\"Description\":\"d\"}", 201);
+	want("POST", FN "/aliases", "{\"Name\":\"live\",\"FunctionVersion\":\"1\"}", 409);
+	want("POST", FN "/aliases", "{\"Name\":\"dead\",\"FunctionVersion\":\"9\"}", 404);
+	want("PUT", FN "/aliases/live", "{\"RoutingConfig\":{\"AdditionalVersionWeights\":{\"2\":0.5}}}", 200);
+	want("PUT", FN "/aliases/none", "{}", 404);
+	want("DELETE", FN "?Qualifier=1", NULL, 409); /* the alias points to both */
+	want("DELETE", FN "?Qualifier=2", NULL, 409);
+	invoke(FNS "/f:live/invocations", "{}", 200, "{}");
+	host_kill();
+	host_start(NULL);
+	assert_string_equal(get(FN "/aliases/live", "FunctionVersion"), "1");
+	assert_string_equal(get(FN "/aliases/live", "Description"), "d");
+	want("PUT", FN "/aliases/live", "{\"FunctionVersion\":\"2\",\"RoutingConfig\":{}}", 200);
+	want("DELETE", FN "?Qualifier=1", NULL, 204);
+	want("GET", FN "?Qualifier=1", NULL, 404);
+	invoke(FN "/invocations?Qualifier=1", "{}", 404, "Function not found");
+	invoke(FNS "/f:live/invocations", "{}", 200, "{}");
+	o = call("GET", FN "/aliases?FunctionVersion=2", NULL, NULL, 200);
+	assert_int_equal(json_array_size(json_object_get(o, "Aliases")), 1);
+	json_decref(o);
+	want("DELETE", FN "/aliases/live", NULL, 204);
+	want("GET", FN "/aliases/live", NULL, 404);
+	want("DELETE", FN "?Qualifier=2", NULL, 204);
+	update_mode("z", "Successful");
+	want("POST", FN "/versions", "{}", 201);
+	assert_string_equal(get(FN "/configuration?Qualifier=3", "Version"), "3"); /* a number is used once */
+}
+
+static void settings_beside(void **state)
+{
+	json_t *o;
+
+	host_start(NULL);
+	create("f");
+	want("PUT", CONC, "{\"ReservedConcurrentExecutions\":7}", 200);
+	want("POST", TAGS, "{\"Tags\":{\"a\":\"1\",\"b\":\"2\"}}", 204);
+	want("DELETE", TAGS "?tagKeys=a", NULL, 204);
+	want("DELETE", TAGS, NULL, 400);
+	want("POST", URL, "{\"AuthType\":\"NONE\"}", 201);
+	want("POST", URL, "{\"AuthType\":\"NONE\"}", 409);
+	want("PUT", URL, "{\"InvokeMode\":\"RESPONSE_STREAM\"}", 200);
+	want("POST", FN "/policy", "{\"StatementId\":\"s\",\"Action\":\"lambda:InvokeFunction\",\"Principal\":\"*\"}", 201);
+	want("POST", FN "/policy", "{\"StatementId\":\"s\",\"Action\":\"lambda:InvokeFunction\",\"Principal\":\"*\"}", 409);
+	want("PUT", EVI, "{\"MaximumRetryAttempts\":1}", 200);
+	want("PUT", PROV, "{\"ProvisionedConcurrentExecutions\":1}", 400); /* of what? */
+	want("PUT", PROV "?Qualifier=$LATEST", "{\"ProvisionedConcurrentExecutions\":1}", 400);
+	want("POST", FN "/versions", "{}", 201);
+	want("PUT", PROV "?Qualifier=1", "{\"ProvisionedConcurrentExecutions\":2}", 202);
+	wait_get(PROV "?Qualifier=1", "Status", "READY");
+	host_kill();
+	host_start(NULL);
+	assert_string_equal(get("/2019-09-30/functions/f/concurrency", "ReservedConcurrentExecutions"), "7");
+	assert_string_equal(get(TAGS, "Tags"), "{\"b\":\"2\"}");
+	assert_string_equal(get(URL, "InvokeMode"), "RESPONSE_STREAM");
+	assert_non_null(strstr(get(FN "/policy", "Policy"), "\"Sid\":\"s\""));
+	assert_string_equal(get(EVI, "MaximumRetryAttempts"), "1");
+	wait_get(PROV "?Qualifier=1", "Status", "READY");
+	o = call("GET", PROV "?List=ALL", NULL, NULL, 200);
+	assert_int_equal(json_array_size(json_object_get(o, "ProvisionedConcurrencyConfigs")), 1);
+	json_decref(o);
+	want("DELETE", PROV "?Qualifier=1", NULL, 204);
+	host_wait_metric("\nstoker_pool_vms{function=\"f:1\",state=\"warm\"} ", -1);
+	want("GET", PROV "?Qualifier=1", NULL, 404);
+	want("DELETE", CONC, NULL, 204);
+	want("DELETE", URL, NULL, 204);
+	want("GET", URL, NULL, 404);
+	want("DELETE", FN "/policy/s", NULL, 204);
+	want("GET", FN "/policy", NULL, 404);
+	want("DELETE", EVI, NULL, 204);
+	want("GET", EVI, NULL, 404);
+}
+
+/* --- calls ---------------------------------------------------------------------------------------------------- */
+
+static void calls_in_all_modes(void **state)
+{
+	struct http_client_resp r;
+	char value[8192];
+	char *large = malloc(300001);
+
+	host_add_function("f");
+	host_start(NULL);
+	assert_int_equal(host_request("POST", FN "/invocations", "X-Amz-Log-Type: Tail\r\n", "", &r), 0);
+	assert_int_equal(r.status, 200);
+	assert_string_equal((char *)r.body, "{}"); /* no event is an empty object */
+	assert_int_equal(http_client_header(&r, "x-amz-executed-version", value, sizeof(value)), 0);
+	assert_string_equal(value, "$LATEST");
+	assert_int_equal(http_client_header(&r, "x-amz-log-result", value, sizeof(value)), 0);
+	http_client_resp_fini(&r);
+	assert_int_equal(host_request("POST", FN "/invocations", NULL, "\"be-error\"", &r), 0);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(http_client_header(&r, "x-amz-function-error", value, sizeof(value)), 0);
+	assert_string_equal(value, "Unhandled");
+	http_client_resp_fini(&r);
+	invoke(FN "/invocations", "\"be-dead\"", 200, "errorType");
+	invoke(FN "/invocations", "{no json", 400, "Could not parse request body");
+	memset(large, 'a', 300000);
+	large[0] = large[299999] = '"';
+	large[300000] = '\0';
+	assert_int_equal(host_request("POST", FN "/invocations", NULL, large, &r), 0);
+	assert_int_equal(r.status, 200);
+	http_client_resp_fini(&r);
+	large[299999] = 'a'; /* looked at by another thread */
+	invoke(FN "/invocations", large, 400, "Could not parse request body");
+	free(large);
+	json_decref(call("POST", FN "/invocations", "X-Amz-Invocation-Type: DryRun\r\n", "{}", 204));
+	json_decref(call("POST", FN "/invocations", "X-Amz-Invocation-Type: Event\r\n", "{}", 202));
+	json_decref(call("POST", FN "/invocations", "X-Amz-Invocation-Type: Later\r\n", "{}", 400));
+	json_decref(call("POST", FN "/invocations", "X-Amz-Client-Context: e30=\r\n", "{}", 200));
+	json_decref(call("POST", FN "/invocations", "X-Amz-Client-Context: nope!\r\n", "{}", 400));
+	want("POST", "/2014-11-13/functions/f/invoke-async", "{}", 202);
+	invoke(FN "/invocations?Qualifier=none", "{}", 404, "Function not found");
+	host_wait_metric("\nstoker_invocations_total{function=\"f\",outcome=\"ok\"} ", 5);
+	want("PUT", CONC, "{\"ReservedConcurrentExecutions\":0}", 200);
+	invoke(FN "/invocations", "{}", 429, "ReservedFunctionConcurrentInvocationLimitExceeded");
+	want("DELETE", CONC, NULL, 204);
+	invoke(FN "/invocations", "{}", 200, "{}");
+}
+
+#define TRY_1 "amz-sdk-invocation-id: 1-2-3\r\n"
+#define OK_F  "\nstoker_invocations_total{function=\"f\",outcome=\"ok\"} "
+
+static void *first_try(void *arg)
+{
+	struct http_client_resp r;
+	intptr_t status = -1;
+
+	if (host_request("POST", FN "/invocations", TRY_1, arg, &r) == 0) {
+		status = strcmp((char *)r.body, arg) == 0 ? r.status : -2;
+		http_client_resp_fini(&r);
+	}
+	return (void *)status;
+}
+
+static void tries_of_one_call(void **state)
+{
+	static char event[] = "\"be-held\"";
+	static const char begin[] = "POST " FN "/invocations HTTP/1.1\r\nHost: h\r\n" TRY_1 "Content-Length: 9\r\n\r\n\"be-held\"";
+	pthread_t t[2];
+	void *status;
+	int fd;
+
+	host_add_function("f");
+	host_start(NULL);
+	fd = host_request_begin("GET", "/healthz", "");
+	assert_int_equal(stk_write_full(fd, begin, sizeof(begin) - 1), 0);
+	host_wait_metric("\nstoker_pool_vms{function=\"f\",state=\"busy\"} ", 1);
+	json_decref(call("POST", FN "/invocations", TRY_1, "\"another\"", 400));
+	close(fd); /* it goes on */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, first_try, event), 0);
+	usleep(50000);
+	assert_true(host_metric("\nstoker_pool_vms{function=\"f\",state=\"busy\"} ") == 1);
+	host_touch("go");
+	for (int i = 0; i < 2; i++) {
+		pthread_join(t[i], &status);
+		assert_int_equal((intptr_t)status, 200);
+	}
+	host_wait_metric(OK_F, 1);
+	host_unlink("go");
+	fd = host_request_begin("GET", "/healthz", "");
+	assert_int_equal(stk_write_full(fd, begin, sizeof(begin) - 1), 0);
+	host_wait_metric("\nstoker_pool_vms{function=\"f\",state=\"busy\"} ", 1);
+	close(fd);
+	host_touch("go");
+	host_wait_metric(OK_F, 2);
+	assert_int_equal((intptr_t)first_try(event), 200); /* what nobody was told is kept */
+	host_wait_metric(OK_F, 2);
+	assert_int_equal((intptr_t)first_try(event), 200); /* told: this is another call */
+	host_wait_metric(OK_F, 3);
+}
+
+/* --- ends ------------------------------------------------------------------------------------------------------ */
+
+/* Stopped or killed while a first version, an update and a version to be published are built: all of it is done in the
+ * next life. */
+static void builds_go_on_after_an_end(void **state)
+{
+	for (int killed = 0; killed < 2; killed++) {
+		host_unlink("go");
+		host_start(NULL);
+		want("POST", FNS, creation("f", "be-held", ",\"Publish\":true"), 201);
+		want("POST", FNS, creation("g", "x", ""), 201);
+		wait_get(FNS "/g/configuration", "State", "Active");
+		want("PUT", FNS "/g/configuration", new_mode("be-held"), 200);
+		if (killed) {
+			host_kill();
+		} else {
+			host_term();
+			assert_int_equal(host_wait(), 0);
+		}
+		host_start(NULL);
+		assert_string_equal(get(FN "/configuration", "State"), "Pending");
+		assert_string_equal(get(FNS "/g/configuration", "LastUpdateStatus"), "InProgress");
+		/* as before it ended, nobody changes what is being made */
+		want("PUT", FNS "/g/configuration", new_mode("x"), 409);
+		want("PUT", FN "/code", "{\"ZipFile\":\"" ZIP_2 "\"}", 409);
+		want("DELETE", FN, NULL, 409);
+		host_touch("go");
+		wait_get(FN "/configuration", "State", "Active");
+		wait_get(FN "/configuration?Qualifier=1", "State", "Active");
+		wait_get(FNS "/g/configuration", "LastUpdateStatus", "Successful");
+		invoke(FN "/invocations", "{}", 200, "{}");
+		invoke(FNS "/g/invocations", "{}", 200, "{}");
+		wait_delete(FN);
+		wait_delete(FNS "/g");
+		host_term();
+		assert_int_equal(host_wait(), 0);
+		assert_int_equal(stored_rows(), 0);
+	}
+}
+
+/* A damaged version that is being made again does not come back when it is deleted meanwhile. */
+static void deleted_while_it_is_made_again(void **state)
+{
+	char path[128];
+	int fd;
+
+	host_start(NULL);
+	host_touch("go");
+	want("POST", FNS, creation("f", "be-held", ",\"Publish\":true"), 201);
+	wait_get(FN "/configuration?Qualifier=1", "State", "Active");
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	snprintf(path, sizeof(path), "%s/functions/f/2/code.img", host_root);
+	assert_int_equal(truncate(path, 100), 0);
+	host_unlink("go");
+	host_start(NULL);
+	fd = host_request_begin("POST", FN "/invocations?Qualifier=1", "{}");
+	host_await(true, "tmp/rebuild-f-2-0");
+	wait_delete(FN);
+	close(fd);
+	host_touch("go");
+	host_await(false, "functions/f/2");
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	assert_int_equal(stored_rows(), 0);
+}
+
+/* A folder that nobody knows is removed, and its number is not used while that goes on. */
+static void folders_without_a_version(void **state)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/functions/f/7/snapshot", host_root);
+	assert_int_equal(fsx_mkdirs(path, 0755), 0);
+	host_start(NULL);
+	create("f");
+	assert_true(host_has("functions/f/8/snapshot"));
+	host_await(false, "functions/f/7");
+}
+
+/* All that was accepted is built, however many deploys there are at once. */
+static void more_than_are_built_at_once(void **state)
+{
+	char name[16], path[64];
+
+	host_start(NULL);
+	for (int i = 0; i < 72; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		want("POST", FNS, creation(name, "be-held", ""), 201);
+	}
+	host_kill();
+	host_start(NULL);
+	host_touch("go");
+	for (int i = 0; i < 72; i++) {
+		snprintf(path, sizeof(path), FNS "/f%d/configuration", i);
+		wait_get(path, "State", "Active");
+	}
+}
+
+/* A host that ends in the middle of a request's work ends, whatever that is. */
+static void ends_while_functions_are_made(void **state)
+{
+	for (int i = 0; i < 12; i++) {
+		char name[16];
+		int fd;
+
+		host_start((const char *[]){"drain", "1", NULL});
+		snprintf(name, sizeof(name), "f%d", i);
+		fd = host_request_begin("POST", FNS, creation(name, "x", ""));
+		usleep((useconds_t)i * 3000);
+		if (i & 1)
+			close(fd);
+		if (i % 3 == 0) {
+			host_kill();
+		} else {
+			host_term();
+			assert_int_equal(host_wait(), 0);
+		}
+		if (!(i & 1))
+			close(fd);
+	}
+	host_start(NULL);
+	for (int i = 0; i < 12; i++) {
+		struct http_client_resp r;
+		char path[64];
+		int status;
+
+		snprintf(path, sizeof(path), FNS "/f%d/configuration", i);
+		assert_int_equal(host_request("GET", path, NULL, NULL, &r), 0);
+		status = r.status;
+		http_client_resp_fini(&r);
+		if (status == 404) /* it had not come so far */
+			continue;
+		wait_get(path, "State", "Active");
+		snprintf(path, sizeof(path), FNS "/f%d/invocations", i);
+		invoke(path, "{}", 200, "{}");
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(functions_are_shown, setup, teardown),
+		cmocka_unit_test_setup_teardown(made_changed_and_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(builds_that_fail, setup, teardown),
+		cmocka_unit_test_setup_teardown(versions_and_aliases, setup, teardown),
+		cmocka_unit_test_setup_teardown(settings_beside, setup, teardown),
+		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
+		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(builds_go_on_after_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(deleted_while_it_is_made_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(folders_without_a_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(more_than_are_built_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(ends_while_functions_are_made, setup, teardown),
+	};
+
+	host_play(argc, argv);
+	if (access("/usr/bin/mkfs.erofs", X_OK)) {
+		fprintf(stderr, "mkfs.erofs is not there\n");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
