@@ -24,7 +24,7 @@
 #define STOKER_VERSION "0"
 #endif
 
-enum { TAG_SESSION, TAG_SIGNAL, TAG_LOGS, TAG_API = 16 };
+enum { TAG_SESSION, TAG_SIGNAL, TAG_LOGS, TAG_WEB = 8, TAG_API = 16 };
 
 #define CONNECT_BACKOFF_MAX_MS 50u
 
@@ -115,6 +115,7 @@ static void session_writable(struct agent *a)
 	if (full && has_room(a)) {
 		logs_resume(&a->logs);
 		runtime_api_resume(&a->api);
+		web_resume(&a->web);
 	}
 }
 
@@ -247,6 +248,13 @@ static const struct runtime_api_ops api_ops = {
 	.ready = on_ready, .room = has_room, .response = on_response, .error = on_error,
 	.stream = on_stream, .resumed = on_resumed, .extension = on_extension};
 
+static void on_web_ready(void *ctx)
+{
+	struct agent *a = ctx;
+
+	runtime_api_ready(&a->api);
+}
+
 static void report_death(struct agent *a)
 {
 	if (WIFEXITED(a->status))
@@ -261,7 +269,7 @@ static void report_death(struct agent *a)
 static void check_death(struct agent *a)
 {
 	if (a->dead && (a->state == AGENT_INIT || a->state == AGENT_RUNNING) &&
-	    runtime_api_settle(&a->api))
+	    runtime_api_settle(&a->api) && web_settle(&a->web))
 		report_death(a);
 }
 
@@ -334,6 +342,8 @@ void agent_start_runtime(struct agent *a)
 
 	if (rc < 0)
 		cannot_start(a, rc);
+	else if (a->web.port)
+		web_start(&a->web);
 	output_close(a);
 }
 
@@ -368,6 +378,7 @@ static int on_start(struct agent *a, const uint8_t *p, size_t len)
 	a->started_ns = stk_now_ns();
 	if (start.init_timeout_ms)
 		a->init_deadline_ns = a->started_ns + start.init_timeout_ms * STK_NS_PER_MS;
+	web_configure(&a->web, &start);
 	a->api.snapstart = bootstrap_option(&start, ".snapstart", 0) == 1;
 	start_programs(a, &start);
 	return 0;
@@ -458,6 +469,8 @@ static int on_invoke(struct agent *a, const uint8_t *p, size_t len)
 		return rc;
 	if (rc < 0)
 		report_text(a, GW_ERR_AGENT, 0, "the runtime is not ready for an event");
+	else if (a->web.port && a->state == AGENT_RUNNING)
+		web_invoke(&a->web, (uint8_t *)(uintptr_t)inv.event, inv.event_len, a->api.request_id);
 	return 0;
 }
 
@@ -621,6 +634,7 @@ int agent_init(struct agent *a, const struct agent_conf *conf)
 		if (rc < 0)
 			return rc;
 	}
+	web_init(&a->web, a->epfd, TAG_WEB, &api_ops, on_web_ready, a);
 	return runtime_api_open(&a->api, a->epfd, TAG_API, conf->api_port, &api_ops, a, &port);
 }
 
@@ -647,6 +661,8 @@ static int dispatch(struct agent *a, const struct epoll_event *ev)
 
 	if (tag >= TAG_API) {
 		runtime_api_event(&a->api, tag - TAG_API, ev->events);
+	} else if (tag == TAG_WEB) {
+		web_event(&a->web);
 	} else if (tag >= TAG_LOGS) {
 		logs_readable(&a->logs, (int)(tag - TAG_LOGS));
 	} else if (tag == TAG_SIGNAL) {
@@ -666,6 +682,8 @@ static int wait_ms(const struct agent *a)
 
 	if (a->linger != LINGER_NONE)
 		until = a->linger == LINGER_FLUSH ? 0 : a->linger_ns;
+	if (a->web.timer_ns && (!until || a->web.timer_ns < until))
+		until = a->web.timer_ns;
 	if (!until)
 		return -1;
 	now = stk_now_ns();
@@ -688,6 +706,8 @@ int agent_run(struct agent *a)
 			break;
 		check_death(a);
 		check_init_deadline(a);
+		if (a->web.timer_ns && stk_now_ns() >= a->web.timer_ns)
+			web_timer(&a->web);
 		if (a->state == AGENT_DONE && a->api.ext.count)
 			agent_linger(a);
 		if (a->lost && !a->bye)
@@ -699,6 +719,7 @@ int agent_run(struct agent *a)
 void agent_fini(struct agent *a)
 {
 	runtime_api_close(&a->api);
+	web_close(&a->web);
 	logs_close(&a->logs);
 	if (a->session >= 0)
 		close(a->session);

@@ -19,6 +19,7 @@
 #include "guest-init/reap.h"
 #include "guest-init/resume.h"
 #include "guest-init/runtime_api.h"
+#include "guest-init/web.h"
 
 /* Queue to the host. Producers stop at half of it, so that the output drained at the end of an
  * invocation (two pipes), the last piece of an answer and an error always fit. */
@@ -67,6 +68,7 @@ struct agent {
 	size_t tx_off, tx_len;
 	struct logs logs;
 	struct runtime_api api;
+	struct web web; /* where the function is a web server */
 	uint8_t rx[AGENT_RX];
 	uint8_t tx[AGENT_QUEUE];
 	uint8_t frame[GW_HEADER_LEN + GW_MAX_ERROR]; /* an ERROR being made */

@@ -65,6 +65,15 @@ static void check_ready(struct runtime_api *api)
 	api->ops->ready(api->ctx);
 }
 
+void runtime_api_ready(struct runtime_api *api)
+{
+	if (api->state != RUNTIME_API_STARTED)
+		return;
+	api->state = RUNTIME_API_READY;
+	api->runtime_ready = true;
+	check_ready(api);
+}
+
 /* The client is back from what it was sent to do. */
 static void client_back(struct runtime_api *api)
 {

@@ -87,6 +87,9 @@ int runtime_api_open(struct runtime_api *api, int epfd, uint64_t tag, uint16_t p
 /* index = epoll data minus tag. */
 void runtime_api_event(struct runtime_api *api, uint64_t index, uint32_t events);
 
+/* The function is no client of this API, but is ready all the same: as if it waited in its first `next`. */
+void runtime_api_ready(struct runtime_api *api);
+
 /* Hands the invocation to the waiting `next`, or to the next one that comes. Legal once ops.ready was called.
  * inv's strings are copied, the event is not: it must stay where it is. -EPROTO for header lines
  * that cannot be sent, -EALREADY in any other state. */

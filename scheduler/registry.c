@@ -147,6 +147,8 @@ bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b)
 
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 {
+	const char *ready;
+
 	if (!s->runtime[0])
 		return stk_err_set(err, -EINVAL, "runtime: missing");
 	for (const char *p = s->runtime; *p; p++) {
@@ -161,6 +163,8 @@ int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 		if ((unsigned char)*p <= ' ' || (unsigned char)*p == 0x7f)
 			return stk_err_set(err, -EINVAL, "handler: blanks and control characters are not allowed");
 	}
+	if (snap_funcenv_http(s->handler, &ready, err) < 0)
+		return -EINVAL;
 	if (s->memory_mib < FN_MEMORY_MIN || s->memory_mib > FN_MEMORY_MAX)
 		return stk_err_set(err, -EINVAL, "memory: %u MiB is outside %d to %d", s->memory_mib,
 				   FN_MEMORY_MIN, FN_MEMORY_MAX);

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -143,14 +144,34 @@ static int log_stream(char *buf, size_t cap, const char *version)
 	return 0;
 }
 
+int snap_funcenv_http(const char *handler, const char **ret_ready, struct stk_err *err)
+{
+	unsigned long port = 8080;
+	char *end;
+
+	if (!handler || strncmp(handler, "http", 4) != 0)
+		return 0;
+	end = (char *)(uintptr_t)handler + 4;
+	if (*end && *end != ':' && *end != '/')
+		return 0;
+	if (*end == ':')
+		port = strtoul(end + 1, &end, 10);
+	if (port < 1 || port > 65535 || port == 9001 || (*end && *end != '/'))
+		return stk_err_set(err, -EINVAL, "handler: http has a port from 1 to 65535, not 9001: http[:PORT][/READY]");
+	*ret_ready = *end ? end : NULL;
+	return (int)port;
+}
+
 int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_funcenv_spec *spec, char *buf,
 		       size_t cap, struct stk_err *err)
 {
 	const char *region = spec->region ? spec->region : "us-east-1";
 	bool managed = spec->runtime && spec->runtime[0] && strncmp(spec->runtime, "provided", 8) != 0;
 	char *memory = buf, *group, *exec_env, *stream;
+	const char *ready = NULL;
+	char *port_text;
 	unsigned n = 0;
-	int a, b, c = 0;
+	int a, b, c = 0, port;
 
 	a = snprintf(memory, cap, "%u", spec->memory_mib);
 	if (a < 0 || (size_t)a + 1 >= cap)
@@ -173,10 +194,21 @@ int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_func
 	if (a < 0)
 		return stk_err_set(err, a, "environment: no name for the log stream");
 
+	port = snap_funcenv_http(spec->handler, &ready, err);
+	if (port < 0)
+		return port;
+	port_text = stream + strlen(stream) + 1;
+	if (cap < strlen(stream) + 1 + 8)
+		return stk_err_set(err, -ENOBUFS, "environment: buffer too small");
+	sprintf(port_text, "%d", port);
+
 	const struct {
 		const char *key, *value;
 	} host[] = {
 		{".memory_mib", memory},
+		{".http_port", port ? port_text : NULL},
+		{".http_ready", port ? ready : NULL},
+		{"PORT", port ? port_text : NULL},
 		{"_HANDLER", spec->handler},
 		{"AWS_REGION", region},
 		{"AWS_DEFAULT_REGION", region},

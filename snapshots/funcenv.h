@@ -39,6 +39,10 @@ bool snap_funcenv_reserved(const char *name, size_t len);
  * default, or snap-start, with which the runtime is offered restore/next. pair: NAME=VALUE, NUL-terminated. */
 bool snap_funcenv_choice(const char *pair);
 
+/* Handler "http[:PORT][/READY]": the function is a web server on that loopback port (8080), which is ready when it accepts
+ * a connection, or when READY answers. The port; 0: any other handler; -EINVAL with a text. *ret_ready may become NULL. */
+int snap_funcenv_http(const char *handler, const char **ret_ready, struct stk_err *err);
+
 /* Fills kv (GW_MAX_ENV entries) and *count. The pairs point into the spec's strings and into buf
  * (cap >= SNAP_FUNCENV_BUF), which must live as long as kv is used. The function's own pairs replace
  * the host's where they may. -EINVAL, -E2BIG with text that names the variable, never its value. */

@@ -253,3 +253,54 @@ def test_hooks_run_at_the_restore(streams):
         assert answer.json()["after_restore"] == 1
         assert answer.json()["env"]["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start"
         assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[.*\][0-9a-f]{32}", answer.json()["env"]["AWS_LAMBDA_LOG_STREAM_NAME"])
+
+
+SERVER = b'''#!/usr/bin/python3
+import http.server, os, time
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path == "/healthz":
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        self.send_response(206)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("X-Host", self.headers["Host"])
+        self.end_headers()
+        for piece in (self.path.encode(), b"later"):
+            self.wfile.write(b"%x\\r\\n%b\\r\\n" % (len(piece), piece))
+            time.sleep(2)
+        self.wfile.write(b"0\\r\\n\\r\\n")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[::-1])
+
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+'''
+
+
+def test_web_server(streams):
+    """Handler http: the function is a web server, one request to it is one call."""
+    answer = streams.put("web", h.zip_bytes({"bootstrap": (SERVER, 0o755)}), runtime="python3",
+                         handler="http:8000/healthz", timeout=60, memory=256)
+    assert answer.status in (200, 201), answer
+    for start in ("any", "cold-boot"):
+        connection, response = open_stream(streams, "/function/web/a/b?c=d", headers={"X-Stoker-Start": start})
+        assert response.status == 206
+        assert response.headers["X-Host"] == f"127.0.0.1:{streams.port}"
+        assert response.read(8) == b"/a/b?c=d"
+        first = time.monotonic()
+        assert response.read() == b"later"
+        assert time.monotonic() - first > 1
+        connection.close()
+    body = bytes(range(256)) * 2000
+    answer = streams.call("web", "POST", body=body, headers={"Content-Type": "application/octet-stream"})
+    assert (answer.status, answer.body) == (200, body[::-1])
+    assert streams.invoke("web", {"k": 1}).body == json.dumps({"k": 1}).encode()[::-1]

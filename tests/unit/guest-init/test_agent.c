@@ -33,6 +33,7 @@ static char script[256]; /* a bootstrap written by a test */
 static char extension[300], extension_dir[256]; /* an extension, and its folder when a test wants it */
 static const char *initialization; /* AWS_LAMBDA_INITIALIZATION_TYPE */
 static bool with_extension;
+static uint16_t http_port; /* of a function that is a web server */
 
 static struct {
 	int fd;
@@ -189,6 +190,14 @@ static void send_start(const char *handler, uint32_t timeout_ms)
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "_HANDLER", handler);
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "PATH", "/usr/bin:/bin");
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".hostname", "must-not-be-in-env");
+	if (http_port) {
+		static char port[8];
+
+		snprintf(port, sizeof(port), "%u", http_port);
+		gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "PORT", port);
+		gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".http_port", port);
+		gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".http_ready", "/ready");
+	}
 	if (initialization) {
 		gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "AWS_LAMBDA_INITIALIZATION_TYPE", initialization);
 		gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".snapstart", "1");
@@ -706,6 +715,107 @@ static void test_external_extension(void **state)
 	with_extension = false;
 }
 
+static void start_web(void)
+{
+	static const char text[] =
+		"#!/usr/bin/python3\n"
+		"import http.server, json, os, time\n"
+		"begin = time.time()\n"
+		"class H(http.server.BaseHTTPRequestHandler):\n"
+		"    protocol_version = 'HTTP/1.1'\n"
+		"    def log_message(self, *a): pass\n"
+		"    def answer(self, status, body, **headers):\n"
+		"        self.send_response(status)\n"
+		"        for k, v in headers.items(): self.send_header(k.replace('_', '-'), v)\n"
+		"        self.send_header('Content-Length', str(len(body)))\n"
+		"        self.end_headers()\n"
+		"        self.wfile.write(body)\n"
+		"    def do_GET(self):\n"
+		"        if self.path == '/ready': return self.answer(200 if time.time() > begin + 0.2 else 503, b'')\n"
+		"        if self.path == '/exit': os._exit(9)\n"
+		"        if self.path == '/cut':\n"
+		"            self.send_response(200); self.send_header('Content-Length', '9'); self.end_headers()\n"
+		"            self.wfile.write(b'half'); self.close_connection = True; return\n"
+		"        if self.path == '/chunks':\n"
+		"            self.send_response(200); self.send_header('Transfer-Encoding', 'chunked'); self.end_headers()\n"
+		"            for i in range(200): self.wfile.write(b'8000\\r\\n' + b'x' * 32768 + b'\\r\\n')\n"
+		"            return self.wfile.write(b'0\\r\\n\\r\\n')\n"
+		"        self.answer(203, self.path.encode(), X_Method='GET', Set_Cookie='a=b')\n"
+		"    def do_POST(self):\n"
+		"        body = self.rfile.read(int(self.headers['Content-Length']))\n"
+		"        self.answer(200, json.dumps([self.path, self.headers['x-one'], body.decode()]).encode())\n"
+		"print('listening', flush=True)\n"
+		"http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), H).serve_forever()\n";
+
+	assert_int_equal(stk_write_file_atomic(script, text, sizeof(text) - 1, 0755), 0);
+	http_port = free_port();
+	open_session(script);
+	expect_hello();
+	send_start("http", 20000);
+	assert_int_equal(receive(), GW_READY);
+	http_port = 0;
+}
+
+#define EVENT(method, path, more) \
+	"{\"rawPath\":\"" path "\",\"requestContext\":{\"http\":{\"method\":\"" method "\"}}" more "}"
+
+static void test_web_server(void **state)
+{
+	static const char type[] = "application/vnd.awslambda.http-integration-response";
+
+	start_web();
+	call(EVENT("GET", "/some/where", ",\"rawQueryString\":\"q=1\""));
+	assert_int_equal(receive(), GW_RESPONSE);
+	assert_string_equal(s.type, type);
+	s.body[s.body_len] = '\0';
+	assert_memory_equal(s.body, "{\"statusCode\":203,\"headers\":{", 29);
+	assert_non_null(strstr(s.body, "\"X-Method\":\"GET\""));
+	assert_non_null(strstr(s.body, "\"cookies\":[\"a=b\"]}"));
+	assert_int_equal(strlen(s.body) + 8 + 15, s.body_len);
+	assert_memory_equal(s.body + s.body_len - 15, "/some/where?q=1", 15);
+	bye();
+
+	start_web();
+	call(EVENT("POST", "/p", ",\"headers\":{\"x-one\":\"1\"},\"body\":\"aGVsbG8=\",\"isBase64Encoded\":true"));
+	assert_int_equal(receive(), GW_RESPONSE);
+	assert_non_null(memmem(s.body, s.body_len, "[\"/p\", \"1\", \"hello\"]", 20));
+	bye();
+
+	start_web(); /* any other event: what comes back is the result */
+	call("{\"k\": 1}");
+	expect_response("[\"/events\", null, \"{\\\"k\\\": 1}\"]");
+	assert_false(s.streamed);
+	bye();
+
+	start_web();
+	call(EVENT("GET", "/chunks", ""));
+	assert_int_equal(receive(), GW_RESPONSE);
+	assert_true(s.body_len > 200 * 32768);
+	assert_true(s.chunks > 100);
+	bye();
+}
+
+static void test_web_server_that_fails(void **state)
+{
+	start_web();
+	call(EVENT("GET", "/exit", ""));
+	expect_error(GW_ERR_EXIT, 9, NULL);
+	bye();
+	start_web();
+	call(EVENT("GET", "/cut", ""));
+	expect_error(GW_ERR_FUNCTION, 0, "Runtime.TruncatedResponse");
+	bye();
+	start_web();
+	call("{\"k\": 1"); /* not JSON */
+	expect_error(GW_ERR_FUNCTION, 0, "Web.BadEvent");
+	bye();
+	http_port = free_port(); /* one that never listens */
+	start_sh("sleep 100", 500);
+	expect_error(GW_ERR_INIT_TIMEOUT, 0, NULL);
+	bye();
+	http_port = 0;
+}
+
 static void test_host_breaks_the_rules(void **state)
 {
 	uint8_t junk[GW_HEADER_LEN] = "this is no frame...";
@@ -750,6 +860,8 @@ int main(void)
 		cmocka_unit_test(test_init_timeout),
 		cmocka_unit_test(test_no_bootstrap),
 		cmocka_unit_test(test_flood_of_output),
+		cmocka_unit_test(test_web_server),
+		cmocka_unit_test(test_web_server_that_fails),
 		cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_restore_next),
 		cmocka_unit_test(test_external_extension),

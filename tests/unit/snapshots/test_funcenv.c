@@ -12,10 +12,12 @@ static unsigned count;
 static char buf[SNAP_FUNCENV_BUF];
 static struct stk_err err;
 
+static const char *handler = "app.handler";
+
 static int build(const char *own, size_t own_len, const char *runtime)
 {
 	const struct snap_funcenv_spec spec = {
-		.name = "hello", .version = "7", .handler = "app.handler", .runtime = runtime,
+		.name = "hello", .version = "7", .handler = handler, .runtime = runtime,
 		.memory_mib = 256, .own = own, .own_len = own_len,
 	};
 
@@ -153,9 +155,37 @@ static void test_through_a_frame(void **state)
 	assert_string_equal(value("_HANDLER"), "app.handler");
 }
 
+static void test_web_servers(void **state)
+{
+	static const struct {
+		const char *handler, *port, *ready;
+	} good[] = {{"http", "8080", NULL}, {"http:3000", "3000", NULL}, {"http:65535/a/b", "65535", "/a/b"},
+		    {"http/healthz", "8080", "/healthz"}, {"https.handler", NULL, NULL}, {"http.handler", NULL, NULL}};
+	static const char *const bad[] = {"http:", "http:0", "http:65536", "http:9001", "http:80x", "http:99999999999999999999"};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		handler = good[i].handler;
+		assert_int_equal(build(NULL, 0, "provided"), 0);
+		for (int k = 0; k < 3; k++) {
+			const char *want = k < 2 ? good[i].port : good[i].ready;
+			const char *got = value(k == 0 ? "PORT" : k == 1 ? ".http_port" : ".http_ready");
+
+			assert_int_equal(!want, !got);
+			if (want)
+				assert_string_equal(got, want);
+		}
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		handler = bad[i];
+		assert_int_equal(build(NULL, 0, "provided"), -EINVAL);
+	}
+	handler = "app.handler";
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_web_servers),
 		cmocka_unit_test(test_hosts_own), cmocka_unit_test(test_functions_own),
 		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_through_a_frame),
