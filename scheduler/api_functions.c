@@ -204,7 +204,7 @@ void api_functions_delete(void *ctx, struct http_req *req, const struct router_m
 
 	if (!fn)
 		return;
-	if (fn->busy) {
+	if (fn->busy || fn->building) {
 		answer_error(req, 409, "Conflict", "a deploy or delete of this function is under way", id);
 		return;
 	}

@@ -333,7 +333,7 @@ static struct deploy *prepare(struct daemon *d, struct http_req *req, const char
 		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
 		return NULL;
 	}
-	if (fn->busy) {
+	if (fn->busy || fn->building) {
 		fn_settings_fini(&settings);
 		free(dp);
 		answer_error(req, 409, "Conflict", "a deploy or delete of this function is under way", id);

@@ -175,7 +175,7 @@ static void resumed(void *ctx)
 	struct function *fn = ctx;
 
 	if (--fn->resuming == 0)
-		fn->busy = false;
+		fn->building = false;
 }
 
 /* As in the life that was asked for it, nobody changes the function meanwhile. */
@@ -184,7 +184,7 @@ static void resume(struct daemon *d, struct fn_version *v)
 	if (!v || v->state != FN_PENDING || v->check == FN_REBUILDING)
 		return;
 	v->fn->resuming++;
-	v->fn->busy = true;
+	v->fn->building = true;
 	lifecycle_build(d, v, resumed, v->fn);
 }
 

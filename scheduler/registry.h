@@ -130,8 +130,9 @@ struct function {
 	unsigned last_version; /* build number */
 	int reserved;          /* concurrency; -1: not set */
 	unsigned in_flight;    /* calls that run or wait, of all its versions */
-	bool busy; /* a deploy or delete is under way */
-	unsigned resuming; /* snapshots under way that an earlier life of the host was asked for; busy until then */
+	bool busy; /* a deploy or delete is under way, or something beside it is being stored */
+	bool building; /* the snapshot of the latest version is being made: no other code or settings until then */
+	unsigned resuming; /* snapshots under way that an earlier life of the host was asked for; `building` until then */
 	struct logsink *log;
 	struct fnmetrics *metrics; /* NULL: never called so far */
 };

@@ -47,8 +47,10 @@ void lambda_not_found(const struct lambda_call *c);
 /* The version that the call's qualifier names, to be shown: $LATEST as it is configured, a number, or what an alias points
  * to. NULL: answered. */
 struct fn_version *lambda_version(const struct lambda_call *c);
-/* 409 while a deploy is under way: true, answered. */
+/* 409 while the function is being changed or its snapshot is being made: true, answered. */
 bool lambda_is_busy(const struct lambda_call *c);
+/* The same, but not because of the snapshot: for what is kept beside the versions. */
+bool lambda_is_changing(const struct lambda_call *c);
 /* Answers with a JSON value, which is taken over. */
 void lambda_answer(struct http_req *req, int status, json_t *value);
 

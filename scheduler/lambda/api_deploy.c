@@ -56,7 +56,7 @@ struct change {
 	uint64_t zip_crc;
 	struct fn_version *v;         /* the new $LATEST */
 	struct fn_version *published; /* and a version of it, or NULL */
-	bool is_busy;                 /* the function is marked by us */
+	bool is_busy, is_building;    /* the function is marked by us */
 	bool same_layers;             /* as the version in `from` */
 	struct {
 		unsigned timeout_s;
@@ -74,6 +74,8 @@ static void change_free(struct change *g)
 
 	if (g->is_busy)
 		g->call.fn->busy = false;
+	if (g->is_building)
+		g->call.fn->building = false;
 	if (g->v)
 		fn_version_put(&d->registry, g->v);
 	if (g->published)
@@ -159,6 +161,8 @@ static void committed(void *ctx, int rc, const struct stk_err *err)
 	if (old && old != fn->active)
 		pool_close(old->pool, g->v);
 	registry_set_latest(&d->registry, fn, g->v);
+	g->is_busy = fn->busy = false;
+	g->is_building = fn->building = true;
 	req = take_req(g);
 	if (req) {
 		fn_version_text(shown->published, version);

@@ -96,7 +96,7 @@ void lambda_tag(void *ctx, struct http_req *req, const struct router_match *m)
 	const uint8_t *text;
 	char *tags;
 
-	if (begin_tags(&c, ctx, req, m->value[0]) || lambda_is_busy(&c))
+	if (begin_tags(&c, ctx, req, m->value[0]) || lambda_is_changing(&c))
 		return;
 	text = http_req_body(req, &len);
 	if (lambda_tags_add(registry_note(c.fn, TAGS_NOTE, ""), (const char *)text, len, &tags, &err))
@@ -114,7 +114,7 @@ void lambda_untag(void *ctx, struct http_req *req, const struct router_match *m)
 	size_t count = 0;
 	int rc;
 
-	if (begin_tags(&c, ctx, req, m->value[0]) || lambda_is_busy(&c))
+	if (begin_tags(&c, ctx, req, m->value[0]) || lambda_is_changing(&c))
 		return;
 	while ((rc = http_query_next(&cursor, name, sizeof(name), value, sizeof(value))) == 1 && count < UNTAG_MAX) {
 		if (strcmp(name, "tagKeys") == 0 && !(keys[count++] = strdup(value)))
@@ -227,7 +227,7 @@ void lambda_create_url(void *ctx, struct http_req *req, const struct router_matc
 	char text[256];
 	struct lambda_call c;
 
-	if (begin_url(&c, ctx, req, m->value[0], false) || lambda_is_busy(&c))
+	if (begin_url(&c, ctx, req, m->value[0], false) || lambda_is_changing(&c))
 		return;
 	if (!registry_note(c.fn, URL_NOTE, c.name.qualifier)) {
 		change_url(&c, true);
@@ -241,7 +241,7 @@ void lambda_update_url(void *ctx, struct http_req *req, const struct router_matc
 {
 	struct lambda_call c;
 
-	if (begin_url(&c, ctx, req, m->value[0], true) == 0 && !lambda_is_busy(&c))
+	if (begin_url(&c, ctx, req, m->value[0], true) == 0 && !lambda_is_changing(&c))
 		change_url(&c, false);
 }
 
@@ -257,7 +257,7 @@ void lambda_delete_url(void *ctx, struct http_req *req, const struct router_matc
 {
 	struct lambda_call c;
 
-	if (begin_url(&c, ctx, req, m->value[0], true) == 0 && !lambda_is_busy(&c))
+	if (begin_url(&c, ctx, req, m->value[0], true) == 0 && !lambda_is_changing(&c))
 		store_note(&c, URL_NOTE, c.name.qualifier, NULL, 204, NULL);
 }
 
@@ -308,7 +308,7 @@ void lambda_add_permission(void *ctx, struct http_req *req, const struct router_
 	size_t len = 0;
 	const uint8_t *text;
 
-	if (begin_policy(&c, ctx, req, m->value[0]) || lambda_is_busy(&c))
+	if (begin_policy(&c, ctx, req, m->value[0]) || lambda_is_changing(&c))
 		return;
 	text = http_req_body(req, &len);
 	lambda_arn_of(c.d, c.fn, c.name.qualifier, arn);
@@ -356,7 +356,7 @@ void lambda_remove_permission(void *ctx, struct http_req *req, const struct rout
 	struct lambda_err err;
 	const char *statements;
 
-	if (begin_policy(&c, ctx, req, m->value[0]) || lambda_is_busy(&c))
+	if (begin_policy(&c, ctx, req, m->value[0]) || lambda_is_changing(&c))
 		return;
 	statements = registry_note(c.fn, POLICY_NOTE, c.name.qualifier);
 	if (!statements)

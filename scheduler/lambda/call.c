@@ -111,16 +111,25 @@ struct fn_version *lambda_version(const struct lambda_call *c)
 	return v;
 }
 
-bool lambda_is_busy(const struct lambda_call *c)
+/* Always true. */
+static bool refuse_busy(const struct lambda_call *c)
 {
 	char arn[LAMBDA_ARN_MAX], text[LAMBDA_ARN_MAX + 128];
 
-	if (!c->fn || !c->fn->busy)
-		return false;
 	lambda_arn_of(c->d, c->fn, NULL, arn);
 	stk_snprintf(text, sizeof(text), "The operation cannot be performed at this time. An update is in progress for resource: %s", arn);
 	lambda_error(c->req, LAMBDA_RESOURCE_CONFLICT, text);
 	return true;
+}
+
+bool lambda_is_busy(const struct lambda_call *c)
+{
+	return lambda_is_changing(c) || (c->fn && c->fn->building && refuse_busy(c));
+}
+
+bool lambda_is_changing(const struct lambda_call *c)
+{
+	return c->fn && c->fn->busy && refuse_busy(c);
 }
 
 void lambda_answer(struct http_req *req, int status, json_t *value)
