@@ -54,10 +54,29 @@ void lifecycle_activate(struct daemon *d, struct fn_version *v)
 	fn_version_put(&d->registry, v);
 }
 
+/* Policy, URL, provisioned VMs, event-invoke configuration: another one of this name must not get them. */
+static void forget_qualifier(struct daemon *d, struct function *fn, const char *qualifier)
+{
+	registry_notes_drop(fn, qualifier);
+	if (async_config_delete(d->async, fn->name, qualifier, NULL, NULL))
+		stk_warn("%s:%s: its event-invoke configuration is still there: out of memory", fn->name, qualifier);
+}
+
 void lifecycle_unpublish(struct daemon *d, struct fn_version *v)
 {
+	char qualifier[FN_VERSION_TEXT];
+
+	fn_version_text(v->published, qualifier);
+	forget_qualifier(d, v->fn, qualifier);
 	pool_close(v->pool, NULL);
 	registry_unpublish(&d->registry, v);
+}
+
+void lifecycle_drop_alias(struct daemon *d, struct function *fn, const char *alias)
+{
+	registry_alias_drop(fn, alias);
+	forget_qualifier(d, fn, alias);
+	provisioned_apply(d, fn);
 }
 
 void lifecycle_drop(struct daemon *d, struct function *fn)

@@ -20,8 +20,9 @@ void lifecycle_made_again(struct daemon *d, struct fn_version *v, const struct b
 void lifecycle_activate(struct daemon *d, struct fn_version *v);
 /* The function and all its versions go from the registry; the database has forgotten them already. */
 void lifecycle_drop(struct daemon *d, struct function *fn);
-/* A published version goes, likewise. */
+/* A published version goes, likewise, and an alias. Both with all that is noted of them. */
 void lifecycle_unpublish(struct daemon *d, struct fn_version *v);
+void lifecycle_drop_alias(struct daemon *d, struct function *fn, const char *alias);
 /* Another revision id. 0 or negative errno. */
 int lifecycle_revise(struct fn_version *v);
 /* All versions of the database into the registry; pending ones are built when the loop runs. Blocks, at start. */

@@ -432,7 +432,6 @@ void registry_drop(struct registry *r, struct function *fn)
 	free(stk_take_ptr(&fn->published));
 	forget_names(fn);
 	fn->reserved = -1;
-	fn->last_published = 0;
 }
 
 struct fn_version *registry_published(const struct function *fn, unsigned number)
@@ -552,6 +551,19 @@ fail:
 	if (note)
 		note_free(note);
 	return -ENOMEM;
+}
+
+void registry_notes_drop(struct function *fn, const char *qualifier)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < fn->note_count; i++) {
+		if (strcmp(fn->notes[i]->qualifier, qualifier) == 0)
+			note_free(fn->notes[i]);
+		else
+			fn->notes[kept++] = fn->notes[i];
+	}
+	fn->note_count = kept;
 }
 
 void fn_version_text(unsigned published, char ret[FN_VERSION_TEXT])

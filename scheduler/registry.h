@@ -126,7 +126,7 @@ struct function {
 	struct fn_alias **aliases; /* in the order of names */
 	struct fn_note **notes;
 	unsigned published_count, alias_count, note_count;
-	unsigned last_published;
+	unsigned last_published; /* not given again, not even when the function was deleted meanwhile */
 	unsigned last_version; /* build number */
 	int reserved;          /* concurrency; -1: not set */
 	unsigned in_flight;    /* calls that run or wait, of all its versions */
@@ -190,6 +190,8 @@ struct fn_alias *registry_alias(const struct function *fn, const char *name); /*
 void registry_alias_drop(struct function *fn, const char *name);
 /* json NULL: removes it. -ENOMEM. */
 int registry_note_set(struct function *fn, const char *kind, const char *qualifier, const char *json);
+/* All that is noted of a qualifier, which is not "". */
+void registry_notes_drop(struct function *fn, const char *qualifier);
 const char *registry_note(const struct function *fn, const char *kind, const char *qualifier); /* or NULL */
 /* Functions that exist are r->sorted[0..count). Position of the first one whose name is behind `after`. */
 unsigned registry_behind(const struct registry *r, const char *after);

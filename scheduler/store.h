@@ -57,12 +57,15 @@ void store_tx_files(struct store_tx *tx, const struct fn_version *v);
 void store_tx_function(struct store_tx *tx, const struct function *fn, unsigned latest, unsigned active,
 		       unsigned last_published, int reserved);
 void store_tx_drop_version(struct store_tx *tx, const char *name, unsigned number);
-/* The function with everything that belongs to it; its name keeps its last build number. */
+/* The function with everything that belongs to it; its name keeps its last build number, and that of
+ * its last published version. */
 void store_tx_drop_function(struct store_tx *tx, const char *name);
 void store_tx_alias(struct store_tx *tx, const char *name, const struct fn_alias *a);
 void store_tx_drop_alias(struct store_tx *tx, const char *name, const char *alias);
 /* json NULL: the row is removed. */
 void store_tx_note(struct store_tx *tx, const char *name, const char *kind, const char *qualifier, const char *json);
+/* All notes of a qualifier. */
+void store_tx_drop_notes(struct store_tx *tx, const char *name, const char *qualifier);
 /* Any thread; waits for the disk. The transaction is not freed. */
 int store_commit(struct store *s, const struct store_tx *tx, struct stk_err *err);
 

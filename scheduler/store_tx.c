@@ -184,7 +184,9 @@ void store_tx_drop_version(struct store_tx *tx, const char *name, unsigned numbe
 
 void store_tx_drop_function(struct store_tx *tx, const char *name)
 {
-	static const char *const sql[] = {"DELETE FROM functions WHERE name = ?", "DELETE FROM versions WHERE name = ?",
+	static const char *const sql[] = {"DELETE FROM functions WHERE name = ? AND last_published = 0",
+					  "UPDATE functions SET latest = 0, active = 0, reserved = -1 WHERE name = ?",
+					  "DELETE FROM versions WHERE name = ?",
 					  "DELETE FROM aliases WHERE name = ?", "DELETE FROM notes WHERE name = ?",
 					  "DELETE FROM secrets WHERE name = ?"};
 
@@ -226,6 +228,14 @@ void store_tx_note(struct store_tx *tx, const char *name, const char *kind, cons
 	put_text(tx, st, qualifier);
 	if (json)
 		put_text(tx, st, json);
+}
+
+void store_tx_drop_notes(struct store_tx *tx, const char *name, const char *qualifier)
+{
+	struct statement *st = add(tx, "DELETE FROM notes WHERE name = ? AND qualifier = ?");
+
+	put_text(tx, st, name);
+	put_text(tx, st, qualifier);
 }
 
 static void bind(sqlite3_stmt *st, int i, const struct value *v)

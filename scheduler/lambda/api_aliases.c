@@ -10,6 +10,7 @@
 #include "scheduler/lambda/body.h"
 #include "scheduler/lambda/config_json.h"
 #include "scheduler/lambda/paging.h"
+#include "scheduler/lifecycle.h"
 #include "scheduler/provisioned.h"
 #include "scheduler/store.h"
 
@@ -190,8 +191,7 @@ void lambda_get_alias(void *ctx, struct http_req *req, const struct router_match
 
 static void dropped(struct lambda_change *ch)
 {
-	registry_alias_drop(ch->call.fn, ch->text);
-	provisioned_apply(ch->call.d, ch->call.fn);
+	lifecycle_drop_alias(ch->call.d, ch->call.fn, ch->text);
 	if (ch->call.req)
 		http_respond(ch->call.req, 204, NULL, NULL, 0);
 }
@@ -214,6 +214,7 @@ void lambda_delete_alias(void *ctx, struct http_req *req, const struct router_ma
 	stk_strcpy(ch->text, sizeof(ch->text), m->value[1]);
 	tx = store_tx_new();
 	store_tx_drop_alias(tx, c.fn->name, ch->text);
+	store_tx_drop_notes(tx, c.fn->name, ch->text);
 	lambda_change_commit(ch, tx, dropped);
 }
 

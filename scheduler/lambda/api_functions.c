@@ -221,6 +221,7 @@ static void delete_version(const struct lambda_call *c)
 		return;
 	tx = store_tx_new();
 	store_tx_drop_version(tx, c->fn->name, v->number);
+	store_tx_drop_notes(tx, c->fn->name, c->name.qualifier);
 	lambda_change_commit(ch, tx, version_deleted);
 }
 

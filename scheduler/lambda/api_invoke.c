@@ -19,6 +19,7 @@
 #include "scheduler/lambda/api.h"
 #include "scheduler/lambda/join.h"
 #include "scheduler/lambda/result.h"
+#include "scheduler/pool.h"
 #include "scheduler/resolve.h"
 
 #define CHECK_HERE    131072u /* larger events are checked on a worker thread: the loop must not stall */
@@ -131,6 +132,21 @@ static void enqueue(struct pending *p)
 	pending_free(p);
 }
 
+/* While the event was looked at its version may have been replaced, or the function deleted: false, answered. */
+static bool resolve_again(struct pending *p)
+{
+	struct fn_version *v = resolve_version(p->call.fn, p->call.name.qualifier);
+
+	if (!v) {
+		lambda_not_found(&p->call);
+		return false;
+	}
+	fn_version_get(v);
+	fn_version_put(&p->call.d->registry, p->v);
+	p->v = v;
+	return true;
+}
+
 static void go_on(struct pending *p)
 {
 	struct http_req *req = p->call.req;
@@ -146,7 +162,7 @@ static void go_on(struct pending *p)
 				     "Could not parse request body into json: the payload is no JSON value in UTF-8");
 		else if (p->mode == MODE_DRY_RUN)
 			http_respond(req, 204, NULL, NULL, 0);
-		else
+		else if (!p->v->pool->closed || resolve_again(p))
 			submit(p);
 	}
 	pending_free(p);

@@ -351,6 +351,49 @@ static void versions_and_aliases(void **state)
 	update_mode("z", "Successful");
 	want("POST", FN "/versions", "{}", 201);
 	assert_string_equal(get(FN "/configuration?Qualifier=3", "Version"), "3"); /* a number is used once */
+	want("DELETE", FN, NULL, 204);
+	host_kill();
+	host_start(NULL);
+	want("GET", FN, NULL, 404);
+	create("f");
+	want("POST", FN "/versions", "{}", 201);
+	assert_string_equal(get(FN "/configuration?Qualifier=4", "Version"), "4");
+	want("GET", FN "?Qualifier=3", NULL, 404);
+}
+
+/* What belongs to an alias or a version goes with it: another one of that name does not get it. */
+static void names_take_along_what_is_theirs(void **state)
+{
+	static const char statement[] = "{\"StatementId\":\"s\",\"Action\":\"lambda:InvokeFunction\",\"Principal\":\"*\"}";
+
+	host_start(NULL);
+	create("f");
+	want("POST", FN "/versions", "{}", 201);
+	want("POST", FN "/policy?Qualifier=1", statement, 201);
+	want("POST", FN "/aliases", "{\"Name\":\"live\",\"FunctionVersion\":\"1\"}", 201);
+	want("POST", FN "/policy?Qualifier=live", statement, 201);
+	want("POST", URL "?Qualifier=live", "{\"AuthType\":\"NONE\"}", 201);
+	want("PUT", PROV "?Qualifier=live", "{\"ProvisionedConcurrentExecutions\":1}", 202);
+	want("PUT", EVI "?Qualifier=live", "{\"MaximumRetryAttempts\":1}", 200);
+	want("DELETE", FN "/aliases/live", NULL, 204);
+	want("POST", FN "/aliases", "{\"Name\":\"live\",\"FunctionVersion\":\"1\"}", 201);
+	for (int life = 0; life < 2; life++) {
+		want("GET", FN "/policy?Qualifier=live", NULL, 404);
+		want("GET", URL "?Qualifier=live", NULL, 404);
+		want("GET", PROV "?Qualifier=live", NULL, 404);
+		want("GET", EVI "?Qualifier=live", NULL, 404);
+		want("GET", FN "/policy?Qualifier=1", NULL, 200);
+		if (life == 0) {
+			host_term();
+			assert_int_equal(host_wait(), 0);
+			host_start(NULL);
+		}
+	}
+	want("DELETE", FN "/aliases/live", NULL, 204);
+	want("DELETE", FN "?Qualifier=1", NULL, 204);
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	assert_int_equal(stored_rows(), 1); /* $LATEST */
 }
 
 static void settings_beside(void **state)
@@ -525,7 +568,7 @@ static void builds_go_on_after_an_end(void **state)
 		want("DELETE", FN, NULL, 409);
 		host_touch("go");
 		wait_get(FN "/configuration", "State", "Active");
-		wait_get(FN "/configuration?Qualifier=1", "State", "Active");
+		wait_get(killed ? FN "/configuration?Qualifier=2" : FN "/configuration?Qualifier=1", "State", "Active");
 		wait_get(FNS "/g/configuration", "LastUpdateStatus", "Successful");
 		invoke(FN "/invocations", "{}", 200, "{}");
 		invoke(FNS "/g/invocations", "{}", 200, "{}");
@@ -643,6 +686,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(made_changed_and_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_that_fail, setup, teardown),
 		cmocka_unit_test_setup_teardown(versions_and_aliases, setup, teardown),
+		cmocka_unit_test_setup_teardown(names_take_along_what_is_theirs, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_beside, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
