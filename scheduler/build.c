@@ -194,6 +194,7 @@ static int publish(struct build *bd, struct stk_err *err)
 			return stk_err_sys(err, -errno, "publish %s", dest);
 	}
 	rc = stk_fsync_parent(dest);
+	rc = rc ? rc : stk_fsync_parent(folder);
 	return rc ? stk_err_sys(err, rc, "publish %s", dest) : 0;
 }
 

@@ -190,6 +190,9 @@ static int place_one(const struct change *g, const struct fn_version *v, const c
 		rc = layers_copy(g->dir, folder, v->settings.layer_count);
 	if (rc == 0)
 		rc = fsx_sync_tree(folder);
+	if (rc == 0)
+		rc = stk_fsync_parent(folder);
+	*strrchr(folder, '/') = '\0'; /* the function's, which may be new as well */
 	return rc ? rc : stk_fsync_parent(folder);
 }
 

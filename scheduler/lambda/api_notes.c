@@ -22,6 +22,7 @@
 #define URL_NOTE    FURL_NOTE
 #define POLICY_NOTE "policy"
 #define UNTAG_MAX   50
+#define TAG_KEY_MAX 512 /* bytes of 128 characters */
 
 static void note_stored(struct lambda_change *ch)
 {
@@ -107,7 +108,7 @@ void lambda_tag(void *ctx, struct http_req *req, const struct router_match *m)
 
 void lambda_untag(void *ctx, struct http_req *req, const struct router_match *m)
 {
-	char name[32], value[ROUTER_PARAM_MAX], *keys[UNTAG_MAX], *tags;
+	char name[32], value[TAG_KEY_MAX + 1], *keys[UNTAG_MAX], *tags;
 	const char *cursor = http_req_query(req);
 	struct lambda_call c;
 	struct lambda_err err;
@@ -120,7 +121,7 @@ void lambda_untag(void *ctx, struct http_req *req, const struct router_match *m)
 		if (strcmp(name, "tagKeys") == 0 && !(keys[count++] = strdup(value)))
 			break;
 	}
-	if (rc < 0 || count == 0 || !keys[count - 1]) {
+	if (rc || count == 0 || /* 1: there are more */ !keys[count - 1]) {
 		lambda_err_set(&err, LAMBDA_INVALID_PARAMETER, "tagKeys: 1 to %d keys must be given", UNTAG_MAX);
 		rc = -1;
 	} else {

@@ -396,6 +396,26 @@ static void names_take_along_what_is_theirs(void **state)
 	assert_int_equal(stored_rows(), 1); /* $LATEST */
 }
 
+/* As many keys as there may be, and of any length that they may have. */
+static void tags_go(void)
+{
+	char path[2048] = TAGS "?x=y", body[1024] = "{\"Tags\":{\"";
+
+	for (int i = 0; i < 51; i++)
+		strcat(path, "&tagKeys=k");
+	want("DELETE", path, NULL, 400);
+	strcpy(path, TAGS "?tagKeys=");
+	for (int i = 0; i < 128; i++) {
+		strcat(path, "%C3%BC");
+		strcat(body, "\u00fc");
+	}
+	strcat(body, "\":\"long\"}}");
+	want("POST", TAGS, body, 204);
+	assert_non_null(strstr(get(TAGS, "Tags"), "long"));
+	want("DELETE", path, NULL, 204);
+	assert_null(strstr(get(TAGS, "Tags"), "long"));
+}
+
 static void settings_beside(void **state)
 {
 	json_t *o;
@@ -406,6 +426,7 @@ static void settings_beside(void **state)
 	want("POST", TAGS, "{\"Tags\":{\"a\":\"1\",\"b\":\"2\"}}", 204);
 	want("DELETE", TAGS "?tagKeys=a", NULL, 204);
 	want("DELETE", TAGS, NULL, 400);
+	tags_go();
 	want("POST", URL, "{\"AuthType\":\"NONE\"}", 201);
 	want("POST", URL, "{\"AuthType\":\"NONE\"}", 409);
 	want("PUT", URL, "{\"InvokeMode\":\"RESPONSE_STREAM\"}", 200);
