@@ -116,9 +116,7 @@ class Service:
         return path
 
     def _start(self):
-        stokerd = [os.path.join(BUILD, "stokerd"), "--bin", BUILD, "--init-timeout", "120000"]
-        if "--keys" in subprocess.run([stokerd[0], "--help"], capture_output=True, text=True).stdout:
-            stokerd += ["--keys", self._keys()]
+        stokerd = [os.path.join(BUILD, "stokerd"), "--bin", BUILD, "--init-timeout", "120000", "--keys", self._keys()]
         if IN_BOX:
             command = [os.path.join(SRC, "kvmbox/kvmbox"), "-p", f"{self.port}:8080", "--share", self.folder, "--state",
                        os.path.join(self.folder, "box"), "--", os.path.join(SRC, ".ci/in-box"), IMAGES_TAR, *stokerd,
