@@ -1,4 +1,5 @@
 /* Hostile frames from the host to the guest agent. The first byte chooses the agent's state. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -13,14 +14,35 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct agent a;
+static char folder[] = "/tmp/stoker-fuzz-agent-XXXXXX"; /* for secrets */
+
+static void remove_folder(void)
+{
+	rmdir(folder);
+}
+
+static void empty_folder(void)
+{
+	DIR *d = opendir(folder);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0)
+			abort();
+	}
+	if (d)
+		closedir(d);
+}
 
 static void set_up(void)
 {
 	static const char *const none[] = {"/nonexistent/bootstrap", NULL};
 	static const struct bootstrap_conf boot = {.paths = none, .task_dir = "/"};
-	const struct agent_conf conf = {.session_fd = -1, .api_port = 0, .bootstrap = &boot};
+	const struct agent_conf conf = {.session_fd = -1, .api_port = 0, .bootstrap = &boot, .secrets_folder = folder};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	if (!mkdtemp(folder) || atexit(remove_folder))
+		abort();
 	if (null < 0 || agent_init(&a, &conf) < 0)
 		abort();
 	a.session = null; /* takes all that the agent says */
@@ -54,5 +76,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    (a.api.event < a.rx || a.api.event + a.api.event_len > a.rx + a.rx_len))
 		abort();
 	logs_close(&a.logs);
+	empty_folder();
 	return 0;
 }
