@@ -9,6 +9,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "scheduler/layers.h"
+#include "scheduler/sqlite_errno.h"
 #include "scheduler/store_internal.h"
 
 /* Of schema 3, but for `names`, which is older. */
@@ -49,28 +50,9 @@ static const char *const migrations[STORE_SCHEMA] = {
 	      "PRAGMA user_version = 5;",
 };
 
-/* errno for what SQLite says: full disk and I/O errors matter to the caller. */
 int store_err(struct store *s, int rc, const char *what, struct stk_err *err)
 {
-	int code = -EIO;
-
-	switch (rc & 0xff) {
-	case SQLITE_FULL:
-		code = -ENOSPC;
-		break;
-	case SQLITE_NOMEM:
-		code = -ENOMEM;
-		break;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		code = -EUCLEAN;
-		break;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		code = -EBUSY;
-		break;
-	}
-	return stk_err_set(err, code, "database: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : "no memory");
+	return stk_err_set(err, sqlite_errno(rc), "database: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : "no memory");
 }
 
 int store_exec(struct store *s, const char *sql, const char *what, struct stk_err *err)

@@ -8,6 +8,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "scheduler/sqlite_errno.h"
 
 #define TIDY_PAGES "1000"
 #define TIDY_FREE  8192 /* pages that are kept for the next burst */
@@ -53,25 +54,7 @@ static const char *const statements[ST_COUNT] = {
 
 static int db_err(const struct eventdb *db, int rc, const char *what, struct stk_err *err)
 {
-	int code = -EIO;
-
-	switch (rc & 0xff) {
-	case SQLITE_FULL:
-		code = -ENOSPC;
-		break;
-	case SQLITE_NOMEM:
-		code = -ENOMEM;
-		break;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		code = -EUCLEAN;
-		break;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		code = -EBUSY;
-		break;
-	}
-	return stk_err_set(err, code, "event queue: %s: %s", what, db->db ? sqlite3_errmsg(db->db) : "no memory");
+	return stk_err_set(err, sqlite_errno(rc), "event queue: %s: %s", what, db->db ? sqlite3_errmsg(db->db) : "no memory");
 }
 
 static int exec(struct eventdb *db, const char *sql, const char *what, struct stk_err *err)
