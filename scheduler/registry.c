@@ -145,6 +145,13 @@ bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b)
 	       (!a->secrets_len || memcmp(a->secrets, b->secrets, a->secrets_len) == 0);
 }
 
+bool fn_same_guest(const struct fn_settings *a, const struct fn_settings *b)
+{
+	return strcmp(a->runtime, b->runtime) == 0 && strcmp(a->handler, b->handler) == 0 &&
+	       a->memory_mib == b->memory_mib && a->reuse == b->reuse && a->env_len == b->env_len &&
+	       (!a->env_len || memcmp(a->env, b->env, a->env_len) == 0) && fn_same_layers(a, b) && fn_same_secrets(a, b);
+}
+
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 {
 	const char *ready;

@@ -160,6 +160,8 @@ int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err 
 int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, struct stk_err *err);
 bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b);
 bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b);
+/* Would a snapshot made with the one be right with the other? All that the guest sees is the same. */
+bool fn_same_guest(const struct fn_settings *a, const struct fn_settings *b);
 /* Ranges and texts; whether the runtime exists is the caller's to check. */
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err);
 

@@ -47,6 +47,8 @@ void lambda_not_found(const struct lambda_call *c);
 /* The version that the call's qualifier names, to be shown: $LATEST as it is configured, a number, or what an alias points
  * to. NULL: answered. */
 struct fn_version *lambda_version(const struct lambda_call *c);
+/* Of a function or an alias; given "": any will do. LAMBDA_PRECONDITION_FAILED. */
+int lambda_check_revision(const char *given, const char *now, struct lambda_err *err);
 /* 409 while the function is being changed or its snapshot is being made: true, answered. */
 bool lambda_is_busy(const struct lambda_call *c);
 /* The same, but not because of the snapshot: for what is kept beside the versions. */

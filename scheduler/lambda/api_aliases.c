@@ -162,10 +162,7 @@ void lambda_update_alias(void *ctx, struct http_req *req, const struct router_ma
 	old = registry_alias(c.fn, m->value[1]);
 	if (lambda_alias_update_parse((const char *)text, len, &body, &err) ||
 	    (!old && alias_not_there(&err, &c, m->value[1])) ||
-	    (*body.revision && strcmp(body.revision, old->revision) != 0 &&
-	     lambda_err_set(&err, LAMBDA_PRECONDITION_FAILED,
-			    "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to "
-			    "retrieve the latest RevisionId")) ||
+	    lambda_check_revision(body.revision, old->revision, &err) ||
 	    merge(&c, old, &body, &a, &err))
 		lambda_error_err(req, &err);
 	else

@@ -348,15 +348,6 @@ static int copy_old(struct change *g, struct fn_settings *settings, char **extra
 	return 0;
 }
 
-static int revision_matches(struct change *g, const char *revision)
-{
-	if (!*revision || strcmp(revision, g->call.fn->latest->revision) == 0)
-		return 0;
-	return lambda_err_set(&g->err, LAMBDA_PRECONDITION_FAILED,
-			      "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to "
-			      "retrieve the latest RevisionId");
-}
-
 static void create(struct change *g)
 {
 	struct lambda_call *c = &g->call;
@@ -414,7 +405,7 @@ static void update_code(struct change *g)
 	struct http_req *req;
 	char *extra;
 
-	if (revision_matches(g, g->code.revision) || copy_old(g, &settings, &extra)) {
+	if (lambda_check_revision(g->code.revision, g->call.fn->latest->revision, &g->err) || copy_old(g, &settings, &extra)) {
 		fail(g);
 		return;
 	}
@@ -434,14 +425,6 @@ static void update_code(struct change *g)
 	if (req)
 		lambda_answer(req, 200, dry_answer(g));
 	fail(g); /* nothing is kept */
-}
-
-/* Does the snapshot stay right with these settings? */
-static bool same_guest(const struct fn_settings *a, const struct fn_settings *b)
-{
-	return strcmp(a->runtime, b->runtime) == 0 && strcmp(a->handler, b->handler) == 0 && a->memory_mib == b->memory_mib &&
-	       a->reuse == b->reuse && a->env_len == b->env_len && (!a->env_len || memcmp(a->env, b->env, a->env_len) == 0) &&
-	       fn_same_layers(a, b);
 }
 
 static void told(void *ctx, int rc, const struct stk_err *err)
@@ -491,7 +474,7 @@ static void update_configuration(struct change *g)
 	struct fn_settings settings;
 	char *extra;
 
-	if (revision_matches(g, g->config.revision) || copy_old(g, &settings, &extra)) {
+	if (lambda_check_revision(g->config.revision, g->call.fn->latest->revision, &g->err) || copy_old(g, &settings, &extra)) {
 		fail(g);
 		return;
 	}
@@ -500,7 +483,7 @@ static void update_configuration(struct change *g)
 		fn_settings_fini(&settings);
 		free(extra);
 		fail(g);
-	} else if (old->state == FN_ACTIVE && same_guest(&settings, &old->settings)) {
+	} else if (old->state == FN_ACTIVE && fn_same_guest(&settings, &old->settings)) {
 		unsigned timeout_s = settings.timeout_s;
 
 		fn_settings_fini(&settings);

@@ -167,10 +167,7 @@ static struct fn_version *unchanged(const struct function *fn, const struct lamb
 	if (!last || last->published != fn->last_published || last->state == FN_FAILED)
 		return NULL;
 	same = v->zip_crc == last->zip_crc && memcmp(v->sha256, last->sha256, sizeof(v->sha256)) == 0 &&
-	       strcmp(a->runtime, b->runtime) == 0 && strcmp(a->handler, b->handler) == 0 && a->memory_mib == b->memory_mib &&
-	       a->timeout_s == b->timeout_s && a->reuse == b->reuse && a->env_len == b->env_len &&
-	       (!a->env_len || memcmp(a->env, b->env, a->env_len) == 0) && fn_same_layers(a, b) &&
-	       fn_same_secrets(a, b);
+	       a->timeout_s == b->timeout_s && fn_same_guest(a, b);
 	/* The description given now is the version's own. */
 	if (same && lambda_extra_set(v->extra, "Description", NULL, &extra, &err) == 0) {
 		char *others = NULL;
@@ -187,10 +184,8 @@ static int check(const struct lambda_call *c, const struct lambda_publish *body,
 	const struct fn_version *v = c->fn->latest;
 	unsigned char sha[64];
 
-	if (*body->revision && strcmp(body->revision, v->revision) != 0)
-		return lambda_err_set(err, LAMBDA_PRECONDITION_FAILED,
-				      "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias "
-				      "API to retrieve the latest RevisionId");
+	if (lambda_check_revision(body->revision, v->revision, err))
+		return -1;
 	EVP_EncodeBlock(sha, v->sha256, FN_SHA256_LEN);
 	if (*body->code_sha256 && strcmp(body->code_sha256, (char *)sha) != 0)
 		return lambda_err_set(err, LAMBDA_INVALID_PARAMETER,

@@ -122,6 +122,15 @@ static bool refuse_busy(const struct lambda_call *c)
 	return true;
 }
 
+int lambda_check_revision(const char *given, const char *now, struct lambda_err *err)
+{
+	if (!*given || strcmp(given, now) == 0)
+		return 0;
+	return lambda_err_set(err, LAMBDA_PRECONDITION_FAILED,
+			      "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to "
+			      "retrieve the latest RevisionId");
+}
+
 bool lambda_is_busy(const struct lambda_call *c)
 {
 	return lambda_is_changing(c) || (c->fn && c->fn->building && refuse_busy(c));
