@@ -58,7 +58,7 @@ void lifecycle_activate(struct daemon *d, struct fn_version *v)
 static void forget_qualifier(struct daemon *d, struct function *fn, const char *qualifier)
 {
 	registry_notes_drop(fn, qualifier);
-	if (async_config_delete(d->async, fn->name, qualifier, NULL, NULL))
+	if (async_config_forget(d->async, fn->name, qualifier))
 		stk_warn("%s:%s: its event-invoke configuration is still there: out of memory", fn->name, qualifier);
 }
 
@@ -88,7 +88,7 @@ void lifecycle_drop(struct daemon *d, struct function *fn)
 	for (unsigned i = 0; i < fn->published_count; i++)
 		pool_close(fn->published[i]->pool, NULL);
 	registry_drop(&d->registry, fn);
-	if (async_config_delete(d->async, fn->name, "*", NULL, NULL))
+	if (async_config_forget(d->async, fn->name, "*"))
 		stk_warn("%s: its event-invoke configuration is still there: out of memory", fn->name);
 }
 

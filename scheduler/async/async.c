@@ -399,3 +399,11 @@ int async_config_delete(struct async *a, const char *function, const char *quali
 {
 	return config_op(a, OP_CONFIG_DELETE, function, qualifier, NULL, done, ctx);
 }
+
+int async_config_forget(struct async *a, const char *function, const char *qualifier)
+{
+	int rc = async_config_delete(a, function, qualifier, NULL, NULL);
+
+	confs_delete(&a->confs, function, qualifier);
+	return rc;
+}

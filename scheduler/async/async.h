@@ -63,6 +63,9 @@ int async_config_put(struct async *a, const char *function, const char *qualifie
 		     async_done done, void *ctx, struct stk_err *err);
 /* "*": all of the function's. done may be NULL. 0, -ENOMEM. */
 int async_config_delete(struct async *a, const char *function, const char *qualifier, async_done done, void *ctx);
+/* Of what is gone already: no call, and no successor of the same name, sees it from now on; the disk follows. -ENOMEM: it is
+ * still on disk. */
+int async_config_forget(struct async *a, const char *function, const char *qualifier);
 void async_config_each(const struct async *a, const char *function,
 		       void (*each)(void *ctx, const char *qualifier, const struct evconfig *c), void *ctx);
 
