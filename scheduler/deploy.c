@@ -22,6 +22,7 @@
 #include "scheduler/describe.h"
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
+#include "scheduler/lambda/tags.h"
 #include "scheduler/layers.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
@@ -40,6 +41,7 @@ struct deploy {
 	struct build_spec spec;
 	struct spool spool;
 	struct fn_version *made; /* until it is stored */
+	char *tags; /* heap: what the function's tags become; NULL: they stay */
 	bool body_done;
 	bool aborted; /* the client went away in mid-body */
 	char id[IDS_UUID_LEN + 1];
@@ -51,6 +53,7 @@ static void deploy_free(struct deploy *dp)
 
 	dp->fn->busy = false;
 	fn_settings_fini(&dp->settings);
+	free(dp->tags);
 	free(dp);
 	daemon_job_done(d);
 }
@@ -203,6 +206,8 @@ static void stored(void *ctx, int rc, const struct stk_err *err)
 		return;
 	}
 	lifecycle_activate(d, v);
+	if (dp->tags && registry_note_set(dp->fn, "tags", "", *dp->tags ? dp->tags : NULL))
+		stk_warn("%s: its tags are as they were until a restart: out of memory", dp->fn->name);
 	fn_version_put(&d->registry, v);
 	verify_want(d->verifier, v);
 	if (dp->req) {
@@ -213,11 +218,30 @@ static void stored(void *ctx, int rc, const struct stk_err *err)
 	deploy_free(dp);
 }
 
+/* A tag that names another reuse than this deploy does no longer holds. 0 or -ENOMEM. */
+static int correct_tags(struct deploy *dp)
+{
+	static const char *const key = LAMBDA_TAG_REUSE;
+	const char *tags = registry_note(dp->fn, "tags", "");
+	struct lambda_err err;
+	enum fn_reuse said;
+
+	if (!lambda_tags_reuse(tags, &said) || said == dp->made->settings.reuse)
+		return 0;
+	return lambda_tags_remove(tags, &key, 1, &dp->tags, &err) ? -ENOMEM : 0;
+}
+
 static void store(struct deploy *dp, const struct fn_version *v)
 {
 	struct store_tx *tx = store_tx_new();
 	const struct function *fn = dp->fn;
 
+	if (correct_tags(dp)) {
+		store_tx_free(tx);
+		tx = NULL; /* out of memory, as others are */
+	}
+	if (dp->tags)
+		store_tx_note(tx, fn->name, "tags", "", *dp->tags ? dp->tags : NULL);
 	store_tx_version(tx, v);
 	store_tx_function(tx, fn, v->number, v->number, fn->last_published, fn->reserved);
 	if (fn->active)

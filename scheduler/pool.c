@@ -80,6 +80,29 @@ void pool_set_floor(struct pool *p, unsigned floor)
 	dispatch_touch(p, stk_now_ns());
 }
 
+static void end_used(struct stk_list *list)
+{
+	STK_LIST_FOREACH_SAFE(it, tmp, list) {
+		struct sandbox *sb = STK_CONTAINER_OF(it, struct sandbox, node);
+
+		if (!sb->inv && (sb->state == SB_RESETTING || (sb->state == SB_WARM && sb->resets)))
+			sandbox_kill(sb, NULL);
+	}
+}
+
+void pool_set_reuse(struct pool *p, enum fn_reuse reuse)
+{
+	if (p->ver->settings.reuse == reuse)
+		return;
+	p->ver->settings.reuse = reuse;
+	p->policy.reused = reuse == FN_RESET;
+	if (reuse == FN_DESTROY) {
+		end_used(&p->warm);
+		end_used(&p->others);
+	}
+	dispatch_touch(p, stk_now_ns());
+}
+
 struct sandbox *pool_take(struct pool *p)
 {
 	if (p->recording)

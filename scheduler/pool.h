@@ -12,6 +12,7 @@
 #include "scheduler/learn.h"
 #include "scheduler/policy/planner.h"
 #include "scheduler/policy/pool_policy.h"
+#include "scheduler/registry.h"
 
 struct daemon;
 struct fn_version;
@@ -58,6 +59,8 @@ void pool_free(struct pool *p);
 void pool_close(struct pool *p, struct fn_version *heir);
 /* So many VMs are warm from now on, whether there are requests or not. */
 void pool_set_floor(struct pool *p, unsigned floor);
+/* Another choice for the version: VMs are reused from now on, or none is that has served a call. */
+void pool_set_reuse(struct pool *p, enum fn_reuse reuse);
 /* The warm VM to use next, or NULL: the one that records, else the newest. O(1). */
 struct sandbox *pool_take(struct pool *p);
 /* Ends warm VMs over the target, oldest first. */

@@ -344,7 +344,7 @@ static int copy_old(struct change *g, struct fn_settings *settings, char **extra
 		fn_settings_fini(settings);
 		return lambda_err_nomem(&g->err);
 	}
-	settings->reuse = lambda_tags_reuse(registry_note(g->call.fn, "tags", ""));
+	lambda_tags_reuse(registry_note(g->call.fn, "tags", ""), &settings->reuse);
 	return 0;
 }
 
@@ -377,7 +377,6 @@ static void create(struct change *g)
 	settings = g->create.config.settings;
 	g->create.config.settings.env = NULL;
 	g->create.config.settings.env_len = 0;
-	settings.reuse = lambda_tags_reuse(g->create.tags);
 	if (lambda_layers_apply(NULL, g->create.config.extra, &settings, &g->err)) {
 		fn_settings_fini(&settings);
 		fail(g);

@@ -16,6 +16,7 @@
 #include "scheduler/lambda/paging.h"
 #include "scheduler/lambda/policy.h"
 #include "scheduler/lambda/tags.h"
+#include "scheduler/pool.h"
 #include "scheduler/store.h"
 
 #define TAGS_NOTE   "tags"
@@ -41,28 +42,43 @@ static void note_stored(struct lambda_change *ch)
 		http_respond(req, ch->number, NULL, NULL, 0);
 }
 
-/* json (heap) and answer are taken over; json NULL or "": the note goes. answer NULL: a status without a body. */
-static void store_note(const struct lambda_call *c, const char *kind, const char *qualifier, char *json, int status,
-		       json_t *answer)
+/* json (heap) and answer are taken over; json NULL or "": the note goes. answer NULL: a status without a body. NULL: answered. */
+static struct lambda_change *note_change(const struct lambda_call *c, const char *kind, const char *qualifier, char *json,
+					 int status, json_t *answer)
 {
 	struct lambda_change *ch = lambda_change_new(c);
-	struct store_tx *tx;
 
 	if (json && !*json)
 		free(stk_take_ptr(&json));
 	if (!ch) {
 		free(json);
 		json_decref(answer);
-		return;
+		return NULL;
 	}
 	ch->json = json;
 	ch->answer = answer;
 	ch->number = status;
 	stk_strcpy(ch->kind, sizeof(ch->kind), kind);
 	stk_strcpy(ch->text, sizeof(ch->text), qualifier);
-	tx = store_tx_new();
-	store_tx_note(tx, c->fn->name, kind, qualifier, json);
-	lambda_change_commit(ch, tx, note_stored);
+	return ch;
+}
+
+static struct store_tx *note_tx(const struct lambda_change *ch)
+{
+	struct store_tx *tx = store_tx_new();
+
+	store_tx_note(tx, ch->call.fn->name, ch->kind, ch->text, ch->json);
+	return tx;
+}
+
+/* As note_change, and commits it. */
+static void store_note(const struct lambda_call *c, const char *kind, const char *qualifier, char *json, int status,
+		       json_t *answer)
+{
+	struct lambda_change *ch = note_change(c, kind, qualifier, json, status, answer);
+
+	if (ch)
+		lambda_change_commit(ch, note_tx(ch), note_stored);
 }
 
 /* --- tags ---------------------------------------------------------------------------------------------- */
@@ -79,6 +95,60 @@ static int begin_tags(struct lambda_call *c, struct daemon *d, struct http_req *
 		return -1;
 	}
 	return lambda_begin_function(c, d, req, arn, LAMBDA_TEXT_MAX_NAMESPACED);
+}
+
+/* What these tags (or NULL) make of the function's VMs. */
+static enum fn_reuse reuse_with(const struct function *fn, const char *tags)
+{
+	enum fn_reuse reuse = fn->latest->settings.reuse;
+
+	if (!lambda_tags_reuse(tags, &reuse) && lambda_tags_reuse(registry_note(fn, TAGS_NOTE, ""), &reuse))
+		reuse = FN_DESTROY; /* as it was by the tag that goes now */
+	return reuse;
+}
+
+static void tags_stored(struct lambda_change *ch)
+{
+	struct function *fn = ch->call.fn;
+	enum fn_reuse reuse = reuse_with(fn, ch->json);
+
+	pool_set_reuse(fn->latest->pool, reuse);
+	if (fn->active)
+		pool_set_reuse(fn->active->pool, reuse);
+	note_stored(ch);
+}
+
+static void store_reuse(struct store_tx *tx, const struct fn_version *v, enum fn_reuse reuse)
+{
+	struct fn_version row = *v;
+
+	row.settings.reuse = reuse;
+	store_tx_version(tx, &row);
+}
+
+/* tags (heap) are taken over. */
+static void store_tags(const struct lambda_call *c, char *tags)
+{
+	const struct function *fn = c->fn;
+	enum fn_reuse reuse = reuse_with(fn, tags);
+	bool changes = reuse != fn->latest->settings.reuse || (fn->active && reuse != fn->active->settings.reuse);
+	struct lambda_change *ch;
+	struct store_tx *tx;
+
+	if (changes && lambda_is_busy(c)) { /* whoever builds the version writes it */
+		free(tags);
+		return;
+	}
+	ch = note_change(c, TAGS_NOTE, "", tags, 204, NULL);
+	if (!ch)
+		return;
+	tx = note_tx(ch);
+	if (changes) {
+		store_reuse(tx, fn->latest, reuse);
+		if (fn->active && fn->active != fn->latest)
+			store_reuse(tx, fn->active, reuse);
+	}
+	lambda_change_commit(ch, tx, tags_stored);
 }
 
 void lambda_list_tags(void *ctx, struct http_req *req, const struct router_match *m)
@@ -103,7 +173,7 @@ void lambda_tag(void *ctx, struct http_req *req, const struct router_match *m)
 	if (lambda_tags_add(registry_note(c.fn, TAGS_NOTE, ""), (const char *)text, len, &tags, &err))
 		lambda_error_err(req, &err);
 	else
-		store_note(&c, TAGS_NOTE, "", tags, 204, NULL);
+		store_tags(&c, tags);
 }
 
 void lambda_untag(void *ctx, struct http_req *req, const struct router_match *m)
@@ -132,7 +202,7 @@ void lambda_untag(void *ctx, struct http_req *req, const struct router_match *m)
 	if (rc)
 		lambda_error_err(req, &err);
 	else
-		store_note(&c, TAGS_NOTE, "", tags, 204, NULL);
+		store_tags(&c, tags);
 }
 
 /* --- function URLs ---------------------------------------------------------------------------------------- */

@@ -195,7 +195,7 @@ static int read_tags(struct members *m, const json_t *o, struct lambda_create *c
 	}
 	rc = lambda_tags_text(tags, &c->tags, err);
 	if (rc == 0)
-		c->config.settings.reuse = lambda_tags_reuse(c->tags);
+		lambda_tags_reuse(c->tags, &c->config.settings.reuse);
 	return rc;
 }
 

@@ -89,14 +89,12 @@ int lambda_tags_remove(const char *tags, const char *const *keys, size_t count, 
 	return rc;
 }
 
-enum fn_reuse lambda_tags_reuse(const char *tags)
+bool lambda_tags_reuse(const char *tags, enum fn_reuse *ret_reuse)
 {
 	json_t *all = lambda_json_object(tags);
 	const char *value = json_string_value(json_object_get(all, LAMBDA_TAG_REUSE));
-	enum fn_reuse reuse = FN_DESTROY;
+	bool says = value && fn_reuse_parse(value, ret_reuse) == 0;
 
-	if (value)
-		fn_reuse_parse(value, &reuse);
 	json_decref(all);
-	return reuse;
+	return says;
 }

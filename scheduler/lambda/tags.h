@@ -2,12 +2,13 @@
  * thread.
  *
  * The tag "stoker:reuse" is also a setting, as clients can send no member that their model of the API does not
- * have: its value "reset" lets a VM be put back to its snapshot and serve the function's next call; "destroy", the
- * default, ends it. */
+ * have: its value "reset" lets a VM be put back to its snapshot and serve the function's next call; "destroy" ends it.
+ * It is in effect as soon as it is set; without it, the setting is what the function was deployed with. */
 #ifndef SCHEDULER_LAMBDA_TAGS_H
 #define SCHEDULER_LAMBDA_TAGS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "scheduler/lambda/error.h"
@@ -23,7 +24,7 @@ int lambda_tags_add(const char *tags, const char *body, size_t len, char **ret_t
 /* UntagResource: without these keys; keys that are not there are no error. */
 int lambda_tags_remove(const char *tags, const char *const *keys, size_t count, char **ret_tags,
 		       struct lambda_err *err);
-/* What the tags say about reuse. */
-enum fn_reuse lambda_tags_reuse(const char *tags);
+/* What the tags say about reuse, true; or false, when they say nothing. */
+bool lambda_tags_reuse(const char *tags, enum fn_reuse *ret_reuse);
 
 #endif

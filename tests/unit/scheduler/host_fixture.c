@@ -416,7 +416,8 @@ void host_await(bool there, const char *path)
 	}
 }
 
-int host_request(const char *method, const char *path, const char *headers, const char *body, struct http_client_resp *r)
+int host_send(const char *method, const char *path, const char *headers, const void *body, size_t len,
+	      struct http_client_resp *r)
 {
 	struct http_client *c = NULL;
 	struct stk_err err = {0};
@@ -424,9 +425,14 @@ int host_request(const char *method, const char *path, const char *headers, cons
 
 	memset(r, 0, sizeof(*r));
 	if (rc == 0)
-		rc = http_client_request(c, method, path, headers, body, body ? strlen(body) : 0, 1 << 24, r, &err);
+		rc = http_client_request(c, method, path, headers, body, len, 1 << 24, r, &err);
 	http_client_free(c);
 	return rc;
+}
+
+int host_request(const char *method, const char *path, const char *headers, const char *body, struct http_client_resp *r)
+{
+	return host_send(method, path, headers, body, body ? strlen(body) : 0, r);
 }
 
 int host_request_begin(const char *method, const char *path, const char *body)

@@ -44,6 +44,8 @@ void host_await(bool there, const char *path);
 
 /* 0 or negative errno. */
 int host_request(const char *method, const char *path, const char *headers, const char *body, struct http_client_resp *r);
+int host_send(const char *method, const char *path, const char *headers, const void *body, size_t len,
+	      struct http_client_resp *r);
 /* A connection with this request on it whose answer nobody reads. */
 int host_request_begin(const char *method, const char *path, const char *body);
 double host_metric(const char *line_start); /* -1: not there */

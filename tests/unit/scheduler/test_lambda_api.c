@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +145,21 @@ static void invoke(const char *path, const char *event, int status, const char *
 	assert_int_equal(host_request("POST", path, NULL, event, &r), 0);
 	if (r.status != status || !strstr((char *)r.body, part))
 		fail_msg("%s %s: %d %s", path, event, r.status, (char *)r.body);
+	http_client_resp_fini(&r);
+}
+
+/* As `stoker deploy` does it. */
+static void deploy(const char *name, const char *settings, int status)
+{
+	struct http_client_resp r;
+	uint8_t zip[sizeof(ZIP_1)];
+	char path[256];
+	int len = EVP_DecodeBlock(zip, (const unsigned char *)ZIP_1, sizeof(ZIP_1) - 1);
+
+	snprintf(path, sizeof(path), "/v1/functions/%s?runtime=python3&handler=a.b%s", name, settings);
+	assert_int_equal(host_send("PUT", path, NULL, zip, (size_t)len, &r), 0);
+	if (r.status != status)
+		fail_msg("%s: %d, not %d: %s", path, r.status, status, (char *)r.body);
 	http_client_resp_fini(&r);
 }
 
@@ -461,6 +477,96 @@ static void settings_beside(void **state)
 	want("GET", EVI, NULL, 404);
 }
 
+/* --- settings that the Lambda API does not have ------------------------------------------------------------- */
+
+static unsigned versions_seen;
+
+static int note_settings(void *ctx, const struct store_version *v)
+{
+	static const char secret[] = "PASS=word", env[] = "A1=b";
+
+	versions_seen++;
+	assert_int_equal(v->settings.reuse, FN_RESET);
+	assert_int_equal(v->settings.secrets_len, sizeof(secret));
+	assert_memory_equal(v->settings.secrets, secret, sizeof(secret));
+	assert_int_equal(v->settings.env_len, sizeof(env));
+	assert_memory_equal(v->settings.env, env, sizeof(env));
+	assert_int_equal(v->settings.memory_mib, 256);
+	return 0;
+}
+
+/* What a function was deployed with over the host's own API stays through updates that do not name it. */
+static void settings_of_the_host_survive(void **state)
+{
+	static const struct store_sink sink = {.name = count_name, .version = note_settings, .function = count_function,
+		.alias = count_alias, .note = count_note};
+	char path[128];
+	struct stk_err err = {0};
+	struct store *st;
+
+	host_start(NULL);
+	deploy("f", "&memory=256&reuse=reset&env=A1%3Db&secret=PASS%3Dword", 201);
+	want("PUT", FN "/code", "{\"ZipFile\":\"" ZIP_2 "\"}", 200);
+	wait_get(FN "/configuration", "LastUpdateStatus", "Successful");
+	assert_string_equal(get("/v1/functions/f", "reuse"), "reset");
+	want("PUT", FN "/configuration", "{\"Timeout\":5}", 200);
+	want("PUT", FN "/configuration", "{\"Handler\":\"a.c\"}", 200);
+	wait_get(FN "/configuration", "LastUpdateStatus", "Successful");
+	want("POST", FN "/versions", "{}", 201);
+	want("POST", TAGS, "{\"Tags\":{\"a\":\"1\"}}", 204);
+	want("PUT", FN "/code", "{\"ZipFile\":\"" ZIP_1 "\",\"Publish\":true}", 200);
+	wait_get(FN "/configuration?Qualifier=2", "State", "Active");
+	assert_string_equal(get("/v1/functions/f", "reuse"), "reset");
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	versions_seen = 0;
+	snprintf(path, sizeof(path), "%s/stoker.db", host_root);
+	assert_int_equal(store_open(path, &st, &err), 0);
+	assert_int_equal(store_load(st, &sink, NULL, &err), 0);
+	store_close(st);
+	assert_int_equal(versions_seen, 3);
+}
+
+/* The tag counts from the moment it is there, and until it goes; a deploy that says otherwise has the last word. */
+static void reuse_by_tag(void **state)
+{
+	host_start(NULL);
+	want("POST", FNS, creation("f", "x", ",\"Tags\":{\"stoker:reuse\":\"reset\",\"a\":\"1\"}"), 201);
+	wait_get(FN "/configuration", "State", "Active");
+	assert_string_equal(get("/v1/functions/f", "reuse"), "reset");
+	want("POST", TAGS, "{\"Tags\":{\"stoker:reuse\":\"destroy\"}}", 204);
+	assert_string_equal(get("/v1/functions/f", "reuse"), "destroy");
+	want("POST", TAGS, "{\"Tags\":{\"stoker:reuse\":\"reset\"}}", 204);
+	update_mode("y", "Successful");
+	host_kill();
+	host_start(NULL);
+	assert_string_equal(get("/v1/functions/f", "reuse"), "reset");
+	want("DELETE", TAGS "?tagKeys=stoker:reuse", NULL, 204);
+	assert_string_equal(get("/v1/functions/f", "reuse"), "destroy");
+	update_mode("z", "Successful");
+	assert_string_equal(get("/v1/functions/f", "reuse"), "destroy");
+	want("POST", TAGS, "{\"Tags\":{\"stoker:reuse\":\"reset\"}}", 204);
+	host_kill();
+	host_start(NULL);
+	assert_string_equal(get("/v1/functions/f", "reuse"), "reset");
+	deploy("f", "&reuse=destroy", 200);
+	for (int life = 0; life < 2; life++) {
+		assert_string_equal(get("/v1/functions/f", "reuse"), "destroy");
+		assert_string_equal(get(TAGS, "Tags"), "{\"a\":\"1\"}");
+		if (life == 0) {
+			host_kill();
+			host_start(NULL);
+		}
+	}
+	update_mode("be-held", "InProgress"); /* whoever builds writes the version */
+	want("POST", TAGS, "{\"Tags\":{\"b\":\"1\"}}", 204);
+	want("POST", TAGS, "{\"Tags\":{\"stoker:reuse\":\"reset\"}}", 409);
+	host_touch("go");
+	wait_get(FN "/configuration", "LastUpdateStatus", "Successful");
+	want("POST", TAGS, "{\"Tags\":{\"stoker:reuse\":\"reset\"}}", 204);
+	invoke(FN "/invocations", "{}", 200, "{}");
+}
+
 /* --- calls ---------------------------------------------------------------------------------------------------- */
 
 static void calls_in_all_modes(void **state)
@@ -709,6 +815,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(versions_and_aliases, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_take_along_what_is_theirs, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_beside, setup, teardown),
+		cmocka_unit_test_setup_teardown(settings_of_the_host_survive, setup, teardown),
+		cmocka_unit_test_setup_teardown(reuse_by_tag, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_go_on_after_an_end, setup, teardown),

@@ -111,6 +111,7 @@ static void a_policy_has_a_size(void **state)
 static void tags_are_added_and_removed(void **state)
 {
 	static const char *const keys[] = {"a", "missing"};
+	enum fn_reuse reuse = FN_DESTROY;
 	char *one, *two, *three;
 
 	assert_int_equal(lambda_tags_add("", LIT("{\"Tags\":{\"b\":\"2\",\"a\":\"1\"}}"), &one, &err), 0);
@@ -118,8 +119,10 @@ static void tags_are_added_and_removed(void **state)
 	assert_int_equal(lambda_tags_add(one, LIT("{\"Tags\":{\"stoker:reuse\":\"reset\",\"a\":\"3\"}}"), &two, &err),
 			 0);
 	assert_string_equal(two, "{\"a\":\"3\",\"b\":\"2\",\"stoker:reuse\":\"reset\"}");
-	assert_int_equal(lambda_tags_reuse(two), FN_RESET);
-	assert_int_equal(lambda_tags_reuse(one), FN_DESTROY);
+	assert_true(lambda_tags_reuse(two, &reuse));
+	assert_int_equal(reuse, FN_RESET);
+	assert_false(lambda_tags_reuse(one, &reuse));
+	assert_false(lambda_tags_reuse(NULL, &reuse));
 	assert_int_equal(lambda_tags_remove(two, keys, 2, &three, &err), 0);
 	assert_string_equal(three, "{\"b\":\"2\",\"stoker:reuse\":\"reset\"}");
 	free(three);
