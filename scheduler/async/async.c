@@ -115,11 +115,37 @@ static int load_flow(void *ctx, const struct eventdb_flow *row)
 	return 0;
 }
 
+/* Is what the configuration is for still there? */
+static bool has_subject(const struct registry *r, const char *function, const char *qualifier)
+{
+	const struct function *fn = registry_find(r, function);
+	uint64_t n;
+
+	if (!fn || !fn->latest)
+		return false;
+	if (!*qualifier)
+		return true;
+	return stk_parse_u64(qualifier, 1, UINT32_MAX, &n) == 0 ? registry_published(fn, (unsigned)n) != NULL
+								: registry_alias(fn, qualifier) != NULL;
+}
+
+static struct async_op *config_op(enum async_op_what what, const char *function, const char *qualifier,
+				  const struct evconfig *c);
+
+/* The host may have been killed when a function, version or alias had gone and its configuration had not: that would be
+ * the next one's of this name. */
 static int load_config(void *ctx, const char *function, const char *qualifier, const struct evconfig *c)
 {
 	struct async *a = ctx;
+	struct async_op *op;
 
-	return confs_put(&a->confs, function, qualifier, c);
+	if (has_subject(&a->d->registry, function, qualifier))
+		return confs_put(&a->confs, function, qualifier, c);
+	op = config_op(OP_CONFIG_DELETE, function, qualifier, NULL);
+	if (!op)
+		return -ENOMEM;
+	stk_list_add_tail(&a->pending, &op->node); /* the database is being read: written when async_start looks */
+	return 0;
 }
 
 static unsigned within(unsigned room, int limit, unsigned used)
@@ -360,24 +386,32 @@ void async_config_each(const struct async *a, const char *function,
 	confs_each(&a->confs, function, each, ctx);
 }
 
-static int config_op(struct async *a, enum async_op_what what, const char *function, const char *qualifier,
-		     const struct evconfig *c, async_done done, void *ctx)
+/* NULL: out of memory. */
+static struct async_op *config_op(enum async_op_what what, const char *function, const char *qualifier,
+				  const struct evconfig *c)
 {
 	struct async_op *op = async_op_new(what);
 
 	if (!op)
-		return -ENOMEM;
+		return NULL;
 	op->function = strdup(function);
 	op->qualifier = strdup(strcmp(qualifier, "$LATEST") == 0 ? "" : qualifier);
 	op->config = c ? malloc(sizeof(*c)) : NULL;
 	if (!op->function || !op->qualifier || (c && !op->config)) {
 		async_op_free(op);
-		return -ENOMEM;
+		return NULL;
 	}
 	if (c) {
 		*op->config = *c;
 		op->config->modified_ms = async_now_ms();
 	}
+	return op;
+}
+
+static int push_config(struct async *a, struct async_op *op, async_done done, void *ctx)
+{
+	if (!op)
+		return -ENOMEM;
 	op->done = done;
 	op->ctx = ctx;
 	async_op_push(a, op);
@@ -391,13 +425,13 @@ int async_config_put(struct async *a, const char *function, const char *qualifie
 
 	if (rc)
 		return rc;
-	rc = config_op(a, OP_CONFIG_PUT, function, qualifier, c, done, ctx);
+	rc = push_config(a, config_op(OP_CONFIG_PUT, function, qualifier, c), done, ctx);
 	return rc ? stk_err_set(err, rc, "out of memory") : 0;
 }
 
 int async_config_delete(struct async *a, const char *function, const char *qualifier, async_done done, void *ctx)
 {
-	return config_op(a, OP_CONFIG_DELETE, function, qualifier, NULL, done, ctx);
+	return push_config(a, config_op(OP_CONFIG_DELETE, function, qualifier, NULL), done, ctx);
 }
 
 int async_config_forget(struct async *a, const char *function, const char *qualifier)

@@ -39,7 +39,7 @@ struct async_call {
 /* The end of async_submit or of a change of configuration: on disk, or a negative errno (-ENOSPC: the disk is full). */
 typedef void (*async_done)(void *ctx, int rc);
 
-/* Opens STATE/events.db. */
+/* Opens STATE/events.db. The registry is loaded: configurations of what it does not know are removed. */
 int async_new(struct daemon *d, const char *path, struct async **ret_async, struct stk_err *err);
 /* Begins to run what is queued. */
 void async_start(struct async *a);

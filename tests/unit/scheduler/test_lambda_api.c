@@ -13,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/fd.h"
+#include "scheduler/async/eventdb.h"
 #include "scheduler/fsx.h"
 #include "scheduler/store.h"
 #include "tests/unit/unit.h"
@@ -410,6 +411,80 @@ static void names_take_along_what_is_theirs(void **state)
 	host_term();
 	assert_int_equal(host_wait(), 0);
 	assert_int_equal(stored_rows(), 1); /* $LATEST */
+}
+
+static int count_config(void *ctx, const char *function, const char *qualifier, const struct evconfig *c)
+{
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+/* Only while no host runs. */
+static unsigned stored_configs(void)
+{
+	char path[128];
+	struct stk_err err = {0};
+	struct eventdb *db;
+	unsigned n = 0;
+
+	snprintf(path, sizeof(path), "%s/events.db", host_root);
+	assert_int_equal(eventdb_open(path, &db, &err), 0);
+	assert_int_equal(eventdb_configs(db, count_config, &n, &err), 0);
+	eventdb_close(db);
+	return n;
+}
+
+/* As a host leaves it that is killed between the two databases. */
+static void drop_rows(void)
+{
+	struct store_tx *tx = store_tx_new();
+	char path[128];
+	struct stk_err err = {0};
+	struct store *st;
+
+	snprintf(path, sizeof(path), "%s/stoker.db", host_root);
+	assert_int_equal(store_open(path, &st, &err), 0);
+	store_tx_drop_function(tx, "g");
+	store_tx_drop_alias(tx, "f", "live");
+	store_tx_drop_version(tx, "f", 4); /* published as 2 */
+	assert_int_equal(store_commit(st, tx, &err), 0);
+	store_tx_free(tx);
+	store_close(st);
+}
+
+/* An event-invoke configuration does not outlive what it is for, whenever the host is killed. */
+static void configurations_without_a_subject(void **state)
+{
+	static const char config[] = "{\"MaximumRetryAttempts\":1}", evi_g[] = "/2019-09-25/functions/g/event-invoke-config";
+
+	host_start(NULL);
+	create("f");
+	create("g");
+	want("POST", FN "/versions", "{}", 201);
+	update_mode("y", "Successful");
+	want("POST", FN "/versions", "{}", 201);
+	want("POST", FN "/aliases", "{\"Name\":\"live\",\"FunctionVersion\":\"1\"}", 201);
+	want("PUT", evi_g, config, 200);
+	want("PUT", EVI, config, 200);
+	want("PUT", EVI "?Qualifier=1", config, 200);
+	want("PUT", EVI "?Qualifier=live", config, 200);
+	host_kill();
+	assert_int_equal(stored_configs(), 4);
+	host_start(NULL);
+	want("GET", EVI "?Qualifier=live", NULL, 200);
+	want("PUT", EVI "?Qualifier=2", config, 200);
+	host_kill();
+	drop_rows();
+	host_start(NULL);
+	create("g");
+	want("GET", evi_g, NULL, 404);
+	want("GET", EVI, NULL, 200);
+	want("GET", EVI "?Qualifier=1", NULL, 200);
+	want("POST", FN "/aliases", "{\"Name\":\"live\",\"FunctionVersion\":\"1\"}", 201);
+	want("GET", EVI "?Qualifier=live", NULL, 404);
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	assert_int_equal(stored_configs(), 2);
 }
 
 /* As many keys as there may be, and of any length that they may have. */
@@ -814,6 +889,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(builds_that_fail, setup, teardown),
 		cmocka_unit_test_setup_teardown(versions_and_aliases, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_take_along_what_is_theirs, setup, teardown),
+		cmocka_unit_test_setup_teardown(configurations_without_a_subject, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_beside, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_of_the_host_survive, setup, teardown),
 		cmocka_unit_test_setup_teardown(reuse_by_tag, setup, teardown),
