@@ -87,11 +87,11 @@ static void refuse_route(struct http_req *req, const struct no_route *why)
 	}
 }
 
-/* A function URL may be there for everybody. */
+/* A function URL may be there for everybody, whoever waits for the answer. */
 static enum auth_route route_kind(const struct daemon *d, const struct http_req *req, const struct router_route *route,
 				  const struct router_match *m)
 {
-	if (route && route->handler == api_invoke_furl && furl_is_open(&d->registry, m->value[0]))
+	if (route && (route->handler == api_invoke_furl || route->handler == api_async_function) && furl_is_open(&d->registry, m->value[0]))
 		return AUTH_ANYONE;
 	return auth_route(http_req_path(req));
 }

@@ -6,6 +6,7 @@
 #include "common/base/str.h"
 #include "scheduler/answer.h"
 #include "scheduler/async/async.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/httpevent.h"
@@ -88,6 +89,7 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 	struct daemon *d = ctx;
 	struct async_call call = {.callback = http_req_header(req, "x-callback-url")};
 	const struct fn_version *ver = resolve_name(&d->registry, m->value[0], &call.qualifier);
+	const struct auth_principal *who = auth_of(req);
 	struct accept *w = calloc(1, sizeof(*w));
 	struct stk_err err = {0};
 	bool cloud = false;
@@ -101,6 +103,12 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 	if (!ver) {
 		answer_error(req, 404, "FunctionNotFound",
 			     "no function of this name (or of this version or alias) is deployed", w->id);
+		free(w);
+		return;
+	}
+	if (call.callback && who->anonymous && !who->unbound) {
+		answer_error(req, 403, "AccessDenied", "X-Callback-Url: this host sends results to addresses that somebody with a token names",
+			     w->id);
 		free(w);
 		return;
 	}

@@ -285,7 +285,7 @@ enum auth_route auth_route(const char *path)
 		return AUTH_LAMBDA;
 	if (strcmp(path, "/healthz") == 0)
 		return AUTH_OPEN;
-	if (strncmp(path, "/function/", 10) == 0)
+	if (strncmp(path, "/function/", 10) == 0 || strncmp(path, "/async-function/", 16) == 0)
 		return AUTH_INVOKE;
 	if (strncmp(path, "/v1/functions/", 14) == 0) {
 		const char *rest = strchr(path + 14, '/');

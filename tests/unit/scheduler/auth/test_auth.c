@@ -186,6 +186,7 @@ static void routes(void **state)
 		{"/v1/functions", AUTH_PLAIN}, {"/v1/functions/f", AUTH_PLAIN}, {"/v1/functions/f/invoke", AUTH_INVOKE},
 		{"/v1/functions/f/logs", AUTH_PLAIN}, {"/v1/functions/f/x/invoke", AUTH_PLAIN},
 		{"/v1/functions//invoke", AUTH_INVOKE}, {"/function/f", AUTH_INVOKE}, {"/function/f/a/b", AUTH_INVOKE},
+		{"/async-function/f", AUTH_INVOKE}, {"/async-function/f/a", AUTH_INVOKE}, {"/async-functions/f", AUTH_PLAIN},
 		{"/functions", AUTH_PLAIN}, {"/2015-03-31/functions", AUTH_LAMBDA}, {"/2015-03-31", AUTH_LAMBDA},
 		{"/2015-03-31x/functions", AUTH_PLAIN}, {"/2015-3-31/functions", AUTH_PLAIN}, {"/2020-06-30/x", AUTH_LAMBDA},
 		{"//2015-03-31/", AUTH_PLAIN}, {"*", AUTH_PLAIN}, {"/2", AUTH_PLAIN},
