@@ -67,7 +67,7 @@ struct lambda_change {
 	struct fn_version *version;
 	json_t *answer;
 	char text[LAMBDA_QUALIFIER_MAX + 1];
-	char kind[24];
+	char kind[24], revision[FN_REVISION_LEN + 1];
 	char *json;
 	int number;
 };
@@ -76,6 +76,8 @@ struct store_tx;
  * there), or answers with the error. `then` need not free anything but what it put into ch itself. */
 struct lambda_change *lambda_change_new(const struct lambda_call *c); /* NULL: answered */
 void lambda_change_commit(struct lambda_change *ch, struct store_tx *tx, void (*then)(struct lambda_change *ch));
+/* Instead: answers with an error. */
+void lambda_change_drop(struct lambda_change *ch, enum lambda_error_type type, const char *text);
 
 /* The caller of InvokeWithResponseStream: streamed answers go out as they come, others in one piece; then InvokeComplete,
  * which says how it ended. Errors of the host before that are ordinary ones. stream.c */
