@@ -98,12 +98,12 @@ lambda_handler lambda_create_alias, lambda_get_alias, lambda_update_alias, lambd
 	lambda_list_aliases;                                                      /* api_aliases.c */
 lambda_handler lambda_put_concurrency, lambda_get_concurrency, lambda_delete_concurrency; /* api_concurrency.c */
 lambda_handler lambda_put_provisioned, lambda_get_provisioned, lambda_delete_provisioned;
-lambda_handler lambda_list_tags, lambda_tag, lambda_untag;                        /* api_notes.c */
-lambda_handler lambda_create_url, lambda_get_url, lambda_update_url, lambda_delete_url, lambda_list_urls;
+lambda_handler lambda_list_tags, lambda_tag, lambda_untag;                        /* api_tags.c */
+lambda_handler lambda_create_url, lambda_get_url, lambda_update_url, lambda_delete_url, lambda_list_urls; /* api_urls.c */
 lambda_handler lambda_put_event_invoke, lambda_update_event_invoke, lambda_get_event_invoke, lambda_delete_event_invoke,
 	lambda_list_event_invoke;                                                 /* api_events.c */
 lambda_handler lambda_publish_layer_version, lambda_get_layer_version, lambda_delete_layer_version,
 	lambda_list_layers, lambda_list_layer_versions;                           /* api_layers.c */
-lambda_handler lambda_add_permission, lambda_get_policy, lambda_remove_permission;
+lambda_handler lambda_add_permission, lambda_get_policy, lambda_remove_permission; /* api_policy.c */
 
 #endif
