@@ -41,12 +41,18 @@ static json_t *describe_names(const char *pairs, size_t len)
 	return names;
 }
 
-static json_t *describe_layers(const struct fn_settings *s)
+/* As the function's owner names them; with the tenant's name those of another one. */
+static json_t *describe_layers(const struct function *fn, const struct fn_settings *s)
 {
 	json_t *layers = json_array();
 
-	for (unsigned i = 0; layers && i < s->layer_count; i++)
-		json_array_append_new(layers, json_sprintf("%s:%u", s->layers[i].name, s->layers[i].version));
+	for (unsigned i = 0; layers && i < s->layer_count; i++) {
+		const char *name = s->layers[i].name, *dot = strchr(name, '.');
+		bool own = strcmp(dot ? dot + 1 : TENANTS_DEFAULT, fn->tenant->name) == 0;
+
+		json_array_append_new(layers, json_sprintf("%.*s:%u", (int)(own ? strcspn(name, ".") : strlen(name)), name,
+							   s->layers[i].version));
+	}
 	return layers;
 }
 
@@ -77,7 +83,7 @@ json_t *describe_function(const struct function *fn)
 	if (v->settings.secrets_len)
 		json_object_set_new(o, "secrets", describe_names(v->settings.secrets, v->settings.secrets_len));
 	if (v->settings.layer_count)
-		json_object_set_new(o, "layers", describe_layers(&v->settings));
+		json_object_set_new(o, "layers", describe_layers(fn, &v->settings));
 	if (p)
 		json_object_set_new(o, "pool",
 				    json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "warm", (int)p->warm_count, "starting",

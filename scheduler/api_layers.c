@@ -106,10 +106,9 @@ static int read_name(struct layer_job *job, const struct router_match *m)
 {
 	char text[2 * ROUTER_PARAM_MAX];
 
-	if (stk_snprintf(text, sizeof(text), "%s:%s", m->value[0], m->count > 1 ? m->value[1] : "1") ||
-	    strncmp(text, "arn:", 4) == 0)
+	if (stk_snprintf(text, sizeof(text), "%s:%s", m->value[0], m->count > 1 ? m->value[1] : "1"))
 		return stk_err_set(&job->err, -EINVAL, "layer: bad name");
-	return layers_parse(text, &job->layer, &job->err);
+	return layers_parse(text, NULL, &job->layer, &job->err);
 }
 
 static void gone(struct front_owner *owner)

@@ -476,7 +476,7 @@ static int make_folder(const struct build *bd, const char *leaf, char *ret, stru
 }
 
 /* Layers go beside the code: see unpacked(). */
-static int unpack_layers(const struct build *bd, struct zipread_limits *left, struct stk_err *err)
+static int unpack_layers(struct build *bd, struct zipread_limits *left, struct stk_err *err)
 {
 	const struct fn_settings *s = &bd->spec.settings;
 	char opt[PATH_CAP], parts[PATH_CAP];
@@ -487,6 +487,7 @@ static int unpack_layers(const struct build *bd, struct zipread_limits *left, st
 	rc = make_folder(bd, "root/opt", opt, err);
 	rc = rc ? rc : make_folder(bd, "layers", parts, err);
 	rc = rc ? rc : layers_take(bd->b->d->opt->state_dir, s->layers, s->layer_count, bd->spec.dir, err);
+	layers_sizes(bd->spec.dir, s->layer_count, bd->result.layer_sizes);
 	rc = rc ? rc : layers_unpack(bd->spec.dir, s->layers, s->layer_count, parts, opt, left, err);
 	fsx_remove_tree(parts);
 	return rc;

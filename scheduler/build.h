@@ -45,6 +45,7 @@ struct build_result {
 	char *log;       /* heap, what the guest wrote; may be NULL */
 	uint64_t code_size, zip_crc, img_crc;
 	uint8_t sha256[FN_SHA256_LEN]; /* of the zip */
+	uint64_t layer_sizes[FN_LAYERS_MAX];
 	int64_t created_ms;
 };
 

@@ -70,7 +70,7 @@ static void fail(struct deploy *dp, int status, const char *code, const char *te
 
 /* --- settings ---------------------------------------------------------------------------------- */
 
-static int set_param(struct fn_settings *s, const char *key, const char *value, struct stk_err *err)
+static int set_param(struct fn_settings *s, const char *key, const char *value, const char *account, struct stk_err *err)
 {
 	uint64_t v;
 
@@ -94,7 +94,7 @@ static int set_param(struct fn_settings *s, const char *key, const char *value, 
 		if (fn_reuse_parse(value, &s->reuse))
 			return stk_err_set(err, -EINVAL, "reuse: expected destroy or reset, got \"%.40s\"", value);
 	} else if (strcmp(key, "layers") == 0) {
-		return layers_parse_list(value, s, err);
+		return layers_parse_list(value, account, s, err);
 	} else if (strcmp(key, "secret") == 0) {
 		return secrets_add(s, value, err);
 	} else if (strcmp(key, "env") == 0) {
@@ -118,19 +118,25 @@ int deploy_check(const struct daemon *d, struct fn_settings *s, struct stk_err *
 	return rc ? rc : runtimes_check(&d->runtimes, s->runtime, err);
 }
 
-static int read_settings(const struct daemon *d, const char *query, struct fn_settings *s, struct stk_err *err)
+/* -EACCES: what is another tenant's; -EINVAL and others. */
+static int read_settings(const struct daemon *d, const struct http_req *req, struct fn_settings *s, struct stk_err *err)
 {
+	const struct auth_principal *who = auth_of(req);
+	const char *query = http_req_query(req);
 	char key[64], value[FN_ENV_MAX + 16];
 	int rc;
 
 	while ((rc = http_query_next(&query, key, sizeof(key), value, sizeof(value))) == 1) {
-		rc = set_param(s, key, value, err);
+		rc = set_param(s, key, value, who->account, err);
 		if (rc)
 			return rc;
 	}
 	if (rc < 0)
 		return stk_err_set(err, -EINVAL, "query: badly encoded, or a parameter is too long");
-	return deploy_check(d, s, err);
+	rc = tenants_scope_layers(who, s);
+	if (rc == -EACCES)
+		return stk_err_set(err, rc, "layers: what belongs to another tenant cannot be used");
+	return rc ? stk_err_set(err, -EINVAL, "layers: a name is too long") : deploy_check(d, s, err);
 }
 
 /* --- publish ------------------------------------------------------------------------------------ */
@@ -269,6 +275,7 @@ static void built(void *ctx, const struct build_result *r)
 	if (v) {
 		v->created_ms = r->created_ms;
 		v->code_size = r->code_size;
+		fn_settings_layer_sizes(&v->settings, r->layer_sizes);
 		v->zip_crc = r->zip_crc;
 		v->img_crc = r->img_crc;
 		memcpy(v->sha256, r->sha256, sizeof(v->sha256));
@@ -337,17 +344,17 @@ static struct deploy *prepare(struct daemon *d, struct http_req *req, const char
 	struct stk_err err = {0};
 	struct function *fn;
 	struct deploy *dp;
+	int rc;
 
 	if (!fn_name_valid(name)) {
 		answer_error(req, 400, "BadRequest", "name: expected 1 to 64 letters, digits, - or _", id);
 		return NULL;
 	}
 	fn_settings_init(&settings);
-	if (read_settings(d, http_req_query(req), &settings, &err) ||
-	    (tenants_scope_layers(auth_of(req), &settings) &&
-	     stk_err_set(&err, -EINVAL, "layers: what belongs to another tenant cannot be used"))) {
+	rc = read_settings(d, req, &settings, &err);
+	if (rc) {
 		fn_settings_fini(&settings);
-		answer_error(req, 400, "BadRequest", err.text, id);
+		answer_error(req, rc == -EACCES ? 403 : 400, rc == -EACCES ? "AccessDenied" : "BadRequest", err.text, id);
 		return NULL;
 	}
 	fn = registry_add(&d->registry, name);

@@ -15,37 +15,58 @@
 #include "common/base/fd.h"
 #include "common/base/str.h"
 #include "scheduler/fsx.h"
+#include "scheduler/lambda/names.h"
 #include "scheduler/lambda/text.h"
 #include "scheduler/lambda/zipfile.h"
 
 #define PATH_CAP 768
 
-int layers_parse(const char *text, struct fn_layer *ret_layer, struct stk_err *err)
+static int parse_arn(const char *text, const char *account, struct fn_layer *ret_layer, struct stk_err *err)
 {
-	static const char kind[] = ":layer:";
-	const char *name = text, *colon;
-	uint64_t number;
+	struct lambda_layer_name n;
+	struct lambda_err why;
 
-	if (strncmp(text, "arn:", 4) == 0) {
-		name = strstr(text, kind);
-		if (!name)
-			return stk_err_set(err, -EINVAL, "layer: \"%.80s\" is not the ARN of a layer's version", text);
-		name += sizeof(kind) - 1;
-	}
-	colon = strchr(name, ':');
-	if (!colon || (size_t)(colon - name) >= sizeof(ret_layer->name) ||
-	    stk_parse_u64(colon + 1, 1, LAYERS_VERSION_MAX, &number))
-		return stk_err_set(err, -EINVAL, "layer: expected NAME:VERSION, got \"%.80s\"", text);
-	memcpy(ret_layer->name, name, (size_t)(colon - name));
-	ret_layer->name[colon - name] = '\0';
-	ret_layer->version = (unsigned)number;
-	if (!fn_name_valid(ret_layer->name))
-		return stk_err_set(err, -EINVAL, "layer: a name is 1 to 64 letters, digits, - or _, not \"%.70s\"",
-				   ret_layer->name);
+	if (!account || lambda_layer_parse(text, true, "layers", &n, &why))
+		return stk_err_set(err, -EINVAL, "layer: \"%.80s\" is not the ARN of a layer's version", text);
+	if (strcmp(n.region, LAMBDA_REGION) != 0)
+		return stk_err_set(err, -EINVAL, "layer: \"%.80s\" is of another region, this one is " LAMBDA_REGION, text);
+	if (strcmp(n.account, account) != 0)
+		return stk_err_set(err, -EACCES, "layer: \"%.140s\" belongs to another account", text);
+	if (n.version > LAYERS_VERSION_MAX || stk_strcpy(ret_layer->name, sizeof(ret_layer->name), n.name))
+		return stk_err_set(err, -EINVAL, "layer: \"%.80s\" cannot be there", text);
+	ret_layer->version = (unsigned)n.version;
 	return 0;
 }
 
-int layers_parse_list(const char *text, struct fn_settings *s, struct stk_err *err)
+static int parse_pair(const char *text, struct fn_layer *ret_layer, struct stk_err *err)
+{
+	const char *colon = strchr(text, ':');
+	uint64_t number;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(ret_layer->name) ||
+	    stk_parse_u64(colon + 1, 1, LAYERS_VERSION_MAX, &number))
+		return stk_err_set(err, -EINVAL, "layer: expected NAME:VERSION, got \"%.80s\"", text);
+	memcpy(ret_layer->name, text, (size_t)(colon - text));
+	ret_layer->version = (unsigned)number;
+	return 0;
+}
+
+int layers_parse(const char *text, const char *account, struct fn_layer *ret_layer, struct stk_err *err)
+{
+	struct fn_layer layer = {.size = 0};
+	bool arn = strncmp(text, "arn:", 4) == 0 && strchr(text + 4, ':'); /* "arn:1" is a layer like any other */
+	int rc = arn ? parse_arn(text, account, &layer, err) : parse_pair(text, &layer, err);
+
+	if (rc)
+		return rc;
+	if (!fn_name_valid(layer.name))
+		return stk_err_set(err, -EINVAL, "layer: a name is 1 to 64 letters, digits, - or _, not \"%.70s\"",
+				   layer.name);
+	*ret_layer = layer;
+	return 0;
+}
+
+int layers_parse_list(const char *text, const char *account, struct fn_settings *s, struct stk_err *err)
 {
 	for (size_t len = 0;; text += len + 1) {
 		struct fn_layer layer;
@@ -53,9 +74,11 @@ int layers_parse_list(const char *text, struct fn_settings *s, struct stk_err *e
 		int rc;
 
 		len = strcspn(text, ",");
-		if (stk_snprintf(one, sizeof(one), "%.*s", (int)(len < sizeof(one) ? len : sizeof(one)), text))
+		if (len >= sizeof(one))
 			return stk_err_set(err, -EINVAL, "layer: a name is too long");
-		rc = layers_parse(one, &layer, err);
+		memcpy(one, text, len);
+		one[len] = '\0';
+		rc = layers_parse(one, account, &layer, err);
 		if (rc == 0)
 			rc = fn_settings_add_layer(s, &layer, err);
 		if (rc || text[len] == '\0')
@@ -76,15 +99,15 @@ int layers_path(const char *state_dir, const struct fn_layer *layer, char *ret, 
 int layers_check(const char *state_dir, const struct fn_layer *list, unsigned count, struct stk_err *err)
 {
 	for (unsigned i = 0; i < count; i++) {
-		char path[PATH_CAP];
+		char path[PATH_CAP], name[FN_BARE_MAX + 1];
 
 		if (layers_path(state_dir, &list[i], path, sizeof(path)))
 			return stk_err_set(err, -ENAMETOOLONG, "state folder: path too long");
 		if (access(path, R_OK) == 0)
 			continue;
+		fn_bare_name(list[i].name, name);
 		if (errno == ENOENT || errno == ENOTDIR)
-			return stk_err_set(err, -EINVAL, "layer: there is no version %u of \"%s\"", list[i].version,
-					   list[i].name);
+			return stk_err_set(err, -EINVAL, "layer: there is no version %u of \"%s\"", list[i].version, name);
 		return stk_err_sys(err, -errno, "%s", path);
 	}
 	return 0;
@@ -402,6 +425,16 @@ int layers_copy(const char *from, const char *to, unsigned count)
 			return -errno;
 	}
 	return 0;
+}
+
+void layers_sizes(const char *own, unsigned count, uint64_t ret_sizes[FN_LAYERS_MAX])
+{
+	for (unsigned i = 0; i < count; i++) {
+		char path[PATH_CAP];
+		struct stat st;
+
+		ret_sizes[i] = own_path(own, i, path, sizeof(path)) || stat(path, &st) ? 0 : (uint64_t)st.st_size;
+	}
 }
 
 int layers_unpack(const char *own, const struct fn_layer *list, unsigned count, const char *work, const char *dest,

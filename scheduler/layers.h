@@ -1,5 +1,5 @@
-/* Layers: packages whose content functions see under /opt. A version of a layer is STATE/layers/NAME/N/layer.zip and never
- * changes; info.json beside it says what clients want to know of it. A function's version names up to FN_LAYERS_MAX of them;
+/* Layers: packages whose content functions see under /opt. A version of a layer is STATE/layers/NAME/N/layer.zip (NAME.TENANT
+ * of all but the default tenant's) and never changes; info.json beside it says what clients want to know of it. A function's version names up to FN_LAYERS_MAX of them;
  * what they hold is merged in that order, a later one's file in place of an earlier one's, and becomes part of the
  * function's code image: a clone pays nothing for them. What blocks is for pool threads. */
 #ifndef SCHEDULER_LAYERS_H
@@ -14,11 +14,12 @@
 
 #define LAYERS_VERSION_MAX 999999999u
 
-/* "NAME:N", or an ARN that ends in ":layer:NAME:N". -EINVAL with a text. */
-int layers_parse(const char *text, struct fn_layer *ret_layer, struct stk_err *err);
+/* "NAME:N", or, unless account is NULL, the ARN of a layer's version, whose name has no tenant. -EINVAL with a text; -EACCES
+ * likewise, when the ARN is of another account. Whether the tenant may use it is for tenants_scope_layers. */
+int layers_parse(const char *text, const char *account, struct fn_layer *ret_layer, struct stk_err *err);
 
-/* Adds those of a list "NAME:N,ARN,..." to a function's. -EINVAL, -ENOMEM. */
-int layers_parse_list(const char *text, struct fn_settings *s, struct stk_err *err);
+/* Adds those of a list "NAME:N,ARN,..." to a function's. As above, and -ENOMEM. */
+int layers_parse_list(const char *text, const char *account, struct fn_settings *s, struct stk_err *err);
 
 /* Calls each for every version there is, by name and number; a non-zero return stops and is returned. Blocks. */
 int layers_each(const char *state_dir, int (*each)(void *ctx, const struct fn_layer *layer, uint64_t size), void *ctx);
@@ -51,6 +52,9 @@ int layers_take(const char *state_dir, const struct fn_layer *list, unsigned cou
 
 /* The same from another folder of the function's, as far as they are there. 0 or negative errno. Blocks. */
 int layers_copy(const char *from, const char *to, unsigned count);
+
+/* Sizes of own/layer-*.zip; 0 where it is not there. Blocks. */
+void layers_sizes(const char *own, unsigned count, uint64_t ret_sizes[FN_LAYERS_MAX]);
 
 /* Merges own/layer-*.zip into dest, which is there and empty. work is an empty folder beside it. What they unpack to is
  * taken off left. -EINVAL with a text that names the layer. Blocks. */

@@ -124,6 +124,7 @@ static void adopt(struct fn_version *v, const struct build_result *r)
 	v->zip_crc = r->zip_crc;
 	v->img_crc = r->img_crc;
 	v->code_size = r->code_size;
+	fn_settings_layer_sizes(&v->settings, r->layer_sizes);
 	memcpy(v->sha256, r->sha256, sizeof(v->sha256));
 }
 

@@ -6,10 +6,13 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "scheduler/daemon.h"
+#include "scheduler/layers.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/pool.h"
 #include "scheduler/provisioned.h"
 #include "scheduler/store.h"
+
+#define PATH_CAP 768
 
 /* Versions come before the rows that say which roles they have. */
 struct loading {
@@ -71,6 +74,7 @@ static int load_version(void *ctx, const struct store_version *row)
 	struct function *fn = registry_add(&l->d->registry, row->name);
 	struct fn_settings settings;
 	struct fn_version *v;
+	char own[PATH_CAP];
 
 	if (l->count == l->cap) {
 		size_t cap = l->cap ? l->cap * 2 : 64;
@@ -92,6 +96,12 @@ static int load_version(void *ctx, const struct store_version *row)
 		pool_free(v->pool);
 		fn_version_free(v);
 		return -ENOMEM;
+	}
+	if (v->settings.layer_count && daemon_version_path(l->d, v, NULL, own, sizeof(own)) == 0) {
+		uint64_t sizes[FN_LAYERS_MAX];
+
+		layers_sizes(own, v->settings.layer_count, sizes);
+		fn_settings_layer_sizes(&v->settings, sizes);
 	}
 	l->version[l->count++] = v;
 	return 0;

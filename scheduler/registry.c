@@ -128,6 +128,14 @@ int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, s
 	return 0;
 }
 
+void fn_settings_layer_sizes(struct fn_settings *s, const uint64_t *sizes)
+{
+	for (unsigned i = 0; i < s->layer_count; i++) {
+		if (sizes[i])
+			s->layers[i].size = sizes[i];
+	}
+}
+
 bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b)
 {
 	if (a->layer_count != b->layer_count)

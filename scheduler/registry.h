@@ -43,8 +43,9 @@ enum fn_reuse { FN_DESTROY, FN_RESET };
 
 /* What functions share: see layers.h. */
 struct fn_layer {
-	char name[FN_NAME_MAX + 1];
+	char name[FN_NAME_MAX + 1]; /* with the tenant, as a function's */
 	unsigned version;
+	uint64_t size; /* bytes of its zip; 0: not known yet */
 };
 
 struct fn_settings {
@@ -158,6 +159,8 @@ const char *fn_reuse_name(enum fn_reuse reuse);
 int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err *err);
 /* Behind those that are there. -EINVAL when there are FN_LAYERS_MAX, or another version of the same one. */
 int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, struct stk_err *err);
+/* Of each layer in their order; 0 leaves what is known. */
+void fn_settings_layer_sizes(struct fn_settings *s, const uint64_t *sizes);
 bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b);
 bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b);
 /* Would a snapshot made with the one be right with the other? All that the guest sees is the same. */

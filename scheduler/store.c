@@ -237,7 +237,7 @@ static int read_version(sqlite3_stmt *st, const struct store_sink *sink, void *c
 	v.img_crc = (uint64_t)sqlite3_column_int64(st, 17);
 	if (sqlite3_column_bytes(st, 18) == FN_SHA256_LEN)
 		memcpy(v.sha256, sqlite3_column_blob(st, 18), FN_SHA256_LEN);
-	if (layers && layers_parse_list(layers, &v.settings, NULL))
+	if (layers && layers_parse_list(layers, NULL, &v.settings, NULL))
 		rc = -EUCLEAN;
 	else
 		rc = sink->version(ctx, &v);

@@ -95,11 +95,27 @@ void tenants_adopt(struct tenants *t, const struct auth *a)
 	auth_tenants(a, adopt, t);
 }
 
-bool tenants_shows(const struct auth_principal *who, const char *name)
+bool tenants_owns(const struct auth_principal *who, const char *name)
 {
 	const char *dot = strchr(name, '.');
 
-	return !who || who->unbound || strcmp(dot ? dot + 1 : TENANTS_DEFAULT, who->tenant) == 0;
+	return strcmp(dot ? dot + 1 : TENANTS_DEFAULT, who ? who->tenant : TENANTS_DEFAULT) == 0;
+}
+
+const char *tenants_account(const struct tenants *t, const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	for (const struct tenant *one = t->first; dot && one; one = one->next) {
+		if (strcmp(one->name, dot + 1) == 0)
+			return one->account;
+	}
+	return dot ? "000000000000" : t->first->account;
+}
+
+bool tenants_shows(const struct auth_principal *who, const char *name)
+{
+	return !who || who->unbound || tenants_owns(who, name);
 }
 
 int tenants_scope_layers(const struct auth_principal *who, struct fn_settings *s)

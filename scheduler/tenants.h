@@ -39,6 +39,10 @@ struct tenant *tenants_of(struct tenants *t, const char *function);
 int tenants_scope(const struct auth_principal *who, const char *text, char *ret, size_t cap);
 /* Whether who is shown a function or layer of this name. */
 bool tenants_shows(const struct auth_principal *who, const char *name);
+/* Whether it is its own. Any thread. */
+bool tenants_owns(const struct auth_principal *who, const char *name);
+/* The account in the ARN of what has this name. Loop thread. */
+const char *tenants_account(const struct tenants *t, const char *name);
 /* Layers that were named by a client: their names inside the host. -EACCES, -ENAMETOOLONG. */
 int tenants_scope_layers(const struct auth_principal *who, struct fn_settings *s);
 

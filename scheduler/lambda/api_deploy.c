@@ -58,6 +58,7 @@ struct change {
 	struct fn_version *published; /* and a version of it, or NULL */
 	bool is_busy, is_building;    /* the function is marked by us */
 	bool same_layers;             /* as the version in `from` */
+	uint64_t layer_sizes[FN_LAYERS_MAX];
 	struct {
 		unsigned timeout_s;
 		int64_t created_ms;
@@ -209,6 +210,7 @@ static int take_layers(struct change *g)
 	rc = layers_take(g->call.d->opt->state_dir, s->layers, s->layer_count, g->dir, &why);
 	if (rc)
 		return lambda_err_set(&g->err, rc == -EINVAL ? LAMBDA_INVALID_PARAMETER : LAMBDA_SERVICE, "%s", why.text);
+	layers_sizes(g->dir, s->layer_count, g->layer_sizes);
 	return 0;
 }
 
@@ -243,6 +245,9 @@ static void placed(uv_work_t *w, int status)
 		fail(g);
 		return;
 	}
+	fn_settings_layer_sizes(&g->v->settings, g->layer_sizes);
+	if (g->published)
+		fn_settings_layer_sizes(&g->published->settings, g->layer_sizes);
 	tx = store_tx_new();
 	store_tx_version(tx, g->v);
 	if (g->published)
@@ -355,7 +360,7 @@ static void create(struct change *g)
 	char text[160];
 
 	c->name = g->create.name;
-	if (lambda_name_here(&c->name, "us-east-1", c->account, &g->err)) {
+	if (lambda_name_here(&c->name, LAMBDA_REGION, c->account, &g->err)) {
 		fail(g);
 		return;
 	}
@@ -377,7 +382,7 @@ static void create(struct change *g)
 	settings = g->create.config.settings;
 	g->create.config.settings.env = NULL;
 	g->create.config.settings.env_len = 0;
-	if (lambda_layers_apply(NULL, g->create.config.extra, &settings, &g->err)) {
+	if (lambda_layers_apply(c, g->create.config.extra, g->create.config.extra, &settings, &g->err)) {
 		fn_settings_fini(&settings);
 		fail(g);
 		return;
@@ -478,7 +483,7 @@ static void update_configuration(struct change *g)
 		return;
 	}
 	if (lambda_config_apply(&g->config.config, &settings, &extra, &g->err) ||
-	    lambda_layers_apply(old->extra, extra, &settings, &g->err)) {
+	    lambda_layers_apply(&g->call, g->config.config.extra, extra, &settings, &g->err)) {
 		fn_settings_fini(&settings);
 		free(extra);
 		fail(g);

@@ -22,11 +22,19 @@ json_t *lambda_configuration(const struct daemon *d, const struct fn_version *v,
 	const char *reason = v->reason ? v->reason + strlen(v->reason) + 1 : NULL;
 	char sha256[64];
 	const struct fn_settings *s = &v->settings;
+	struct lambda_layer_view layers[FN_LAYERS_MAX];
 	struct lambda_config_view view = {.arn = arn, .name = name, .version = version, .runtime = s->runtime,
 		.handler = s->handler, .memory_mib = s->memory_mib, .timeout_s = s->timeout_s, .env = s->env,
 		.env_len = s->env_len, .has_env = s->env_len != 0, .extra = v->extra, .code_size = v->code_size,
-		.sha256 = sha256, .last_modified_ms = v->created_ms, .revision = v->revision};
+		.sha256 = sha256, .last_modified_ms = v->created_ms, .revision = v->revision, .layers = layers,
+		.layer_count = s->layer_count};
 
+	for (unsigned i = 0; i < s->layer_count; i++) {
+		fn_bare_name(s->layers[i].name, name);
+		lambda_layer_arn(layers[i].arn, sizeof(layers[i].arn), LAMBDA_REGION,
+				 tenants_account(&d->tenants, s->layers[i].name), name, s->layers[i].version);
+		layers[i].size = s->layers[i].size;
+	}
 	EVP_EncodeBlock((unsigned char *)sha256, v->sha256, FN_SHA256_LEN);
 	fn_bare_name(v->fn->name, name);
 	fn_version_text(v->published, version);

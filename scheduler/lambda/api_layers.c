@@ -1,5 +1,5 @@
 /* Layers in Lambda's API: /2018-10-31/layers. Versions are files (scheduler/layers.h); each operation is one piece of work
- * on a worker thread, which makes the answer. */
+ * on a worker thread, which makes the answer. Those of the caller's own tenant are all that it can see, name and change. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -10,6 +10,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/host/workers.h"
+#include "scheduler/auth/auth.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/lambda/api.h"
@@ -17,17 +18,16 @@
 #include "scheduler/lambda/extra.h"
 #include "scheduler/lambda/paging.h"
 #include "scheduler/layers.h"
+#include "scheduler/tenants.h"
 
 #define PATH_CAP 768
-#define REGION   "us-east-1"
-#define ACCOUNT  "000000000000"
 
 struct layer_call {
 	struct front_owner owner; /* first */
 	uv_work_t work;
 	struct lambda_call call; /* req is NULL when the client has gone */
 	int (*run)(struct layer_call *lc);
-	struct fn_layer layer;
+	struct fn_layer layer; /* name "": none was given */
 	struct lambda_page page;
 	uint8_t *body;
 	size_t len;
@@ -95,17 +95,26 @@ static int failed(struct layer_call *lc, int rc, const struct stk_err *err)
 
 /* --- what is shown --------------------------------------------------------------------------------------- */
 
+/* version 0: of the layer itself. */
+static void arn_of(const struct layer_call *lc, const struct fn_layer *layer, unsigned version, char ret[LAMBDA_ARN_MAX])
+{
+	char name[FN_BARE_MAX + 1];
+
+	fn_bare_name(layer->name, name);
+	lambda_layer_arn(ret, LAMBDA_ARN_MAX, LAMBDA_REGION, lc->call.account, name, version);
+}
+
 /* LayerVersionsListItem, or with content what GetLayerVersion answers. */
-static int describe(const char *state_dir, const struct fn_layer *layer, bool content, json_t **ret)
+static int describe(const struct layer_call *lc, const struct fn_layer *layer, bool content, json_t **ret)
 {
 	char arn[LAMBDA_ARN_MAX], version_arn[LAMBDA_ARN_MAX];
 	json_t *o;
-	int rc = layers_info(state_dir, layer, &o);
+	int rc = layers_info(lc->call.d->opt->state_dir, layer, &o);
 
 	if (rc)
 		return rc;
-	lambda_layer_arn(arn, sizeof(arn), REGION, ACCOUNT, layer->name, 0);
-	lambda_layer_arn(version_arn, sizeof(version_arn), REGION, ACCOUNT, layer->name, layer->version);
+	arn_of(lc, layer, 0, arn);
+	arn_of(lc, layer, layer->version, version_arn);
 	if (!content)
 		json_object_del(o, "Content");
 	if ((content && json_object_set_new(o, "LayerArn", json_string(arn))) ||
@@ -120,7 +129,7 @@ static int describe(const char *state_dir, const struct fn_layer *layer, bool co
 
 static int run_get(struct layer_call *lc)
 {
-	int rc = describe(lc->call.d->opt->state_dir, &lc->layer, true, &lc->answer);
+	int rc = describe(lc, &lc->layer, true, &lc->answer);
 
 	return rc ? failed(lc, rc, NULL) : 0;
 }
@@ -128,6 +137,7 @@ static int run_get(struct layer_call *lc)
 /* --- lists ------------------------------------------------------------------------------------------------- */
 
 struct list {
+	const struct auth_principal *who;
 	struct fn_layer *item;
 	size_t count, room;
 	const char *only; /* versions of this one; NULL: the newest of each */
@@ -138,7 +148,7 @@ static int collect(void *ctx, const struct fn_layer *layer, uint64_t size)
 	struct list *l = ctx;
 
 	(void)size;
-	if (l->only && strcmp(l->only, layer->name) != 0)
+	if (!tenants_owns(l->who, layer->name) || (l->only && strcmp(l->only, layer->name) != 0))
 		return 0;
 	if (!l->only && l->count && strcmp(l->item[l->count - 1].name, layer->name) == 0) {
 		l->item[l->count - 1] = *layer;
@@ -158,23 +168,23 @@ static int collect(void *ctx, const struct fn_layer *layer, uint64_t size)
 }
 
 /* LayersListItem. */
-static int describe_layer(const char *state_dir, const struct fn_layer *newest, json_t **ret)
+static int describe_layer(const struct layer_call *lc, const struct fn_layer *newest, json_t **ret)
 {
-	char arn[LAMBDA_ARN_MAX];
+	char arn[LAMBDA_ARN_MAX], name[FN_BARE_MAX + 1];
 	json_t *version;
-	int rc = describe(state_dir, newest, false, &version);
+	int rc = describe(lc, newest, false, &version);
 
 	if (rc)
 		return rc;
-	lambda_layer_arn(arn, sizeof(arn), REGION, ACCOUNT, newest->name, 0);
-	*ret = json_pack("{s:s, s:s, s:o}", "LayerName", newest->name, "LayerArn", arn, "LatestMatchingVersion", version);
+	fn_bare_name(newest->name, name);
+	arn_of(lc, newest, 0, arn);
+	*ret = json_pack("{s:s, s:s, s:o}", "LayerName", name, "LayerArn", arn, "LatestMatchingVersion", version);
 	return *ret ? 0 : -ENOMEM;
 }
 
 /* Versions newest first; a page's key is the version's place from there, "%010u" of what is left. */
 static int fill(struct layer_call *lc, const struct list *l, json_t *array, json_t *answer)
 {
-	const char *state_dir = lc->call.d->opt->state_dir;
 	char key[LAMBDA_KEY_MAX + 1] = "", marker[LAMBDA_MARKER_MAX];
 
 	for (size_t i = 0; i < l->count; i++) {
@@ -195,7 +205,7 @@ static int fill(struct layer_call *lc, const struct list *l, json_t *array, json
 				return -ENOMEM;
 			return 0;
 		}
-		rc = l->only ? describe(state_dir, one, false, &o) : describe_layer(state_dir, one, &o);
+		rc = l->only ? describe(lc, one, false, &o) : describe_layer(lc, one, &o);
 		if (rc == -ENOENT)
 			continue; /* deleted a moment ago */
 		if (rc || json_array_append_new(array, o))
@@ -207,7 +217,7 @@ static int fill(struct layer_call *lc, const struct list *l, json_t *array, json
 
 static int run_list(struct layer_call *lc)
 {
-	struct list l = {.only = lc->layer.name[0] ? lc->layer.name : NULL};
+	struct list l = {.who = lc->call.who, .only = lc->layer.name[0] ? lc->layer.name : NULL};
 	json_t *array = json_array();
 	int rc = layers_each(lc->call.d->opt->state_dir, collect, &l);
 
@@ -251,22 +261,55 @@ static int run_publish(struct layer_call *lc)
 	json_decref(body.info);
 	if (rc)
 		return failed(lc, rc, &err);
-	rc = describe(state_dir, &lc->layer, true, &lc->answer);
+	rc = describe(lc, &lc->layer, true, &lc->answer);
 	return rc ? failed(lc, rc, NULL) : 0;
 }
 
 /* --- requests ----------------------------------------------------------------------------------------------- */
 
-/* NULL: answered. name and version as in the path, or NULL. */
-static struct layer_call *begin(struct daemon *d, struct http_req *req, const char *name, const char *version)
+/* To whoever names a layer of another account. */
+static int refuse_other(const struct lambda_call *c, const char *operation, const char *arn, const char *version,
+			struct lambda_err *err)
 {
+	const char *key = c->who ? c->who->key : "";
+
+	return lambda_err_set(err, LAMBDA_ACCESS_DENIED,
+			      "User: arn:aws:iam::%s:%s%s is not authorized to perform: lambda:%s on resource: %s%s%s because no "
+			      "resource-based policy allows the lambda:%s action",
+			      c->account, *key ? "user/" : "root", key, operation, arn, version ? ":" : "", version ? version : "",
+			      operation);
+}
+
+/* Which layer a request means: name and version as in the path, version NULL: none. LAMBDA_*. */
+static int read_layer(const struct lambda_call *c, const char *operation, const char *name, const char *version,
+		      struct fn_layer *ret, struct lambda_err *err)
+{
+	char text[FN_NAME_MAX + 32];
 	struct lambda_layer_name parsed;
+	struct stk_err why = {0};
+	int rc = lambda_layer_parse(name, false, "layerName", &parsed, err);
+
+	if (rc)
+		return rc;
+	if (parsed.account[0] && strcmp(parsed.account, c->account) != 0)
+		return refuse_other(c, operation, name, version, err);
+	if (parsed.region[0] && strcmp(parsed.region, LAMBDA_REGION) != 0)
+		return lambda_err_set(err, LAMBDA_RESOURCE_NOT_FOUND, "The resource you requested does not exist.");
+	if (stk_snprintf(text, sizeof(text), "%s:%s", parsed.name, version ? version : "1") ||
+	    layers_parse(text, NULL, ret, &why))
+		return lambda_err_set(err, LAMBDA_VALIDATION, "%s", why.code ? why.text : "the layer's name is too long");
+	if (tenants_scope(c->who, parsed.name, ret->name, sizeof(ret->name)))
+		return lambda_err_set(err, LAMBDA_VALIDATION, "the layer's name is too long");
+	return 0;
+}
+
+/* NULL: answered. name and version as in the path, or NULL. */
+static struct layer_call *begin(struct daemon *d, struct http_req *req, const char *operation, const char *name,
+				const char *version)
+{
 	struct layer_call *lc;
 	struct lambda_call c;
 	struct lambda_err err;
-	struct stk_err why = {0};
-	char text[FN_NAME_MAX + 32];
-	int rc = 0;
 
 	if (lambda_begin(&c, d, req))
 		return NULL;
@@ -277,12 +320,7 @@ static struct layer_call *begin(struct daemon *d, struct http_req *req, const ch
 	}
 	lc->call = c;
 	lc->status = 200;
-	if (name)
-		rc = lambda_layer_parse(name, false, "layerName", &parsed, &err);
-	if (name && rc == 0 && (stk_snprintf(text, sizeof(text), "%s:%s", parsed.name, version ? version : "1") ||
-				layers_parse(text, &lc->layer, &why)))
-		rc = lambda_err_set(&err, LAMBDA_VALIDATION, "%s", why.code ? why.text : "the layer's name is too long");
-	if (rc) {
+	if (name && read_layer(&c, operation, name, version, &lc->layer, &err)) {
 		free(lc);
 		lambda_error_err(req, &err);
 		return NULL;
@@ -310,7 +348,7 @@ static void refuse(struct layer_call *lc, const struct lambda_err *err)
 
 static void list(struct daemon *d, struct http_req *req, const char *name)
 {
-	struct layer_call *lc = begin(d, req, name, NULL);
+	struct layer_call *lc = begin(d, req, "ListLayerVersions", name, NULL);
 	struct lambda_err err;
 
 	if (!lc)
@@ -349,7 +387,8 @@ void lambda_list_layers(void *ctx, struct http_req *req, const struct router_mat
 		return;
 	}
 	stk_snprintf(version, sizeof(version), "%llu", (unsigned long long)name.version);
-	lc = begin(ctx, req, name.name, version);
+	*strrchr(arn, ':') = '\0'; /* the layer's */
+	lc = begin(ctx, req, "GetLayerVersion", arn, version);
 	if (lc)
 		start(lc, run_get);
 }
@@ -361,7 +400,7 @@ void lambda_list_layer_versions(void *ctx, struct http_req *req, const struct ro
 
 void lambda_get_layer_version(void *ctx, struct http_req *req, const struct router_match *m)
 {
-	struct layer_call *lc = begin(ctx, req, m->value[0], m->value[1]);
+	struct layer_call *lc = begin(ctx, req, "GetLayerVersion", m->value[0], m->value[1]);
 
 	if (lc)
 		start(lc, run_get);
@@ -369,7 +408,7 @@ void lambda_get_layer_version(void *ctx, struct http_req *req, const struct rout
 
 void lambda_delete_layer_version(void *ctx, struct http_req *req, const struct router_match *m)
 {
-	struct layer_call *lc = begin(ctx, req, m->value[0], m->value[1]);
+	struct layer_call *lc = begin(ctx, req, "DeleteLayerVersion", m->value[0], m->value[1]);
 
 	if (!lc)
 		return;
@@ -379,7 +418,7 @@ void lambda_delete_layer_version(void *ctx, struct http_req *req, const struct r
 
 void lambda_publish_layer_version(void *ctx, struct http_req *req, const struct router_match *m)
 {
-	struct layer_call *lc = begin(ctx, req, m->value[0], NULL);
+	struct layer_call *lc = begin(ctx, req, "PublishLayerVersion", m->value[0], NULL);
 
 	if (!lc)
 		return;
@@ -396,24 +435,36 @@ void lambda_publish_layer_version(void *ctx, struct http_req *req, const struct 
 
 /* --- a function's ------------------------------------------------------------------------------------------- */
 
-int lambda_layers_apply(const char *old_extra, const char *extra, struct fn_settings *s, struct lambda_err *err)
+static int add_arn(const struct lambda_call *c, const char *arn, struct fn_settings *s, struct lambda_err *err)
 {
-	json_t *before = lambda_json_object(old_extra), *now = lambda_json_object(extra), *arn;
-	const json_t *was = json_object_get(before, "Layers"), *is = json_object_get(now, "Layers");
 	struct stk_err why = {0};
-	size_t i;
-	int rc = before && now ? 0 : lambda_err_nomem(err);
+	struct fn_layer layer;
+	int rc = layers_parse(arn, c->account, &layer, &why);
 
-	if (rc == 0 && (was || is)) { /* else: those that were given by the plain API stay */
+	if (rc == -EACCES)
+		return refuse_other(c, "GetLayerVersion", arn, NULL, err);
+	if (rc || fn_settings_add_layer(s, &layer, &why))
+		return lambda_err_set(err, LAMBDA_INVALID_PARAMETER, "%s", why.text);
+	return 0;
+}
+
+int lambda_layers_apply(const struct lambda_call *c, const char *update, const char *extra, struct fn_settings *s,
+			struct lambda_err *err)
+{
+	json_t *given = lambda_json_object(update), *now = lambda_json_object(extra), *arn;
+	int rc = given && now ? 0 : lambda_err_nomem(err);
+	size_t i;
+
+	if (json_object_get(given, "Layers")) { /* null: none from now on */
 		free(s->layers);
 		s->layers = NULL;
 		s->layer_count = 0;
-		json_array_foreach((json_t *)is, i, arn) {
-			if (rc == 0 && layers_parse_list(json_string_value(arn) ? json_string_value(arn) : "", s, &why))
-				rc = lambda_err_set(err, LAMBDA_INVALID_PARAMETER, "%s", why.text);
-		}
+		json_array_foreach(json_object_get(now, "Layers"), i, arn)
+			rc = rc ? rc : add_arn(c, json_string_value(arn) ? json_string_value(arn) : "", s, err);
+		if (rc == 0 && tenants_scope_layers(c->who, s))
+			rc = lambda_err_set(err, LAMBDA_INVALID_PARAMETER, "the layer's name is too long");
 	}
-	json_decref(before);
+	json_decref(given);
 	json_decref(now);
 	return rc;
 }

@@ -45,7 +45,7 @@ int lambda_begin_named(struct lambda_call *c, struct daemon *d, struct http_req 
 	if (rc > 0)
 		rc = lambda_name_qualify(&c->name, qualifier, &err);
 	if (rc == 0)
-		rc = lambda_name_here(&c->name, "us-east-1", c->account, &err);
+		rc = lambda_name_here(&c->name, LAMBDA_REGION, c->account, &err);
 	if (rc) {
 		lambda_error_err(req, &err);
 		return -1;
@@ -65,14 +65,14 @@ void lambda_arn_of(const struct daemon *d, const struct function *fn, const char
 	char name[FN_BARE_MAX + 1];
 
 	fn_bare_name(fn->name, name);
-	lambda_arn(ret, LAMBDA_ARN_MAX, "us-east-1", fn->tenant ? fn->tenant->account : "000000000000", name, qualifier);
+	lambda_arn(ret, LAMBDA_ARN_MAX, LAMBDA_REGION, fn->tenant ? fn->tenant->account : "000000000000", name, qualifier);
 }
 
 void lambda_not_found(const struct lambda_call *c)
 {
 	char arn[LAMBDA_ARN_MAX], text[LAMBDA_ARN_MAX + 32];
 
-	lambda_arn(arn, sizeof(arn), "us-east-1", c->account, c->name.name, c->name.qualifier);
+	lambda_arn(arn, sizeof(arn), LAMBDA_REGION, c->account, c->name.name, c->name.qualifier);
 	stk_snprintf(text, sizeof(text), "Function not found: %s", arn);
 	lambda_error(c->req, LAMBDA_RESOURCE_NOT_FOUND, text);
 }
@@ -179,17 +179,6 @@ struct lambda_change *lambda_change_new(const struct lambda_call *c)
 	return &g->ch;
 }
 
-static void change_free(struct change *g)
-{
-	json_decref(g->ch.answer);
-	if (g->ch.alias) {
-		free(g->ch.alias->description);
-		free(g->ch.alias);
-	}
-	free(g->ch.json);
-	free(g);
-}
-
 static void committed(void *ctx, int rc, const struct stk_err *err)
 {
 	struct change *g = ctx;
@@ -202,14 +191,13 @@ static void committed(void *ctx, int rc, const struct stk_err *err)
 		g->then(&g->ch);
 	else if (req)
 		lambda_error(req, LAMBDA_SERVICE, err->text);
-	change_free(g);
-}
-
-void lambda_change_drop(struct lambda_change *ch, enum lambda_error_type type, const char *text)
-{
-	http_req_set_ptr(ch->call.req, NULL);
-	lambda_error(ch->call.req, type, text);
-	change_free(STK_CONTAINER_OF(ch, struct change, ch));
+	json_decref(g->ch.answer);
+	if (g->ch.alias) {
+		free(g->ch.alias->description);
+		free(g->ch.alias);
+	}
+	free(g->ch.json);
+	free(g);
 }
 
 void lambda_change_commit(struct lambda_change *ch, struct store_tx *tx, void (*then)(struct lambda_change *ch))

@@ -97,15 +97,14 @@ static json_t *vpc(const json_t *kept)
 	return o;
 }
 
-static json_t *layers(const json_t *arns)
+static json_t *layers(const struct lambda_config_view *v)
 {
-	json_t *list = json_array(), *arn;
-	size_t i;
+	json_t *list = json_array();
 
-	/* jansson's iteration takes no const; nothing is changed. */
-	json_array_foreach((json_t *)arns, i, arn)
-		json_array_append_new(list, json_pack("{s:O, s:i}", "Arn", arn, "CodeSize", 0));
-	if (json_array_size(list) != json_array_size(arns)) {
+	for (unsigned i = 0; i < v->layer_count; i++)
+		json_array_append_new(list, json_pack("{s:s, s:I}", "Arn", v->layers[i].arn, "CodeSize",
+						      (json_int_t)v->layers[i].size));
+	if (json_array_size(list) != v->layer_count) {
 		json_decref(list);
 		list = NULL;
 	}
@@ -178,9 +177,8 @@ json_t *lambda_config_json(const struct lambda_config_view *v, bool list_item)
 	put_or(&w, "TracingConfig", extra, json_pack("{s:s}", "Mode", "PassThrough"));
 	put_if(&w, "MasterArn", v->master_arn);
 	put_text(&w, "RevisionId", v->revision);
-	kept = json_object_get(extra, "Layers");
-	if (kept)
-		put(&w, "Layers", layers(kept));
+	if (v->layer_count)
+		put(&w, "Layers", layers(v));
 	if (!list_item)
 		put_states(&w, v);
 	put_kept(&w, "FileSystemConfigs", extra);

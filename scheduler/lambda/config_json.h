@@ -7,6 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "scheduler/lambda/names.h"
+
+struct lambda_layer_view {
+	char arn[LAMBDA_ARN_MAX];
+	uint64_t size; /* bytes of its zip */
+};
+
 /* All texts are the caller's; NULL where that is said. */
 struct lambda_config_view {
 	const char *arn;     /* with or without a qualifier, as the operation has it */
@@ -18,6 +25,8 @@ struct lambda_config_view {
 	size_t env_len;
 	bool has_env;        /* Environment was given, maybe with no variables; else it is not shown */
 	const char *extra;   /* see extra.h; NULL: only defaults */
+	const struct lambda_layer_view *layers; /* in their order; `Layers` of extra is not shown */
+	unsigned layer_count;
 	uint64_t code_size;
 	const char *sha256;  /* base64 */
 	int64_t last_modified_ms;

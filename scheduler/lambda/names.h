@@ -13,6 +13,7 @@
 
 #include "scheduler/lambda/error.h"
 
+#define LAMBDA_REGION        "us-east-1" /* the one that this host is, in ARNs */
 #define LAMBDA_NAME_MAX      64
 #define LAMBDA_QUALIFIER_MAX 128
 #define LAMBDA_REGION_MAX    31

@@ -46,6 +46,11 @@ void host_await(bool there, const char *path);
 int host_request(const char *method, const char *path, const char *headers, const char *body, struct http_client_resp *r);
 int host_send(const char *method, const char *path, const char *headers, const void *body, size_t len,
 	      struct http_client_resp *r);
+/* A file in the host's folder; its path, for an option. */
+void host_write(const char *leaf, const char *text, unsigned mode, char *ret_path, size_t cap);
+/* Signed with a key's id and secret. */
+int host_request_signed(const char *method, const char *path, const char *id, const char *secret, const char *body,
+			struct http_client_resp *r);
 /* A connection with this request on it whose answer nobody reads. */
 int host_request_begin(const char *method, const char *path, const char *body);
 double host_metric(const char *line_start); /* -1: not there */

@@ -109,26 +109,38 @@ static void names_and_arns_are_read(void **state)
 	struct stk_err err;
 	struct fn_layer l;
 
-	assert_int_equal(layers_parse("tools:7", &l, &err), 0);
+	assert_int_equal(layers_parse("tools:7", NULL, &l, &err), 0);
 	assert_string_equal(l.name, "tools");
 	assert_int_equal(l.version, 7);
-	assert_int_equal(layers_parse("arn:aws:lambda:us-east-1:000000000000:layer:my-tools_2:12", &l, &err), 0);
+	assert_int_equal(layers_parse("arn:7", NULL, &l, &err), 0);
+	assert_string_equal(l.name, "arn");
+	assert_int_equal(layers_parse("tools.acme:7", "000000000000", &l, &err), 0);
+	assert_string_equal(l.name, "tools.acme");
+	assert_int_equal(layers_parse("arn:aws:lambda:us-east-1:111122223333:layer:my-tools_2:12", "111122223333", &l, &err), 0);
 	assert_string_equal(l.name, "my-tools_2");
 	assert_int_equal(l.version, 12);
+	assert_int_equal(layers_parse("arn:aws:lambda:us-east-1:111122223333:layer:my-tools_2:12", "000000000000", &l, &err),
+			 -EACCES);
+	assert_string_equal(err.text,
+			    "layer: \"arn:aws:lambda:us-east-1:111122223333:layer:my-tools_2:12\" belongs to another account");
+	assert_int_equal(layers_parse("arn:aws:lambda:us-east-1:111122223333:layer:my-tools_2:12", NULL, &l, &err), -EINVAL);
 
 	static const char *const bad[] = {"", "tools", "tools:", "tools:0", "tools:x", ":1", "../x:1", "a/b:1", "tools:1:2",
-					  "tools:-1", "tools:9999999999", "arn:aws:lambda:us-east-1:0:function:f:1",
+					  "tools:-1", "tools:9999999999", "arn:aws:lambda:us-east-1:000000000000:layer:t:0",
+					  "arn:aws:lambda:us-east-1:000000000000:layer:t:9999999999",
+					  "arn:aws:lambda:eu-west-1:000000000000:layer:t:1",
+					  "arn:aws:lambda:us-east-1:000000000000:layer:t.acme:1", "arn:layer:t:1", "arn:aws:lambda:us-east-1:0:function:f:1",
 					  "0123456789012345678901234567890123456789012345678901234567890123x:1"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		if (layers_parse(bad[i], &l, &err) != -EINVAL)
+		if (layers_parse(bad[i], "000000000000", &l, &err) != -EINVAL)
 			fail_msg("\"%s\" is taken", bad[i]);
 	}
 }
 
 static void versions_are_counted_and_numbers_not_used_twice(void **state)
 {
-	struct fn_layer two = {"tools", 2};
+	struct fn_layer two = {"tools", 2, 0};
 	struct stk_err err = {0};
 	unsigned newest;
 
@@ -160,7 +172,7 @@ static void what_cannot_be_unpacked_is_not_published(void **state)
 
 static void later_layers_come_over_earlier_ones(void **state)
 {
-	static const struct fn_layer list[] = {{"one", 1}, {"two", 1}, {"three", 1}};
+	static const struct fn_layer list[] = {{"one", 1, 0}, {"two", 1, 0}, {"three", 1, 0}};
 	struct stk_err err = {0};
 
 	assert_int_equal(publish("one", &err, "bin/tool=old", "lib/x/deep=1", "keep=1", "link->keep", NULL), 1);
@@ -178,7 +190,7 @@ static void later_layers_come_over_earlier_ones(void **state)
 
 static void links_lead_no_layer_elsewhere(void **state)
 {
-	static const struct fn_layer list[] = {{"one", 1}, {"two", 1}}, turned[] = {{"two", 1}, {"one", 1}};
+	static const struct fn_layer list[] = {{"one", 1, 0}, {"two", 1, 0}}, turned[] = {{"two", 1, 0}, {"one", 1, 0}};
 	struct stk_err err = {0};
 
 	assert_int_equal(publish("one", &err, "real/a=1", "d->real", NULL), 1);
@@ -194,7 +206,7 @@ static void links_lead_no_layer_elsewhere(void **state)
 
 static void a_function_keeps_what_it_was_made_from(void **state)
 {
-	static const struct fn_layer list[] = {{"one", 1}};
+	static const struct fn_layer list[] = {{"one", 1, 0}};
 	struct stk_err err = {0};
 	char again[128];
 
@@ -219,7 +231,7 @@ static void a_function_keeps_what_it_was_made_from(void **state)
 
 static void all_of_them_have_one_limit(void **state)
 {
-	static const struct fn_layer list[] = {{"one", 1}, {"two", 1}};
+	static const struct fn_layer list[] = {{"one", 1, 0}, {"two", 1, 0}};
 	struct stk_err err = {0};
 
 	assert_int_equal(publish("one", &err, "a=0123456789", NULL), 1);

@@ -64,6 +64,10 @@ static void functions_have_a_tenant(void **state)
 	assert_ptr_equal(tenants_of(&t, "g.acme"), tenants_get(&t, "acme"));
 	assert_ptr_equal(tenants_get(&t, ""), t.first);
 	assert_int_equal(tenants_get(&t, "acme")->limit, -1);
+	strcpy(tenants_get(&t, "acme")->account, "111122223333");
+	assert_string_equal(tenants_account(&t, "f.acme"), "111122223333");
+	assert_string_equal(tenants_account(&t, "f"), "000000000000");
+	assert_string_equal(tenants_account(&t, "f.bolt"), "000000000000");
 	tenants_fini(&t);
 }
 
@@ -76,6 +80,12 @@ static void others_are_not_shown(void **state)
 	assert_false(tenants_shows(&owner, "f.acme"));
 	assert_false(tenants_shows(&caller, "f.acme"));
 	assert_true(tenants_shows(&nobody, "f.acme"));
+	assert_true(tenants_owns(&acme, "f.acme"));
+	assert_false(tenants_owns(&acme, "f"));
+	assert_false(tenants_owns(&acme, "f.acm"));
+	assert_true(tenants_owns(&nobody, "f"));
+	assert_false(tenants_owns(&nobody, "f.acme"));
+	assert_true(tenants_owns(NULL, "f"));
 }
 
 int main(void)

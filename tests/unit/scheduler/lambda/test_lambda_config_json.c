@@ -55,6 +55,7 @@ static void a_new_function_is_shown_with_its_defaults(void **state)
 static void what_was_given_is_shown(void **state)
 {
 	static const char env[] = "A1=x=y\0B_=";
+	static const struct lambda_layer_view layers[] = {{"L1", 5000000000}, {"L2", 7}};
 	struct lambda_config_view v = plain;
 	json_t *o;
 
@@ -67,19 +68,21 @@ static void what_was_given_is_shown(void **state)
 	v.state_reason = v.state_reason_code = NULL;
 	v.last_update_status = "Successful";
 	v.runtime_version_arn = "arn:x";
-	v.extra = "{\"Description\":\"d\",\"EphemeralStorage\":{\"Size\":600},\"Layers\":[\"L1\",\"L2\"],"
+	v.extra = "{\"Description\":\"d\",\"EphemeralStorage\":{\"Size\":600},\"Layers\":[\"L1\"],"
 		  "\"LoggingConfig\":"
 		  "{\"LogFormat\":\"JSON\",\"SystemLogLevel\":\"WARN\"},\"SnapStart\":{\"ApplyOn\":"
 		  "\"PublishedVersions\"},"
 		  "\"VpcConfig\":{\"SecurityGroupIds\":[],\"SubnetIds\":[\"s\"]},\"DeadLetterConfig\":{\"TargetArn\":"
 		  "\"arn:t\"}}";
+	v.layers = layers;
+	v.layer_count = 2;
 	o = lambda_config_json(&v, false);
 	assert_string_equal(json_string_value(json_object_get(o, "Role")), "");
 	assert_string_equal(json_string_value(json_object_get(o, "LastUpdateStatus")), "Successful");
 	assert_null(json_object_get(o, "StateReason"));
 	check(json_deep_copy(json_object_get(o, "Environment")), "{\"Variables\":{\"A1\":\"x=y\",\"B_\":\"\"}}");
 	check(json_deep_copy(json_object_get(o, "Layers")),
-	      "[{\"Arn\":\"L1\",\"CodeSize\":0},{\"Arn\":\"L2\",\"CodeSize\":0}]");
+	      "[{\"Arn\":\"L1\",\"CodeSize\":5000000000},{\"Arn\":\"L2\",\"CodeSize\":7}]");
 	check(json_deep_copy(json_object_get(o, "LoggingConfig")),
 	      "{\"LogFormat\":\"JSON\",\"ApplicationLogLevel\":\"INFO\",\"SystemLogLevel\":\"WARN\",\"LogGroup\":"
 	      "\"/aws/lambda/f\"}");
