@@ -50,6 +50,7 @@ struct build {
 	void (*after_child)(struct build *bd, int status);
 	int child_status;
 	bool child_over, pipe_open, pipe_over;
+	bool interrupted; /* a child was, once */
 	uv_pipe_t out;
 	char *output; /* of the child's stdout, NUL behind it */
 	size_t output_len;
@@ -386,8 +387,25 @@ static void status_text(struct build *bd, const char *program, int status)
 		stk_err_set(&bd->result.err, -EIO, "%s ended with status %d", program, WEXITSTATUS(status));
 }
 
+/* Somebody else has ended the child. Whoever stops a host may do so with all of its processes; a build is not judged by
+ * that, but done once more: either our own signal comes meanwhile, or it was a mistake. */
+static bool to_be_repeated(struct build *bd, int status)
+{
+	if (status < 0 || !WIFSIGNALED(status) || (WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGINT) ||
+	    bd->b->stopped || bd->interrupted)
+		return false;
+	bd->interrupted = true;
+	return true;
+}
+
+static void make_snapshot(struct build *bd);
+
 static void after_snapshot(struct build *bd, int status)
 {
+	if (to_be_repeated(bd, status)) {
+		make_snapshot(bd);
+		return;
+	}
 	if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 3) {
 		bd->result.init_json = stk_take_ptr(&bd->output);
 		while (bd->output_len && bd->result.init_json[bd->output_len - 1] == '\n')
@@ -405,7 +423,7 @@ static void after_snapshot(struct build *bd, int status)
 	queue_work(bd, work_publish, work_finish);
 }
 
-static void after_image(struct build *bd, int status)
+static void make_snapshot(struct build *bd)
 {
 	const struct options *o = bd->b->d->opt;
 	const struct fn_settings *s = &bd->spec.settings;
@@ -419,11 +437,6 @@ static void after_image(struct build *bd, int status)
 			      parent, NULL};
 	int rc;
 
-	if (!succeeded(status)) {
-		status_text(bd, "mkfs.erofs", status);
-		fail_with_log(bd, BUILD_HOST);
-		return;
-	}
 	rc = stk_snprintf(tool, PATH_CAP, "%s/stoker-snapshot", o->bin_dir);
 	rc = rc ? rc : stk_snprintf(vmm, PATH_CAP, "%s/stoker-vmm", o->bin_dir);
 	rc = rc ? rc : stk_snprintf(initrd, PATH_CAP, "%s/stoker-initrd.cpio", o->bin_dir);
@@ -443,6 +456,29 @@ static void after_image(struct build *bd, int status)
 		rc = run_child(bd, argv, after_snapshot);
 	if (rc) {
 		stk_err_sys(&bd->result.err, rc, "start stoker-snapshot");
+		fail_with_log(bd, BUILD_HOST);
+	}
+}
+
+static void cancel(struct build *bd)
+{
+	stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
+	fault(bd, BUILD_HOST);
+	finish(bd);
+}
+
+static void make_image(struct build *bd);
+
+static void after_image(struct build *bd, int status)
+{
+	if (to_be_repeated(bd, status)) {
+		make_image(bd);
+	} else if (succeeded(status) && bd->b->stopped) {
+		cancel(bd);
+	} else if (succeeded(status)) {
+		make_snapshot(bd);
+	} else {
+		status_text(bd, "mkfs.erofs", status);
 		fail_with_log(bd, BUILD_HOST);
 	}
 }
@@ -547,23 +583,14 @@ static const char *mkfs_path(void)
 
 /* Not compressed: a clone that reads a file would pay for unpacking it. The image's root is the code, or with layers
  * a folder of both; which of the two the guest is told by the UUID. */
-static void unpacked(uv_work_t *w, int status)
+static void make_image(struct build *bd)
 {
-	struct build *bd = w->data;
 	char code[PATH_CAP], img[PATH_CAP];
 	bool layers = bd->spec.settings.layer_count > 0;
 	const char *argv[] = {mkfs_path(), "--quiet", "--all-root", "-x-1", "-T0", "-U",
 			      layers ? CODEIMAGE_UUID_LAYERS : CODEIMAGE_UUID_PLAIN, img, code, NULL};
 	int rc;
 
-	if (status || bd->b->stopped) {
-		stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
-		fault(bd, BUILD_HOST);
-	}
-	if (bd->result.fault != BUILD_OK) {
-		finish(bd);
-		return;
-	}
 	rc = path_of(bd, layers ? "root" : "root/task", code, sizeof(code));
 	rc = rc ? rc : path_of(bd, "code.img", img, sizeof(img));
 	rc = rc ? rc : run_child(bd, argv, after_image);
@@ -572,6 +599,18 @@ static void unpacked(uv_work_t *w, int status)
 		fault(bd, BUILD_HOST);
 		finish(bd);
 	}
+}
+
+static void unpacked(uv_work_t *w, int status)
+{
+	struct build *bd = w->data;
+
+	if (status || bd->b->stopped)
+		cancel(bd);
+	else if (bd->result.fault != BUILD_OK)
+		finish(bd);
+	else
+		make_image(bd);
 }
 
 /* --- queue -------------------------------------------------------------------------------------- */
@@ -587,9 +626,7 @@ static void start_next(struct builder *b)
 		b->running_count++;
 		bd->started_ns = stk_now_ns();
 		if (b->stopped) {
-			stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
-			fault(bd, BUILD_HOST);
-			finish(bd);
+			cancel(bd);
 			return; /* finish came back here for the rest */
 		}
 		queue_work(bd, work_unpack, unpacked);

@@ -123,7 +123,9 @@ static int spawn_now(struct child *c)
 	sigemptyset(&defaults);
 	for (unsigned i = 0; i < STK_ARRAY_LEN(ignored); i++)
 		sigaddset(&defaults, ignored[i]);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	/* A group of its own: Ctrl-C is for the parent, which decides what becomes of its children. */
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+	posix_spawnattr_setpgroup(&attr, 0);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &defaults);
 	r = add_file_actions(c, &fa);

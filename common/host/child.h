@@ -24,7 +24,7 @@ struct child_spec {
 	const char *cwd; /* NULL: "/" */
 };
 
-/* The child starts with default signal dispositions and nothing blocked. A parent-death signal it
+/* The child starts with default signal dispositions and nothing blocked, in a process group of its own. A parent-death signal it
  * asks for is bound to a pool thread, which lives as long as the process.
  * argv, envp and fds are copied (fds duplicated) before return. on_start(err 0 or negative errno)
  * is called on the loop, then, if it was 0, on_exit once: status as WIFEXITED/WTERMSIG of wait(2).

@@ -1,6 +1,7 @@
 /* A stokerd for tests: see host_fixture.h. */
 #include "tests/unit/scheduler/host_fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -381,6 +382,54 @@ int host_wait(void)
 		return 0;
 	fprintf(stderr, "the host ended with wait status %d\n", status);
 	return -1;
+}
+
+static bool is_child(pid_t pid, const char *program)
+{
+	char path[64], text[512] = "", *end;
+	int parent = 0;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	end = n > 0 ? strrchr(text, ')') : NULL;
+	if (!end || sscanf(end + 1, " %*c %d", &parent) != 1 || parent != host_pid)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0'; /* behind the first argument there is one as well */
+	end = strrchr(text, '/');
+	return end && strcmp(end + 1, program) == 0;
+}
+
+pid_t host_child(const char *program, pid_t but)
+{
+	uint64_t until = stk_now_ns() + WAIT_NS;
+
+	while (stk_now_ns() < until) {
+		DIR *proc = opendir("/proc");
+		struct dirent *e;
+		pid_t found = 0;
+
+		assert_non_null(proc);
+		while (!found && (e = readdir(proc))) {
+			pid_t pid = (pid_t)atoi(e->d_name);
+
+			if (pid > 0 && pid != but && is_child(pid, program))
+				found = pid;
+		}
+		closedir(proc);
+		if (found)
+			return found;
+		usleep(5000);
+	}
+	fail_msg("the host runs no %s", program);
+	return 0;
 }
 
 int host_remove(void)

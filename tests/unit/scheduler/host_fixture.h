@@ -34,6 +34,9 @@ int host_wait(void);
 /* Ends the host, if one runs, and removes the folder. 0, -1 as host_wait. */
 int host_remove(void);
 
+/* Waits until the host has a child that runs this program ("stoker-snapshot"), another one than `but`. */
+pid_t host_child(const char *program, pid_t but);
+
 /* A file beside the programs. */
 void host_touch(const char *leaf);
 void host_unlink(const char *leaf);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -782,6 +783,38 @@ static void builds_go_on_after_an_end(void **state)
 	}
 }
 
+/* Whoever stops the host may signal what it has started as well, and before it: Ctrl-C does not reach it, a service manager
+ * does. What is being built has not failed by that. */
+static void builds_that_are_signalled(void **state)
+{
+	static const int signals[] = {SIGINT, SIGTERM};
+	pid_t child;
+
+	host_start(NULL);
+	for (size_t i = 0; i < STK_ARRAY_LEN(signals); i++) {
+		want("POST", FNS, creation("f", "be-held", ""), 201);
+		child = host_child("stoker-snapshot", 0);
+		assert_int_equal(getpgid(child), child);
+		assert_int_equal(kill(child, signals[i]), 0);
+		host_child("stoker-snapshot", child); /* once more: it could have been a mistake */
+		host_term();
+		assert_int_equal(host_wait(), 0);
+		host_start(NULL);
+		assert_string_equal(get(FN "/configuration", "State"), "Pending");
+		kill(host_child("stoker-snapshot", 0), signals[i]);
+		host_touch("go");
+		wait_get(FN "/configuration", "State", "Active");
+		invoke(FN "/invocations", "{}", 200, "{}");
+		wait_delete(FN);
+		host_unlink("go");
+	}
+	want("POST", FNS, creation("f", "be-held", ""), 201);
+	child = host_child("stoker-snapshot", 0);
+	kill(child, SIGTERM);
+	kill(host_child("stoker-snapshot", child), SIGTERM); /* somebody means it */
+	wait_get(FN "/configuration", "State", "Failed");
+}
+
 /* A damaged version that is being made again does not come back when it is deleted meanwhile. */
 static void deleted_while_it_is_made_again(void **state)
 {
@@ -896,6 +929,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_go_on_after_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(builds_that_are_signalled, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_while_it_is_made_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(folders_without_a_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_than_are_built_at_once, setup, teardown),

@@ -135,6 +135,14 @@ static void test_signals_are_reset(void **state)
 	assert_int_equal(strtoull(p + 7, NULL, 16) & 0x7fffffff, 0);
 }
 
+static void test_group_of_its_own(void **state)
+{
+	char out[64] = "";
+
+	run("set -- $(cat /proc/$$/stat); [ $1 = $5 ] && echo leader", NULL, 1, out, sizeof(out));
+	assert_string_equal(out, "leader\n");
+}
+
 static void test_missing_program(void **state)
 {
 	const char *argv[] = {"/no/such/program", NULL};
@@ -244,7 +252,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status_text),
 		T(test_output_and_status), T(test_signal_status), T(test_environment_and_folder),
-		T(test_descriptors),	   T(test_signals_are_reset), T(test_missing_program),
+		T(test_descriptors),	   T(test_signals_are_reset), T(test_group_of_its_own),
+		T(test_missing_program),
 		T(test_bad_spec),	   T(test_kill),	  T(test_detach),
 		T(test_many_at_once),
 	};
