@@ -56,11 +56,14 @@ void store_tx_files(struct store_tx *tx, const struct fn_version *v);
 /* As fn is now, with these two build numbers in place of its own. */
 void store_tx_function(struct store_tx *tx, const struct function *fn, unsigned latest, unsigned active,
 		       unsigned last_published, int reserved);
+/* Of a version that is there. */
+void store_tx_version_revision(struct store_tx *tx, const char *name, unsigned number, const char *revision);
 void store_tx_drop_version(struct store_tx *tx, const char *name, unsigned number);
 /* The function with everything that belongs to it; its name keeps its last build number, and that of
  * its last published version. */
 void store_tx_drop_function(struct store_tx *tx, const char *name);
 void store_tx_alias(struct store_tx *tx, const char *name, const struct fn_alias *a);
+void store_tx_alias_revision(struct store_tx *tx, const char *name, const char *alias, const char *revision);
 void store_tx_drop_alias(struct store_tx *tx, const char *name, const char *alias);
 /* json NULL: the row is removed. */
 void store_tx_note(struct store_tx *tx, const char *name, const char *kind, const char *qualifier, const char *json);

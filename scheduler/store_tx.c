@@ -210,6 +210,24 @@ void store_tx_alias(struct store_tx *tx, const char *name, const struct fn_alias
 	put_text(tx, st, a->description);
 }
 
+void store_tx_version_revision(struct store_tx *tx, const char *name, unsigned number, const char *revision)
+{
+	struct statement *st = add(tx, "UPDATE versions SET revision = ? WHERE name = ? AND number = ?");
+
+	put_text(tx, st, revision);
+	put_text(tx, st, name);
+	put_int(st, number);
+}
+
+void store_tx_alias_revision(struct store_tx *tx, const char *name, const char *alias, const char *revision)
+{
+	struct statement *st = add(tx, "UPDATE aliases SET revision = ? WHERE name = ? AND alias = ?");
+
+	put_text(tx, st, revision);
+	put_text(tx, st, name);
+	put_text(tx, st, alias);
+}
+
 void store_tx_drop_alias(struct store_tx *tx, const char *name, const char *alias)
 {
 	struct statement *st = add(tx, "DELETE FROM aliases WHERE name = ? AND alias = ?");

@@ -67,7 +67,7 @@ struct lambda_change {
 	struct fn_version *version;
 	json_t *answer;
 	char text[LAMBDA_QUALIFIER_MAX + 1];
-	char kind[24];
+	char kind[24], revision[FN_REVISION_LEN + 1];
 	char *json;
 	int number;
 };
@@ -76,6 +76,8 @@ struct store_tx;
  * there), or answers with the error. `then` need not free anything but what it put into ch itself. */
 struct lambda_change *lambda_change_new(const struct lambda_call *c); /* NULL: answered */
 void lambda_change_commit(struct lambda_change *ch, struct store_tx *tx, void (*then)(struct lambda_change *ch));
+/* Instead: answers with an error. */
+void lambda_change_drop(struct lambda_change *ch, enum lambda_error_type type, const char *text);
 
 /* The caller of InvokeWithResponseStream: streamed answers go out as they come, others in one piece; then InvokeComplete,
  * which says how it ended. Errors of the host before that are ordinary ones. stream.c */
@@ -98,12 +100,12 @@ lambda_handler lambda_create_alias, lambda_get_alias, lambda_update_alias, lambd
 	lambda_list_aliases;                                                      /* api_aliases.c */
 lambda_handler lambda_put_concurrency, lambda_get_concurrency, lambda_delete_concurrency; /* api_concurrency.c */
 lambda_handler lambda_put_provisioned, lambda_get_provisioned, lambda_delete_provisioned;
-lambda_handler lambda_list_tags, lambda_tag, lambda_untag;                        /* api_notes.c */
-lambda_handler lambda_create_url, lambda_get_url, lambda_update_url, lambda_delete_url, lambda_list_urls;
+lambda_handler lambda_list_tags, lambda_tag, lambda_untag;                        /* api_tags.c */
+lambda_handler lambda_create_url, lambda_get_url, lambda_update_url, lambda_delete_url, lambda_list_urls; /* api_urls.c */
 lambda_handler lambda_put_event_invoke, lambda_update_event_invoke, lambda_get_event_invoke, lambda_delete_event_invoke,
 	lambda_list_event_invoke;                                                 /* api_events.c */
 lambda_handler lambda_publish_layer_version, lambda_get_layer_version, lambda_delete_layer_version,
 	lambda_list_layers, lambda_list_layer_versions;                           /* api_layers.c */
-lambda_handler lambda_add_permission, lambda_get_policy, lambda_remove_permission;
+lambda_handler lambda_add_permission, lambda_get_policy, lambda_remove_permission; /* api_policy.c */
 
 #endif

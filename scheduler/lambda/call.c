@@ -179,6 +179,17 @@ struct lambda_change *lambda_change_new(const struct lambda_call *c)
 	return &g->ch;
 }
 
+static void change_free(struct change *g)
+{
+	json_decref(g->ch.answer);
+	if (g->ch.alias) {
+		free(g->ch.alias->description);
+		free(g->ch.alias);
+	}
+	free(g->ch.json);
+	free(g);
+}
+
 static void committed(void *ctx, int rc, const struct stk_err *err)
 {
 	struct change *g = ctx;
@@ -191,13 +202,14 @@ static void committed(void *ctx, int rc, const struct stk_err *err)
 		g->then(&g->ch);
 	else if (req)
 		lambda_error(req, LAMBDA_SERVICE, err->text);
-	json_decref(g->ch.answer);
-	if (g->ch.alias) {
-		free(g->ch.alias->description);
-		free(g->ch.alias);
-	}
-	free(g->ch.json);
-	free(g);
+	change_free(g);
+}
+
+void lambda_change_drop(struct lambda_change *ch, enum lambda_error_type type, const char *text)
+{
+	http_req_set_ptr(ch->call.req, NULL);
+	lambda_error(ch->call.req, type, text);
+	change_free(STK_CONTAINER_OF(ch, struct change, ch));
 }
 
 void lambda_change_commit(struct lambda_change *ch, struct store_tx *tx, void (*then)(struct lambda_change *ch))

@@ -553,6 +553,49 @@ static void settings_beside(void **state)
 	want("GET", EVI, NULL, 404);
 }
 
+/* A policy's revision is that of what it is for; each change of it gives another one, and a revision that the client names
+ * must be that of now. */
+static void policies_have_revisions(void **state)
+{
+	static const struct { const char *what, *shown; } subjects[] = {
+		{"", FN "/configuration"}, {"?Qualifier=1", FN "/configuration?Qualifier=1"}, {"?Qualifier=live", FN "/aliases/live"},
+	};
+	char path[128], body[256], was[64], first[64];
+
+	host_start(NULL);
+	create("f");
+	want("POST", FN "/versions", "{}", 201);
+	want("POST", FN "/aliases", "{\"Name\":\"live\",\"FunctionVersion\":\"1\"}", 201);
+	for (size_t i = 0; i < STK_ARRAY_LEN(subjects); i++) {
+		snprintf(was, sizeof(was), "%s", get(subjects[i].shown, "RevisionId"));
+		snprintf(path, sizeof(path), FN "/policy%s", subjects[i].what);
+		snprintf(body, sizeof(body), "{\"StatementId\":\"s\",\"Action\":\"lambda:InvokeFunction\",\"Principal\":\"*\","
+			 "\"RevisionId\":\"%s\"}", was);
+		want("POST", path, body, 201);
+		snprintf(first, sizeof(first), "%s", get(path, "RevisionId"));
+		assert_string_not_equal(first, was);
+		assert_string_equal(get(subjects[i].shown, "RevisionId"), first);
+		body[16] = 't'; /* another statement, the revision before */
+		want("POST", path, body, 412);
+		snprintf(path, sizeof(path), FN "/policy/s%s%sRevisionId=%s", subjects[i].what, *subjects[i].what ? "&" : "?", was);
+		want("DELETE", path, NULL, 412);
+	}
+	for (size_t i = 0; i < STK_ARRAY_LEN(subjects); i++) {
+		snprintf(path, sizeof(path), FN "/policy%s", subjects[i].what);
+		snprintf(was, sizeof(was), "%s", get(path, "RevisionId"));
+		if (i == 0) {
+			host_kill();
+			host_start(NULL);
+			assert_string_equal(get(path, "RevisionId"), was);
+		}
+		snprintf(path, sizeof(path), FN "/policy/s%s%sRevisionId=%s", subjects[i].what, *subjects[i].what ? "&" : "?", was);
+		want("DELETE", path, NULL, 204);
+		assert_string_not_equal(get(subjects[i].shown, "RevisionId"), was);
+	}
+	want("POST", FN "/policy?Qualifier=$LATEST",
+	     "{\"StatementId\":\"s\",\"Action\":\"lambda:*\",\"Principal\":\"*\"}", 400);
+}
+
 /* --- settings that the Lambda API does not have ------------------------------------------------------------- */
 
 static unsigned versions_seen;
@@ -924,6 +967,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(names_take_along_what_is_theirs, setup, teardown),
 		cmocka_unit_test_setup_teardown(configurations_without_a_subject, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_beside, setup, teardown),
+		cmocka_unit_test_setup_teardown(policies_have_revisions, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_of_the_host_survive, setup, teardown),
 		cmocka_unit_test_setup_teardown(reuse_by_tag, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
