@@ -210,7 +210,7 @@ void api_functions_delete(void *ctx, struct http_req *req, const struct router_m
 
 	if (!fn)
 		return;
-	if (fn->busy || fn->building) {
+	if (fn->busy || fn->deploying) {
 		answer_error(req, 409, "Conflict", "a deploy or delete of this function is under way", id);
 		return;
 	}

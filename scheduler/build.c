@@ -51,6 +51,7 @@ struct build {
 	int child_status;
 	bool child_over, pipe_open, pipe_over;
 	bool interrupted; /* a child was, once */
+	bool cancelled;
 	uv_pipe_t out;
 	char *output; /* of the child's stdout, NUL behind it */
 	size_t output_len;
@@ -375,12 +376,23 @@ static bool succeeded(int status)
 	return status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* Is it not wanted any more? */
+static bool given_up(const struct build *bd)
+{
+	return bd->b->stopped || bd->cancelled;
+}
+
+static void set_cancelled(struct build *bd)
+{
+	stk_err_set(&bd->result.err, -ECANCELED, bd->cancelled ? "the function was deleted" : "the host is shutting down");
+}
+
 static void status_text(struct build *bd, const char *program, int status)
 {
 	if (bd->result.err.code)
 		return; /* it did not even start; that text is there */
-	if (bd->b->stopped)
-		stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
+	if (given_up(bd))
+		set_cancelled(bd);
 	else if (WIFSIGNALED(status))
 		stk_err_set(&bd->result.err, -EIO, "%s was killed by signal %d", program, WTERMSIG(status));
 	else
@@ -392,7 +404,7 @@ static void status_text(struct build *bd, const char *program, int status)
 static bool to_be_repeated(struct build *bd, int status)
 {
 	if (status < 0 || !WIFSIGNALED(status) || (WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGINT) ||
-	    bd->b->stopped || bd->interrupted)
+	    given_up(bd) || bd->interrupted)
 		return false;
 	bd->interrupted = true;
 	return true;
@@ -462,7 +474,7 @@ static void make_snapshot(struct build *bd)
 
 static void cancel(struct build *bd)
 {
-	stk_err_set(&bd->result.err, -ECANCELED, "the host is shutting down");
+	set_cancelled(bd);
 	fault(bd, BUILD_HOST);
 	finish(bd);
 }
@@ -473,7 +485,7 @@ static void after_image(struct build *bd, int status)
 {
 	if (to_be_repeated(bd, status)) {
 		make_image(bd);
-	} else if (succeeded(status) && bd->b->stopped) {
+	} else if (succeeded(status) && given_up(bd)) {
 		cancel(bd);
 	} else if (succeeded(status)) {
 		make_snapshot(bd);
@@ -605,7 +617,7 @@ static void unpacked(uv_work_t *w, int status)
 {
 	struct build *bd = w->data;
 
-	if (status || bd->b->stopped)
+	if (status || given_up(bd))
 		cancel(bd);
 	else if (bd->result.fault != BUILD_OK)
 		finish(bd);
@@ -615,17 +627,22 @@ static void unpacked(uv_work_t *w, int status)
 
 /* --- queue -------------------------------------------------------------------------------------- */
 
+static void begin(struct build *bd)
+{
+	stk_list_del(&bd->node);
+	stk_list_add_tail(&bd->b->running, &bd->node);
+	bd->b->waiting_count--;
+	bd->b->running_count++;
+	bd->started_ns = stk_now_ns();
+}
+
 static void start_next(struct builder *b)
 {
 	while (b->running_count < BUILD_PARALLEL && !stk_list_empty(&b->waiting)) {
 		struct build *bd = STK_CONTAINER_OF(b->waiting.next, struct build, node);
 
-		stk_list_del(&bd->node);
-		stk_list_add_tail(&b->running, &bd->node);
-		b->waiting_count--;
-		b->running_count++;
-		bd->started_ns = stk_now_ns();
-		if (b->stopped) {
+		begin(bd);
+		if (given_up(bd)) {
 			cancel(bd);
 			return; /* finish came back here for the rest */
 		}
@@ -676,4 +693,39 @@ void build_stop(struct builder *b)
 	}
 	if (b->running_count == 0)
 		start_next(b);
+}
+
+/* Those that wait do so no longer. */
+static void drop_cancelled(struct builder *b)
+{
+	struct stk_list *it = b->waiting.next;
+
+	while (it != &b->waiting) {
+		struct build *bd = STK_CONTAINER_OF(it, struct build, node);
+
+		it = it->next;
+		if (!bd->cancelled)
+			continue;
+		begin(bd);
+		cancel(bd);
+		it = b->waiting.next; /* others may have had their turn */
+	}
+}
+
+void build_cancel(struct builder *b, const char *name, unsigned number)
+{
+	struct stk_list *const lists[] = {&b->running, &b->waiting};
+
+	for (unsigned i = 0; i < STK_ARRAY_LEN(lists); i++) {
+		STK_LIST_FOREACH(it, lists[i]) {
+			struct build *bd = STK_CONTAINER_OF(it, struct build, node);
+
+			if (strcmp(bd->spec.name, name) != 0 || (number && bd->spec.number != number))
+				continue;
+			bd->cancelled = true;
+			if (bd->child)
+				child_kill(bd->child, SIGTERM);
+		}
+	}
+	drop_cancelled(b);
 }

@@ -51,11 +51,14 @@ struct build_result {
 
 struct builder *build_new(struct daemon *d);
 void build_free(struct builder *b);
-/* done is called once, on the loop; result is freed behind it. -EBUSY when too many wait, -ECANCELED behind build_stop. */
+/* done is called once, on the loop; result is freed behind it. -EBUSY when too many wait, -ECANCELED behind build_stop.
+ * result.err is -ECANCELED when it was stopped or cancelled. */
 int build_submit(struct builder *b, const struct build_spec *spec,
 		 void (*done)(void *ctx, const struct build_result *r), void *ctx);
 /* Ends what runs (SIGTERM; SIGKILL when called again) and fails what waits; done is still called for
  * each. */
 void build_stop(struct builder *b);
+/* Gives up what is being built of a function, of this version or of all (number 0): done is called with -ECANCELED. */
+void build_cancel(struct builder *b, const char *name, unsigned number);
 
 #endif

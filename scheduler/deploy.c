@@ -51,7 +51,7 @@ static void deploy_free(struct deploy *dp)
 {
 	struct daemon *d = dp->d;
 
-	dp->fn->busy = false;
+	dp->fn->deploying = false;
 	fn_settings_fini(&dp->settings);
 	free(dp->tags);
 	free(dp);
@@ -249,7 +249,7 @@ static void store(struct deploy *dp, const struct fn_version *v)
 	if (dp->tags)
 		store_tx_note(tx, fn->name, "tags", "", *dp->tags ? dp->tags : NULL);
 	store_tx_version(tx, v);
-	store_tx_function(tx, fn, v->number, v->number, fn->last_published, fn->reserved);
+	store_tx_function(tx, fn, v->number, v->number, fn->last_published);
 	if (fn->active)
 		store_tx_drop_version(tx, fn->name, fn->active->number);
 	if (fn->latest && fn->latest != fn->active)
@@ -364,7 +364,7 @@ static struct deploy *prepare(struct daemon *d, struct http_req *req, const char
 		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
 		return NULL;
 	}
-	if (fn->busy || fn->building) {
+	if (fn->busy || fn->deploying || fn->building) {
 		fn_settings_fini(&settings);
 		free(dp);
 		answer_error(req, 409, "Conflict", "a deploy or delete of this function is under way", id);
@@ -393,7 +393,7 @@ void deploy_begin(void *ctx, struct http_req *req, const struct router_match *m)
 		return;
 	dp->owner.gone = gone;
 	dp->req = req;
-	dp->fn->busy = true;
+	dp->fn->deploying = true;
 	d->jobs++;
 	dp->spec.number = ++dp->fn->last_version;
 	stk_strcpy(dp->spec.name, sizeof(dp->spec.name), dp->fn->name);

@@ -37,6 +37,8 @@ int lifecycle_revise(struct fn_version *v)
 	return ids_uuid(v->revision);
 }
 
+static void give_up_waiting(struct daemon *d);
+
 /* --- roles ------------------------------------------------------------------------------------------ */
 
 void lifecycle_activate(struct daemon *d, struct fn_version *v)
@@ -69,7 +71,11 @@ void lifecycle_unpublish(struct daemon *d, struct fn_version *v)
 	fn_version_text(v->published, qualifier);
 	forget_qualifier(d, v->fn, qualifier);
 	pool_close(v->pool, NULL);
+	fn_version_get(v);
 	registry_unpublish(&d->registry, v);
+	build_cancel(d->builder, v->fn->name, v->number);
+	fn_version_put(&d->registry, v);
+	give_up_waiting(d);
 }
 
 void lifecycle_drop_alias(struct daemon *d, struct function *fn, const char *alias)
@@ -90,6 +96,8 @@ void lifecycle_drop(struct daemon *d, struct function *fn)
 	registry_drop(&d->registry, fn);
 	if (async_config_forget(d->async, fn->name, "*"))
 		stk_warn("%s: its event-invoke configuration is still there: out of memory", fn->name);
+	build_cancel(d->builder, fn->name, 0);
+	give_up_waiting(d);
 }
 
 /* --- builds ----------------------------------------------------------------------------------------- */
@@ -133,6 +141,10 @@ static void became_active(void *ctx, int rc, const struct stk_err *err)
 	struct job *j = ctx;
 	struct fn_version *v = j->v;
 
+	if (v->retired) {
+		job_free(j);
+		return;
+	}
 	if (rc) /* it serves all the same; after a restart it is pending still, and built again */
 		stk_error("%s: version %u is ready, but the database was not told: %s", v->fn->name, v->number, err->text);
 	v->state = FN_ACTIVE; /* not before: what is shown as active serves */
@@ -157,9 +169,9 @@ static void succeed(struct job *j, const struct build_result *r)
 	row.state = FN_ACTIVE;
 	lifecycle_revise(&row);
 	memcpy(j->revision, row.revision, sizeof(j->revision));
-	store_tx_version(tx, &row);
+	store_tx_made(tx, &row);
 	if (latest) {
-		store_tx_function(tx, v->fn, v->number, v->number, v->fn->last_published, v->fn->reserved);
+		store_tx_active(tx, v->fn->name, v->number);
 		if (old && old != v)
 			store_tx_drop_version(tx, v->fn->name, old->number);
 	}
@@ -241,7 +253,7 @@ static void give_up(struct job *j, const struct build_result *r)
 	row.state = FN_FAILED;
 	lifecycle_revise(&row);
 	memcpy(j->revision, row.revision, sizeof(j->revision));
-	store_tx_version(tx, &row);
+	store_tx_made(tx, &row);
 	commit_later(j->d, tx, became_failed, j);
 }
 
@@ -250,15 +262,15 @@ static void built(void *ctx, const struct build_result *r)
 	struct job *j = ctx;
 
 	keep_log(j->v, r->log);
-	if (r->fault == BUILD_OK)
-		succeed(j, r);
-	else if (r->err.code == -ECANCELED)
+	if (j->v->retired || (r->fault != BUILD_OK && r->err.code == -ECANCELED))
 		job_free(j);
+	else if (r->fault == BUILD_OK)
+		succeed(j, r);
 	else
 		give_up(j, r);
 }
 
-/* What waits when the host shuts down ends here: pending still. */
+/* What waits when the host shuts down ends here: pending still; and what was deleted. */
 static void make_next(struct daemon *d)
 {
 	if (d->making_next) /* by what ends at once below */
@@ -269,7 +281,7 @@ static void make_next(struct daemon *d)
 
 		stk_list_del(&j->node);
 		d->making++;
-		if (d->draining)
+		if (d->draining || j->v->retired)
 			job_free(j);
 		else
 			rebuild_start(d, j->v, true, built, j);
@@ -295,6 +307,24 @@ void lifecycle_build(struct daemon *d, struct fn_version *v, void (*done)(void *
 	v->check = FN_REBUILDING;
 	stk_list_add_tail(&d->to_make, &j->node);
 	make_next(d);
+}
+
+/* Of versions that were deleted: those that wait. */
+static void give_up_waiting(struct daemon *d)
+{
+	struct stk_list *it = d->to_make.next;
+
+	while (it != &d->to_make) {
+		struct job *j = STK_CONTAINER_OF(it, struct job, node);
+
+		it = it->next;
+		if (!j->v->retired)
+			continue;
+		stk_list_del(&j->node);
+		d->making++;
+		job_free(j);
+		it = d->to_make.next; /* others may have had their turn */
+	}
 }
 
 static void told(void *ctx, int rc, const struct stk_err *err)

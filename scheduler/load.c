@@ -184,8 +184,7 @@ static void resumed(void *ctx)
 {
 	struct function *fn = ctx;
 
-	if (--fn->resuming == 0)
-		fn->building = false;
+	fn->building--;
 }
 
 /* As in the life that was asked for it, nobody changes the function meanwhile. */
@@ -193,8 +192,7 @@ static void resume(struct daemon *d, struct fn_version *v)
 {
 	if (!v || v->state != FN_PENDING || v->check == FN_REBUILDING)
 		return;
-	v->fn->resuming++;
-	v->fn->building = true;
+	v->fn->building++;
 	lifecycle_build(d, v, resumed, v->fn);
 }
 

@@ -91,6 +91,8 @@ static void copied(uv_work_t *w, int status)
 		.admitted = rb->admitted, .settings = rb->ver->settings};
 	int rc = status ? stk_err_set(&rb->err, -ECANCELED, "the host is shutting down") : rb->rc;
 
+	if (rc == 0 && rb->ver->retired)
+		rc = stk_err_set(&rb->err, -ECANCELED, "the function was deleted");
 	if (rc == 0) {
 		stk_strcpy(spec.name, sizeof(spec.name), rb->ver->fn->name);
 		stk_strcpy(spec.dir, sizeof(spec.dir), rb->work_dir);

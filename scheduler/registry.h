@@ -131,9 +131,9 @@ struct function {
 	unsigned last_version; /* build number */
 	int reserved;          /* concurrency; -1: not set */
 	unsigned in_flight;    /* calls that run or wait, of all its versions */
-	bool busy; /* a deploy or delete is under way, or something beside it is being stored */
-	bool building; /* the snapshot of the latest version is being made: no other code or settings until then */
-	unsigned resuming; /* snapshots under way that an earlier life of the host was asked for; `building` until then */
+	bool busy;         /* a change of it is being stored: no other one until then */
+	bool deploying;    /* over /v1: as while building, and it is not deleted either */
+	unsigned building; /* snapshots being made for its latest version and one to be published: no other code or settings */
 	struct logsink *log;
 	struct fnmetrics *metrics; /* NULL: never called so far */
 };

@@ -53,9 +53,14 @@ void store_tx_free(struct store_tx *tx);
 void store_tx_version(struct store_tx *tx, const struct fn_version *v);
 /* Size and checksums of its files, if it is there. */
 void store_tx_files(struct store_tx *tx, const struct fn_version *v);
-/* As fn is now, with these two build numbers in place of its own. */
+/* What came of its build: state, reason, revision and files, if it is there. */
+void store_tx_made(struct store_tx *tx, const struct fn_version *v);
+/* As fn is, with these numbers in place of its own. Of one that is there the reserved concurrency stays as it is. */
 void store_tx_function(struct store_tx *tx, const struct function *fn, unsigned latest, unsigned active,
-		       unsigned last_published, int reserved);
+		       unsigned last_published);
+/* The function answers with its latest version, if that is this one. */
+void store_tx_active(struct store_tx *tx, const char *name, unsigned number);
+void store_tx_reserved(struct store_tx *tx, const char *name, int reserved); /* -1: not set */
 /* Of a version that is there. */
 void store_tx_version_revision(struct store_tx *tx, const char *name, unsigned number, const char *revision);
 void store_tx_drop_version(struct store_tx *tx, const char *name, unsigned number);

@@ -159,16 +159,48 @@ void store_tx_files(struct store_tx *tx, const struct fn_version *v)
 	put_int(st, v->number);
 }
 
-void store_tx_function(struct store_tx *tx, const struct function *fn, unsigned latest, unsigned active,
-		       unsigned last_published, int reserved)
+void store_tx_made(struct store_tx *tx, const struct fn_version *v)
 {
-	struct statement *st = add(tx, "INSERT OR REPLACE INTO functions VALUES(?,?,?,?,?)");
+	struct statement *st = add(tx, "UPDATE versions SET state = ?, reason_code = ?, reason = ?, init_error = ?, revision = ?"
+				       " WHERE name = ? AND number = ?");
+
+	put_text(tx, st, store_state_names[v->state]);
+	put_text(tx, st, v->reason);
+	put_text(tx, st, v->reason ? v->reason + strlen(v->reason) + 1 : NULL);
+	put_text(tx, st, v->init_error);
+	put_text(tx, st, v->revision);
+	put_text(tx, st, v->fn->name);
+	put_int(st, v->number);
+	store_tx_files(tx, v);
+}
+
+void store_tx_active(struct store_tx *tx, const char *name, unsigned number)
+{
+	struct statement *st = add(tx, "UPDATE functions SET active = ?2 WHERE name = ?1 AND latest = ?2");
+
+	put_text(tx, st, name);
+	put_int(st, number);
+}
+
+void store_tx_reserved(struct store_tx *tx, const char *name, int reserved)
+{
+	struct statement *st = add(tx, "UPDATE functions SET reserved = ?2 WHERE name = ?1");
+
+	put_text(tx, st, name);
+	put_int(st, reserved);
+}
+
+void store_tx_function(struct store_tx *tx, const struct function *fn, unsigned latest, unsigned active,
+		       unsigned last_published)
+{
+	struct statement *st = add(tx, "INSERT INTO functions VALUES(?1,?2,?3,?4,?5) ON CONFLICT(name) DO UPDATE SET"
+				       " latest = ?2, active = ?3, last_published = ?4");
 
 	put_text(tx, st, fn->name);
 	put_int(st, latest);
 	put_int(st, active);
 	put_int(st, last_published);
-	put_int(st, reserved);
+	put_int(st, fn->reserved);
 }
 
 void store_tx_drop_version(struct store_tx *tx, const char *name, unsigned number)

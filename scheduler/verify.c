@@ -86,6 +86,10 @@ static void broken(struct check *c, const char *text)
 {
 	struct fn_version *ver = c->ver;
 
+	if (ver->retired) {
+		check_free(c);
+		return;
+	}
 	ver->check = FN_BROKEN;
 	ver->check_retry_ns = stk_now_ns() + RETRY_NS;
 	stk_err_set(&ver->check_err, -EIO, "the snapshot is damaged and could not be made again: %.280s", text);

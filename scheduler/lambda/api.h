@@ -49,9 +49,9 @@ void lambda_not_found(const struct lambda_call *c);
 struct fn_version *lambda_version(const struct lambda_call *c);
 /* Of a function or an alias; given "": any will do. LAMBDA_PRECONDITION_FAILED. */
 int lambda_check_revision(const char *given, const char *now, struct lambda_err *err);
-/* 409 while the function is being changed or its snapshot is being made: true, answered. */
+/* 409 while the function is being changed, deployed, or its snapshot is being made: true, answered. */
 bool lambda_is_busy(const struct lambda_call *c);
-/* The same, but not because of the snapshot: for what is kept beside the versions. */
+/* 409 only while another change is being stored: for what is kept beside the versions. */
 bool lambda_is_changing(const struct lambda_call *c);
 /* Answers with a JSON value, which is taken over. */
 void lambda_answer(struct http_req *req, int status, json_t *value);

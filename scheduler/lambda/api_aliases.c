@@ -129,7 +129,7 @@ void lambda_create_alias(void *ctx, struct http_req *req, const struct router_ma
 	size_t len = 0;
 	const uint8_t *text;
 
-	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_busy(&c))
+	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_changing(&c))
 		return;
 	text = http_req_body(req, &len);
 	if (lambda_alias_create_parse((const char *)text, len, &body, &err)) {
@@ -156,7 +156,7 @@ void lambda_update_alias(void *ctx, struct http_req *req, const struct router_ma
 	size_t len = 0;
 	const uint8_t *text;
 
-	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_busy(&c))
+	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_changing(&c))
 		return;
 	text = http_req_body(req, &len);
 	old = registry_alias(c.fn, m->value[1]);
@@ -199,7 +199,7 @@ void lambda_delete_alias(void *ctx, struct http_req *req, const struct router_ma
 	struct lambda_call c;
 	struct store_tx *tx;
 
-	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_busy(&c))
+	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_changing(&c))
 		return;
 	if (!registry_alias(c.fn, m->value[1])) { /* gone is gone */
 		http_respond(req, 204, NULL, NULL, 0);

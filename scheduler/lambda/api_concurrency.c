@@ -37,8 +37,7 @@ static void set_reserved(const struct lambda_call *c, int reserved)
 		return;
 	ch->number = reserved;
 	tx = store_tx_new();
-	store_tx_function(tx, c->fn, c->fn->latest->number, c->fn->active ? c->fn->active->number : 0, c->fn->last_published,
-			  reserved);
+	store_tx_reserved(tx, c->fn->name, reserved);
 	lambda_change_commit(ch, tx, reserved_set);
 }
 
@@ -50,7 +49,7 @@ void lambda_put_concurrency(void *ctx, struct http_req *req, const struct router
 	size_t len = 0;
 	const uint8_t *text;
 
-	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_busy(&c))
+	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_changing(&c))
 		return;
 	text = http_req_body(req, &len);
 	if (lambda_concurrency_parse((const char *)text, len, &reserved, &err))
@@ -76,7 +75,7 @@ void lambda_delete_concurrency(void *ctx, struct http_req *req, const struct rou
 {
 	struct lambda_call c;
 
-	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_busy(&c))
+	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) || lambda_is_changing(&c))
 		return;
 	set_reserved(&c, -1);
 }
@@ -160,7 +159,7 @@ void lambda_put_provisioned(void *ctx, struct http_req *req, const struct router
 	const uint8_t *text;
 	char *json;
 
-	if (begin(&c, ctx, req, m->value[0]) || lambda_is_busy(&c))
+	if (begin(&c, ctx, req, m->value[0]) || lambda_is_changing(&c))
 		return;
 	text = http_req_body(req, &len);
 	if (lambda_provisioned_parse((const char *)text, len, &wanted, &err)) {
@@ -217,7 +216,7 @@ void lambda_delete_provisioned(void *ctx, struct http_req *req, const struct rou
 {
 	struct lambda_call c;
 
-	if (begin(&c, ctx, req, m->value[0]) || lambda_is_busy(&c))
+	if (begin(&c, ctx, req, m->value[0]) || lambda_is_changing(&c))
 		return;
 	if (registry_note(c.fn, PROVISIONED_NOTE, c.name.qualifier))
 		store_config(&c, NULL);

@@ -76,7 +76,7 @@ static void change_free(struct change *g)
 	if (g->is_busy)
 		g->call.fn->busy = false;
 	if (g->is_building)
-		g->call.fn->building = false;
+		g->call.fn->building--;
 	if (g->v)
 		fn_version_put(&d->registry, g->v);
 	if (g->published)
@@ -163,7 +163,8 @@ static void committed(void *ctx, int rc, const struct stk_err *err)
 		pool_close(old->pool, g->v);
 	registry_set_latest(&d->registry, fn, g->v);
 	g->is_busy = fn->busy = false;
-	g->is_building = fn->building = true;
+	g->is_building = true;
+	fn->building++;
 	req = take_req(g);
 	if (req) {
 		fn_version_text(shown->published, version);
@@ -253,7 +254,7 @@ static void placed(uv_work_t *w, int status)
 	if (g->published)
 		store_tx_version(tx, g->published);
 	store_tx_function(tx, fn, g->v->number, fn->active ? fn->active->number : 0,
-			  g->published ? g->published->published : fn->last_published, fn->reserved);
+			  g->published ? g->published->published : fn->last_published);
 	if (fn->latest && fn->latest != fn->active)
 		store_tx_drop_version(tx, fn->name, fn->latest->number);
 	if (g->kind == CREATE && g->create.tags && *g->create.tags)
@@ -373,7 +374,7 @@ static void create(struct change *g)
 		fail_with(g, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this function");
 		return;
 	}
-	if (c->fn->latest || c->fn->busy) {
+	if (c->fn->latest || c->fn->busy || c->fn->deploying) {
 		snprintf(text, sizeof(text), "Function already exist: %s", c->name.name);
 		fail_with(g, LAMBDA_RESOURCE_CONFLICT, text);
 		return;

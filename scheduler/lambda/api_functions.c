@@ -239,7 +239,10 @@ void lambda_delete_function(void *ctx, struct http_req *req, const struct router
 	struct lambda_call c;
 	struct store_tx *tx;
 
-	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX_NAMESPACED) || lambda_is_busy(&c))
+	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX_NAMESPACED))
+		return;
+	/* What is being built is given up. */
+	if (c.fn->deploying ? lambda_is_busy(&c) : lambda_is_changing(&c))
 		return;
 	if (c.name.kind != LAMBDA_Q_NONE) {
 		delete_version(&c);

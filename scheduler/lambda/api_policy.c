@@ -58,7 +58,8 @@ static int policy_revision_differs(const struct lambda_call *c, const char *give
 
 static void policy_stored(struct lambda_change *ch)
 {
-	memcpy(policy_revision(&ch->call), ch->revision, sizeof(ch->revision));
+	if (policy_version(&ch->call) == ch->version) /* else a deploy has replaced it meanwhile */
+		memcpy(policy_revision(&ch->call), ch->revision, sizeof(ch->revision));
 	lambda_note_stored(ch);
 }
 
@@ -66,11 +67,12 @@ static void policy_stored(struct lambda_change *ch)
 static void store_policy(const struct lambda_call *c, char *statements, int status, json_t *answer)
 {
 	struct lambda_change *ch = lambda_note_change(c, POLICY_NOTE, c->name.qualifier, statements, status, answer);
-	const struct fn_version *v = policy_version(c);
+	struct fn_version *v = policy_version(c);
 	struct store_tx *tx;
 
 	if (!ch)
 		return;
+	ch->version = v;
 	if (ids_uuid(ch->revision)) {
 		lambda_change_drop(ch, LAMBDA_SERVICE, "no random bytes");
 		return;

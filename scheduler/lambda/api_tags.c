@@ -58,7 +58,14 @@ static void store_reuse(struct store_tx *tx, const struct fn_version *v, enum fn
 	store_tx_version(tx, &row);
 }
 
-/* tags (heap) are taken over. */
+static bool named_by(const char *tags)
+{
+	enum fn_reuse reuse;
+
+	return lambda_tags_reuse(tags, &reuse);
+}
+
+/* tags (heap) are taken over. Those that are a setting do not change while the function does. */
 static void store_tags(const struct lambda_call *c, char *tags)
 {
 	const struct function *fn = c->fn;
@@ -67,7 +74,7 @@ static void store_tags(const struct lambda_call *c, char *tags)
 	struct lambda_change *ch;
 	struct store_tx *tx;
 
-	if (changes && lambda_is_busy(c)) { /* whoever builds the version writes it */
+	if ((changes || named_by(tags) || named_by(registry_note(fn, TAGS_NOTE, ""))) && lambda_is_busy(c)) {
 		free(tags);
 		return;
 	}

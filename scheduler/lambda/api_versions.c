@@ -34,6 +34,7 @@ struct publish {
 	struct fn_version *v;
 	char from[PATH_CAP], to[PATH_CAP];
 	int rc;
+	bool is_building; /* else the function is busy */
 };
 
 static void gone(struct front_owner *owner)
@@ -58,12 +59,17 @@ static void finish(struct publish *p, const char *error)
 		http_req_set_ptr(req, NULL);
 		if (error)
 			lambda_error(req, LAMBDA_SERVICE, error);
+		else if (p->v->retired)
+			lambda_error(req, LAMBDA_RESOURCE_CONFLICT, "The version was deleted while it was made.");
 		else
 			answer_version(d, req, p->v);
 	}
 	if (error)
 		p->v->retired = true;
-	p->call.fn->busy = false;
+	if (p->is_building)
+		p->call.fn->building--;
+	else
+		p->call.fn->busy = false;
 	fn_version_put(&d->registry, p->v);
 	free(p);
 	daemon_job_done(d);
@@ -77,13 +83,18 @@ static void built(void *ctx)
 static void committed(void *ctx, int rc, const struct stk_err *err)
 {
 	struct publish *p = ctx;
+	struct function *fn = p->call.fn;
 
 	if (rc == 0)
-		rc = registry_publish(&p->call.d->registry, p->call.fn, p->v);
-	if (rc)
+		rc = registry_publish(&p->call.d->registry, fn, p->v);
+	if (rc) {
 		finish(p, err->code ? err->text : "out of memory");
-	else
-		lifecycle_build(p->call.d, p->v, built, p);
+		return;
+	}
+	fn->busy = false;
+	fn->building++;
+	p->is_building = true;
+	lifecycle_build(p->call.d, p->v, built, p);
 }
 
 static void work_link(uv_work_t *w)
@@ -118,7 +129,7 @@ static void linked(uv_work_t *w, int status)
 	}
 	tx = store_tx_new();
 	store_tx_version(tx, p->v);
-	store_tx_function(tx, fn, fn->latest->number, fn->active ? fn->active->number : 0, p->v->published, fn->reserved);
+	store_tx_function(tx, fn, fn->latest->number, fn->active ? fn->active->number : 0, p->v->published);
 	commit_later(p->call.d, tx, committed, p);
 }
 

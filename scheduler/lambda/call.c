@@ -133,7 +133,7 @@ int lambda_check_revision(const char *given, const char *now, struct lambda_err 
 
 bool lambda_is_busy(const struct lambda_call *c)
 {
-	return lambda_is_changing(c) || (c->fn && c->fn->building && refuse_busy(c));
+	return lambda_is_changing(c) || (c->fn && (c->fn->building || c->fn->deploying) && refuse_busy(c));
 }
 
 bool lambda_is_changing(const struct lambda_call *c)

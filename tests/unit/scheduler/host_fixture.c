@@ -288,7 +288,7 @@ void host_add_function(const char *name)
 	v.settings.memory_mib = 128;
 	v.settings.timeout_s = 3;
 	store_tx_version(tx, &v);
-	store_tx_function(tx, &fn, 1, 1, 0, -1);
+	store_tx_function(tx, &fn, 1, 1, 0);
 	assert_int_equal(store_commit(st, tx, &err), 0);
 	store_tx_free(tx);
 	store_close(st);

@@ -156,7 +156,7 @@ static void add_function_of(const char *name, unsigned memory_mib)
 	v.settings.memory_mib = memory_mib;
 	v.settings.timeout_s = 1;
 	store_tx_version(tx, &v);
-	store_tx_function(tx, &fn, 1, 1, 0, -1);
+	store_tx_function(tx, &fn, 1, 1, 0);
 	assert_int_equal(store_commit(st, tx, &err), 0);
 	store_tx_free(tx);
 	store_close(st);

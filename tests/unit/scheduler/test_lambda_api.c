@@ -811,7 +811,6 @@ static void builds_go_on_after_an_end(void **state)
 		/* as before it ended, nobody changes what is being made */
 		want("PUT", FNS "/g/configuration", new_mode("x"), 409);
 		want("PUT", FN "/code", "{\"ZipFile\":\"" ZIP_2 "\"}", 409);
-		want("DELETE", FN, NULL, 409);
 		host_touch("go");
 		wait_get(FN "/configuration", "State", "Active");
 		wait_get(killed ? FN "/configuration?Qualifier=2" : FN "/configuration?Qualifier=1", "State", "Active");
@@ -824,6 +823,167 @@ static void builds_go_on_after_an_end(void **state)
 		assert_int_equal(host_wait(), 0);
 		assert_int_equal(stored_rows(), 0);
 	}
+}
+
+static void *publish(void *arg)
+{
+	struct http_client_resp r;
+	intptr_t status = -1;
+
+	if (host_request("POST", FN "/versions", NULL, "{}", &r) == 0) {
+		status = r.status;
+		http_client_resp_fini(&r);
+	}
+	return (void *)status;
+}
+
+#define ALIAS(a) "{\"Name\":\"" a "\",\"FunctionVersion\":\"1\"}"
+
+/* While a version is built its function's code and settings are not changed; what is beside them is. */
+static void changes_while_a_version_is_built(void **state)
+{
+	pthread_t t;
+	void *status;
+
+	host_start(NULL);
+	create("f");
+	want("POST", FN "/versions", "{}", 201);
+	want("POST", FN "/aliases", ALIAS("live"), 201);
+	update_mode("be-held", "InProgress");
+	want("PUT", FN "/configuration", new_mode("y"), 409);
+	want("PUT", FN "/code", "{\"ZipFile\":\"" ZIP_2 "\"}", 409);
+	want("POST", FN "/versions", "{}", 409);
+	want("POST", FN "/aliases", ALIAS("next"), 201);
+	want("PUT", FN "/aliases/live", "{\"Description\":\"d\"}", 200);
+	want("PUT", CONC, "{\"ReservedConcurrentExecutions\":7}", 200);
+	want("DELETE", CONC, NULL, 204);
+	want("PUT", CONC, "{\"ReservedConcurrentExecutions\":5}", 200);
+	want("PUT", PROV "?Qualifier=1", "{\"ProvisionedConcurrentExecutions\":1}", 202);
+	wait_get(PROV "?Qualifier=1", "Status", "READY");
+	want("DELETE", PROV "?Qualifier=1", NULL, 204);
+	want("POST", FN "/policy", "{\"StatementId\":\"s\",\"Action\":\"lambda:*\",\"Principal\":\"*\"}", 201);
+	invoke(FNS "/f:next/invocations", "{}", 200, "{}");
+	want("DELETE", FN "/aliases/next", NULL, 204);
+	host_touch("go");
+	wait_get(FN "/configuration", "LastUpdateStatus", "Successful");
+	host_unlink("go");
+	assert_int_equal(pthread_create(&t, NULL, publish, NULL), 0);
+	host_child("stoker-snapshot", 0);
+	want("POST", FN "/aliases", "{\"Name\":\"next\",\"FunctionVersion\":\"2\"}", 201);
+	want("PUT", FN "/configuration", new_mode("y"), 409);
+	host_touch("go");
+	pthread_join(t, &status);
+	assert_int_equal((intptr_t)status, 201);
+	for (int life = 0; life < 2; life++) {
+		assert_string_equal(get("/2019-09-30/functions/f/concurrency", "ReservedConcurrentExecutions"), "5");
+		assert_string_equal(get(FN "/aliases/live", "Description"), "d");
+		assert_string_equal(get(FN "/configuration", "State"), "Active");
+		assert_string_equal(get(FN "/configuration", "LastUpdateStatus"), "Successful");
+		want("GET", FN "/policy", NULL, 200);
+		invoke(FNS "/f:next/invocations", "{}", 200, "{}");
+		invoke(FN "/invocations", "{}", 200, "{}");
+		if (life == 0) {
+			host_kill();
+			host_start(NULL);
+		}
+	}
+}
+
+static void *deploy_held(void *arg)
+{
+	deploy("f", "&env=MODE%3Dbe-held", 200);
+	return NULL;
+}
+
+/* The same of a deploy over /v1, whose client waits. */
+static void changes_while_a_function_is_deployed(void **state)
+{
+	pthread_t t;
+
+	host_start(NULL);
+	create("f");
+	want("POST", FN "/versions", "{}", 201);
+	assert_int_equal(pthread_create(&t, NULL, deploy_held, NULL), 0);
+	host_child("stoker-snapshot", 0);
+	want("POST", FN "/aliases", ALIAS("live"), 201);
+	want("PUT", CONC, "{\"ReservedConcurrentExecutions\":5}", 200);
+	want("POST", TAGS, "{\"Tags\":{\"a\":\"1\"}}", 204);
+	want("POST", TAGS, "{\"Tags\":{\"stoker:reuse\":\"reset\"}}", 409);
+	want("PUT", FN "/configuration", new_mode("y"), 409);
+	want("POST", FN "/versions", "{}", 409);
+	want("DELETE", FN, NULL, 409);
+	want("DELETE", "/v1/functions/f", NULL, 409);
+	host_touch("go");
+	pthread_join(t, NULL);
+	host_kill();
+	host_start(NULL);
+	assert_string_equal(get("/2019-09-30/functions/f/concurrency", "ReservedConcurrentExecutions"), "5");
+	assert_string_equal(get(TAGS, "Tags"), "{\"a\":\"1\"}");
+	want("GET", FN "/aliases/live", NULL, 200);
+	assert_non_null(strstr(get(FN "/configuration", "Environment"), "be-held"));
+	wait_delete(FN);
+}
+
+static void update_and_wait(const char *path)
+{
+	uint64_t until = stk_now_ns() + 30 * STK_NS_PER_S;
+	struct http_client_resp r;
+	int status;
+
+	do { /* until what was given up has ended */
+		assert_int_equal(host_request("PUT", path, NULL, new_mode("y"), &r), 0);
+		status = r.status;
+		http_client_resp_fini(&r);
+		assert_true(stk_now_ns() < until);
+		usleep(5000);
+	} while (status == 409);
+	assert_int_equal(status, 200);
+	wait_get(path, "LastUpdateStatus", "Successful");
+}
+
+/* A function is deleted while its versions are built: that is given up, nothing of it comes back, and the name is free. */
+static void deleted_while_it_is_built(void **state)
+{
+	char name[16], path[64];
+	int fd;
+
+	host_start(NULL);
+	want("POST", FNS, creation("f", "be-held", ",\"Publish\":true"), 201);
+	fd = host_request_begin("POST", FN "/invocations", "{}");
+	host_child("stoker-snapshot", 0);
+	want("DELETE", FN, NULL, 204);
+	want("GET", FN, NULL, 404);
+	host_await(false, "functions/f/1"); /* though nobody lets its init phase end */
+	host_await(false, "functions/f/2");
+	close(fd);
+	create("f");
+	update_and_wait(FN "/configuration");
+	update_mode("be-held", "InProgress"); /* an update */
+	want("DELETE", "/v1/functions/f", NULL, 204);
+	create("f");
+	update_and_wait(FN "/configuration");
+	want("POST", FNS, creation("g", "be-held", ",\"Publish\":true"), 201);
+	want("DELETE", FNS "/g?Qualifier=1", NULL, 204); /* one that waits for its turn, and the function stays */
+	want("GET", FNS "/g?Qualifier=1", NULL, 404);
+	host_touch("go");
+	wait_get(FNS "/g/configuration", "State", "Active");
+	host_unlink("go");
+	for (int i = 0; i < 40; i++) { /* most of them wait */
+		snprintf(name, sizeof(name), "f%d", i);
+		want("POST", FNS, creation(name, "be-held", ""), 201);
+	}
+	for (int i = 39; i >= 0; i--) {
+		snprintf(path, sizeof(path), FNS "/f%d", i);
+		want("DELETE", path, NULL, 204);
+	}
+	create("f0");
+	host_kill();
+	host_start(NULL);
+	want("GET", FNS "/f1", NULL, 404);
+	invoke(FNS "/f0/invocations", "{}", 200, "{}");
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	assert_int_equal(stored_rows(), 3); /* $LATEST of f, f0 and g */
 }
 
 /* Whoever stops the host may signal what it has started as well, and before it: Ctrl-C does not reach it, a service manager
@@ -973,6 +1133,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_go_on_after_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(changes_while_a_version_is_built, setup, teardown),
+		cmocka_unit_test_setup_teardown(changes_while_a_function_is_deployed, setup, teardown),
+		cmocka_unit_test_setup_teardown(deleted_while_it_is_built, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_that_are_signalled, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_while_it_is_made_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(folders_without_a_version, setup, teardown),

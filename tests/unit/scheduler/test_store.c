@@ -137,7 +137,7 @@ static int put(struct store *st, struct fn_version *v, unsigned drop)
 	int rc;
 
 	store_tx_version(tx, v);
-	store_tx_function(tx, v->fn, v->number, v->number, 0, -1);
+	store_tx_function(tx, v->fn, v->number, v->number, 0);
 	if (drop)
 		store_tx_drop_version(tx, v->fn->name, drop);
 	rc = store_commit(st, tx, &err);
@@ -190,7 +190,8 @@ static void everything_comes_back(void **state)
 	v.reason = (char *)"Code\0text";
 	tx = store_tx_new();
 	store_tx_version(tx, &v);
-	store_tx_function(tx, &fn, 3, 2, 7, 10);
+	store_tx_reserved(tx, "hello", 10);
+	store_tx_function(tx, &fn, 3, 2, 7); /* leaves that alone */
 	store_tx_alias(tx, "hello", &alias);
 	store_tx_note(tx, "hello", "tags", "", "{\"k\":\"v\"}");
 	store_tx_note(tx, "hello", "url", "prod", "{}");
@@ -427,6 +428,55 @@ static void newer_schema_and_rubbish_are_refused(void **state)
 	assert_true(store_open("/nonexistent/x.db", &st, &err) < 0);
 }
 
+/* What comes of a build is written only where its version is still there, and still the latest. */
+static void builds_bring_nothing_back(void **state)
+{
+	struct function fn = fn_of("hello");
+	struct fn_version v = row(&fn, 1);
+	struct store_tx *tx;
+	struct stk_err err;
+	struct store *st;
+	struct seen s;
+
+	assert_int_equal(store_open(path, &st, &err), 0);
+	v.state = FN_PENDING;
+	tx = store_tx_new();
+	store_tx_version(tx, &v);
+	store_tx_function(tx, &fn, 1, 0, 0);
+	v.state = FN_ACTIVE;
+	v.zip_crc = 77;
+	store_tx_made(tx, &v);
+	store_tx_active(tx, "hello", 2);
+	assert_int_equal(store_commit(st, tx, &err), 0);
+	store_tx_free(tx);
+	store_close(st);
+	load(&s);
+	assert_int_equal(s.versions, 1);
+	assert_int_equal(s.v.state, FN_ACTIVE);
+	assert_int_equal(s.v.zip_crc, 77);
+	assert_int_equal(s.f.active, 0);
+	assert_int_equal(store_open(path, &st, &err), 0);
+	tx = store_tx_new();
+	store_tx_active(tx, "hello", 1);
+	assert_int_equal(store_commit(st, tx, &err), 0);
+	store_tx_free(tx);
+	store_close(st);
+	load(&s);
+	assert_int_equal(s.f.active, 1);
+	assert_int_equal(store_open(path, &st, &err), 0);
+	tx = store_tx_new();
+	store_tx_drop_function(tx, "hello");
+	store_tx_made(tx, &v);
+	store_tx_active(tx, "hello", 1);
+	store_tx_reserved(tx, "hello", 3);
+	assert_int_equal(store_commit(st, tx, &err), 0);
+	store_tx_free(tx);
+	store_close(st);
+	load(&s);
+	assert_int_equal(s.versions, 0);
+	assert_int_equal(s.functions, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -435,6 +485,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(secrets_go_with_their_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(survives_a_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_of_a_transaction_or_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(builds_bring_nothing_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(schema_1_is_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(schema_2_is_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(newer_schema_and_rubbish_are_refused, setup, teardown),

@@ -265,7 +265,7 @@ static int setup(void **state)
 	v.settings.memory_mib = 128;
 	v.settings.timeout_s = 2;
 	store_tx_version(tx, &v);
-	store_tx_function(tx, &fn, 1, 1, 0, -1);
+	store_tx_function(tx, &fn, 1, 1, 0);
 	if (store_commit(st, tx, &err))
 		return -1;
 	store_tx_free(tx);

@@ -129,7 +129,7 @@ static void add_function_with(const char *name, const char *extra)
 	v.settings.timeout_s = 5;
 	v.extra = (char *)(uintptr_t)extra;
 	store_tx_version(tx, &v);
-	store_tx_function(tx, &fn, 1, 1, 0, -1);
+	store_tx_function(tx, &fn, 1, 1, 0);
 	assert_int_equal(store_commit(st, tx, &err), 0);
 	store_tx_free(tx);
 	store_close(st);
