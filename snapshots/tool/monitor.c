@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -24,6 +25,7 @@
 #define SOCKET_NAME "api.sock"
 #define STREAM_FD   3
 #define MAX_ANSWER  65536u
+#define WATCH_NS    200000000L
 
 void monitor_init(struct monitor *m)
 {
@@ -155,6 +157,41 @@ void monitor_show_tail(const struct monitor *m)
 			fprintf(stderr, "\\x%02x", c);
 	}
 	fprintf(stderr, "\n---\n");
+}
+
+/* CPU time of all its threads, in ms; -1: it has gone. */
+static long long cpu_ms(pid_t pid)
+{
+	unsigned long user, system;
+	char path[64], text[512], *end;
+	FILE *f;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	end = strrchr(text, ')'); /* a name may hold anything */
+	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+		return -1;
+	return (long long)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+void monitor_activity(const struct monitor *m, char *ret, size_t cap)
+{
+	struct timespec ts = {.tv_nsec = WATCH_NS};
+	long long before = m->pid > 0 && !m->reaped ? cpu_ms(m->pid) : -1, after;
+
+	nanosleep(&ts, NULL);
+	after = before < 0 ? -1 : cpu_ms(m->pid);
+	if (after < 0)
+		snprintf(ret, cap, "the microVM has ended");
+	else
+		snprintf(ret, cap, "the microVM %s, after %lld ms of CPU time",
+			 (after - before) * STK_NS_PER_MS > WATCH_NS / 4 ? "computes" : "sleeps", after);
 }
 
 int monitor_check(struct monitor *m, struct stk_err *err)

@@ -37,6 +37,9 @@ int monitor_call(struct monitor *m, const char *method, const char *path, json_t
 void monitor_drain(struct monitor *m);
 /* When the process has ended: -EIO with text that says how, and the end of the console. 0 when it runs. */
 int monitor_check(struct monitor *m, struct stk_err *err);
+/* What a microVM that does not answer is doing, for an error text: whether it computes or sleeps, and how much CPU time it
+ * has used. Watches it for a moment. */
+void monitor_activity(const struct monitor *m, char *ret, size_t cap);
 /* Prints the console's last lines to stderr, made harmless for a terminal. */
 void monitor_show_tail(const struct monitor *m);
 /* Kills, reaps, closes, removes the socket. */

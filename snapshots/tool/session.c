@@ -37,6 +37,7 @@ static int wait_stream(struct session *s, short events, uint64_t until, struct s
 				      {.fd = m->pidfd, .events = POLLIN},
 				      {.fd = m->console, .events = POLLIN}};
 		uint64_t limit = until < m->deadline_ns ? until : m->deadline_ns, now = stk_now_ns();
+		char doing[80];
 		int r = -ETIMEDOUT;
 
 		if (signals_caught())
@@ -44,7 +45,10 @@ static int wait_stream(struct session *s, short events, uint64_t until, struct s
 		if (now >= limit) {
 			if (limit == m->deadline_ns && limit != until)
 				r = -ETIME; /* not the guest's limit but that of the whole command */
-			return stk_err_set(err, r, "%s", r == -ETIME ? "the time limit is over" : "no answer in time");
+			if (r == -ETIME)
+				return stk_err_set(err, r, "the time limit is over");
+			monitor_activity(m, doing, sizeof(doing));
+			return stk_err_set(err, r, "no answer in time: %s", doing);
 		}
 		r = poll(p, 3, (int)((limit - now) / STK_NS_PER_MS % 1000000) + 1);
 		if (r < 0 && errno != EINTR)
@@ -124,7 +128,7 @@ int session_hello(struct session *s, unsigned timeout_ms, char *ret_agent, size_
 	int r = next_frame(s, after_ms(timeout_ms), err);
 
 	if (r == -ETIMEDOUT)
-		return stk_err_set(err, r, "the guest did not report within %u s of its start", timeout_ms / 1000);
+		return stk_err_prefix(err, "the guest did not report within %u s of its start", timeout_ms / 1000);
 	if (r < 0)
 		return r;
 	if (s->hdr.type != GW_HELLO || s->hdr.stream != 0 ||

@@ -117,7 +117,7 @@ EXPECTED = {
     "ends": (1, "ended with status 7", ()),
     "deaf": (1, "did not open its API socket in time", ("--time-limit", "500")),
     "refuses": (1, "refuses PUT /boot-source (400): no such thing here", ()),
-    "mute": (1, "did not report within", ("--boot-timeout", "300")),
+    "mute": (1, "s of its start: no answer in time: the microVM sleeps, after ", ("--boot-timeout", "300")),
     "garbage": (1, "broke the protocol", ()),
     "too-long": (1, "broke the protocol", ()),
     "out-of-turn": (1, "broke the protocol", ()),
