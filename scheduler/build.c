@@ -25,6 +25,7 @@
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
 #include "scheduler/layers.h"
+#include "scheduler/region.h"
 #include "scheduler/zipread.h"
 
 #define PATH_CAP   768
@@ -445,7 +446,7 @@ static void make_snapshot(struct build *bd)
 	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
 			      "--memory", memory, "--handler", s->handler, "--name", name,
-			      "--version", version, "--runtime", runtime, "--init-timeout", init_ms, "--env-file", env, "--die-with-parent",
+			      "--version", version, "--runtime", runtime, "--region", region_name(), "--init-timeout", init_ms, "--env-file", env, "--die-with-parent",
 			      parent, NULL};
 	int rc;
 

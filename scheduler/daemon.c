@@ -27,6 +27,7 @@
 #include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
+#include "scheduler/region.h"
 #include "scheduler/sandbox.h"
 #include "scheduler/shells.h"
 #include "scheduler/store.h"
@@ -465,6 +466,7 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 
 	memset(d, 0, sizeof(*d));
 	d->opt = opt;
+	region_set(opt->region);
 	d->lock_fd = -1;
 	stk_list_init(&d->to_make);
 	d->started_ns = stk_now_ns();

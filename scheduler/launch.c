@@ -20,6 +20,7 @@
 #include "scheduler/blocks.h"
 #include "scheduler/daemon.h"
 #include "scheduler/pool.h"
+#include "scheduler/region.h"
 #include "snapshots/funcenv.h"
 
 #define PATHS_MAX (OPTIONS_PATH_MAX + 128)
@@ -322,6 +323,7 @@ int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
 		.version = version,
 		.handler = v->settings.handler,
 		.runtime = runtime,
+		.region = region_name(),
 		.memory_mib = v->settings.memory_mib,
 		.own = v->settings.env,
 		.own_len = v->settings.env_len,

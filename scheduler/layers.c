@@ -18,6 +18,7 @@
 #include "scheduler/lambda/names.h"
 #include "scheduler/lambda/text.h"
 #include "scheduler/lambda/zipfile.h"
+#include "scheduler/region.h"
 
 #define PATH_CAP 768
 
@@ -28,8 +29,8 @@ static int parse_arn(const char *text, const char *account, struct fn_layer *ret
 
 	if (!account || lambda_layer_parse(text, true, "layers", &n, &why))
 		return stk_err_set(err, -EINVAL, "layer: \"%.80s\" is not the ARN of a layer's version", text);
-	if (strcmp(n.region, LAMBDA_REGION) != 0)
-		return stk_err_set(err, -EINVAL, "layer: \"%.80s\" is of another region, this one is " LAMBDA_REGION, text);
+	if (strcmp(n.region, region_name()) != 0)
+		return stk_err_set(err, -EINVAL, "layer: \"%.80s\" is of another region, this one is %s", text, region_name());
 	if (strcmp(n.account, account) != 0)
 		return stk_err_set(err, -EACCES, "layer: \"%.140s\" belongs to another account", text);
 	if (n.version > LAYERS_VERSION_MAX || stk_strcpy(ret_layer->name, sizeof(ret_layer->name), n.name))

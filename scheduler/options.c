@@ -13,6 +13,8 @@
 #include "common/base/cleanup.h"
 #include "common/base/fd.h"
 #include "common/base/str.h"
+#include "scheduler/lambda/names.h"
+#include "snapshots/funcenv.h"
 
 #ifndef STOKER_LIBEXECDIR
 #define STOKER_LIBEXECDIR "/usr/local/libexec/stoker"
@@ -30,6 +32,7 @@ void options_default(struct options *o)
 		.listen_host = "127.0.0.1",
 		.listen_port = 8080,
 		.state_dir = STOKER_STATEDIR,
+		.region = SNAP_REGION,
 		.queue_limit = 1000,
 		.queue_timeout_ms = 30000,
 		.pool_floor = 1,
@@ -52,7 +55,7 @@ void options_default(struct options *o)
 }
 
 /* K_FLAG: a K_BOOL that on the command line needs no value. */
-enum kind { K_LISTEN, K_PATH, K_U32, K_U64, K_BOOL, K_FLAG, K_LEVEL };
+enum kind { K_LISTEN, K_PATH, K_U32, K_U64, K_BOOL, K_FLAG, K_LEVEL, K_REGION };
 
 struct option_row {
 	const char *name;
@@ -68,6 +71,7 @@ static const struct option_row rows[] = {
 	{"images", K_PATH, OFF(images_dir), 0, 0},
 	{"bin", K_PATH, OFF(bin_dir), 0, 0},
 	{"keys", K_PATH, OFF(keys_file), 0, 0},
+	{"region", K_REGION, OFF(region), 0, 0},
 	{"insecure-no-auth", K_FLAG, OFF(insecure_no_auth), 0, 0},
 	{"memory-budget", K_U64, OFF(memory_budget_mib), 16, 1u << 30},
 	{"max-restores", K_U32, OFF(max_restores), 1, 1024},
@@ -156,6 +160,11 @@ int options_set(struct options *o, const char *name, const char *value, struct s
 						   value);
 			*(bool *)(void *)field = value[0] == 'y';
 			return 0;
+		case K_REGION:
+			if (!lambda_region_valid(value))
+				return stk_err_set(err, -EINVAL, "region: expected a name like %s, got \"%.60s\"", SNAP_REGION,
+						   value);
+			return stk_strcpy(field, REGION_CAP, value);
 		case K_LEVEL:
 			if (stk_log_parse_level(value, &o->log_level))
 				return stk_err_set(err, -EINVAL,
@@ -387,6 +396,7 @@ const char *options_usage(void)
 	       "  --images DIR           guest kernel and runtime images\n"
 	       "  --bin DIR              stoker-vmm, stoker-snapshot and stoker-initrd.cpio\n"
 	       "  --keys FILE            access keys and tokens: who may use the host (without: everybody)\n"
+	       "  --region NAME          in ARNs and in the functions' environment (" SNAP_REGION ")\n"
 	       "  --insecure-no-auth     listen on an address that is not loopback without keys\n"
 	       "  --memory-budget MIB    memory for all VMs together (60 % of what is available)\n"
 	       "  --max-restores N       VMs being started at the same time (number of CPUs)\n"

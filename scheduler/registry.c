@@ -10,6 +10,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "scheduler/region.h"
 #include "scheduler/secrets.h"
 #include "snapshots/funcenv.h"
 
@@ -594,11 +595,11 @@ void fn_bare_name(const char *name, char ret[FN_BARE_MAX + 1])
 	snprintf(ret, FN_BARE_MAX + 1, "%.*s", (int)strcspn(name, "."), name);
 }
 
-void fn_arn(const char *region, const char *account, const char *name, const char *qualifier, char ret[FN_ARN_MAX])
+void fn_arn(const char *account, const char *name, const char *qualifier, char ret[FN_ARN_MAX])
 {
 	bool qualified = qualifier && *qualifier;
 
-	snprintf(ret, FN_ARN_MAX, "arn:aws:lambda:%.32s:%.12s:function:%.*s%s%.128s", region ? region : "us-east-1",
+	snprintf(ret, FN_ARN_MAX, "arn:aws:lambda:%.32s:%.12s:function:%.*s%s%.128s", region_name(),
 		 account ? account : "000000000000", (int)strcspn(name, "."), name, qualified ? ":" : "",
 		 qualified ? qualifier : "");
 }

@@ -207,8 +207,8 @@ void fn_version_text(unsigned published, char ret[FN_VERSION_TEXT]);
 /* As the function's owner names it: without the tenant. */
 void fn_bare_name(const char *name, char ret[FN_BARE_MAX + 1]);
 #define FN_ARN_MAX 320
-/* Amazon resource name of a function; qualifier NULL or "": none. region and account NULL: those of a host of its own. */
-void fn_arn(const char *region, const char *account, const char *name, const char *qualifier, char ret[FN_ARN_MAX]);
+/* Amazon resource name of a function; qualifier NULL or "": none. account NULL: the default tenant's. */
+void fn_arn(const char *account, const char *name, const char *qualifier, char ret[FN_ARN_MAX]);
 /* NAME and, behind a '.', perhaps TENANT: each of letters, digits, - and _. */
 bool fn_name_valid(const char *name);
 

@@ -766,7 +766,7 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 	msg.deadline_ms = msg.wall_ns / STK_NS_PER_MS + ver->settings.timeout_s * 1000ull;
 	msg.request_id = inv->id;
 	msg.request_id_len = IDS_UUID_LEN;
-	fn_arn(NULL, ver->fn->tenant->account, ver->fn->name, inv->qualifier, arn);
+	fn_arn(ver->fn->tenant->account, ver->fn->name, inv->qualifier, arn);
 	n = ids_random(msg.entropy, sizeof(msg.entropy));
 	if (n == 0)
 		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-invoked-function-arn", arn);

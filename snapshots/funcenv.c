@@ -165,7 +165,7 @@ int snap_funcenv_http(const char *handler, const char **ret_ready, struct stk_er
 int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_funcenv_spec *spec, char *buf,
 		       size_t cap, struct stk_err *err)
 {
-	const char *region = spec->region ? spec->region : "us-east-1";
+	const char *region = spec->region ? spec->region : SNAP_REGION;
 	bool managed = spec->runtime && spec->runtime[0] && strncmp(spec->runtime, "provided", 8) != 0;
 	char *memory = buf, *group, *exec_env, *stream;
 	const char *ready = NULL;

@@ -21,12 +21,14 @@
  * the function to its memory with a cgroup, so that running out ends the function, not the guest. */
 #define SNAP_GUEST_OVERHEAD_MIB 24u
 
+#define SNAP_REGION "us-east-1" /* where no other one is named */
+
 struct snap_funcenv_spec {
 	const char *name;    /* of the function */
 	const char *version; /* "1", "$LATEST" */
 	const char *handler;
 	const char *runtime; /* "python3"; NULL or "" when not known */
-	const char *region;  /* NULL: us-east-1 */
+	const char *region;  /* NULL: SNAP_REGION */
 	unsigned memory_mib;
 	const char *own; /* the function's own: NUL-separated NAME=VALUE, the last NUL may be missing */
 	size_t own_len;  /* 0: none */

@@ -101,7 +101,7 @@ static int write_record(const struct record_view *v, bool with_request, bool wit
 
 	if (!out)
 		return -ENOMEM;
-	fn_arn(NULL, r->account[0] ? r->account : NULL, v->e->function,
+	fn_arn(r->account[0] ? r->account : NULL, v->e->function,
 	       v->e->qualifier[0] ? v->e->qualifier : "$LATEST", arn);
 	fputs("{\"version\":\"1.0\",\"timestamp\":", out);
 	put_time(out, v->now_ms);

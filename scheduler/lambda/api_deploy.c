@@ -32,6 +32,7 @@
 #include "scheduler/layers.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/pool.h"
+#include "scheduler/region.h"
 #include "scheduler/store.h"
 #include "scheduler/zipread.h"
 
@@ -361,7 +362,7 @@ static void create(struct change *g)
 	char text[160];
 
 	c->name = g->create.name;
-	if (lambda_name_here(&c->name, LAMBDA_REGION, c->account, &g->err)) {
+	if (lambda_name_here(&c->name, region_name(), c->account, &g->err)) {
 		fail(g);
 		return;
 	}

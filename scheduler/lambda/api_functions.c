@@ -13,6 +13,7 @@
 #include "scheduler/lambda/extra.h"
 #include "scheduler/lambda/paging.h"
 #include "scheduler/lifecycle.h"
+#include "scheduler/region.h"
 #include "scheduler/store.h"
 
 json_t *lambda_configuration(const struct daemon *d, const struct fn_version *v, const char *qualifier, bool listed)
@@ -31,7 +32,7 @@ json_t *lambda_configuration(const struct daemon *d, const struct fn_version *v,
 
 	for (unsigned i = 0; i < s->layer_count; i++) {
 		fn_bare_name(s->layers[i].name, name);
-		lambda_layer_arn(layers[i].arn, sizeof(layers[i].arn), LAMBDA_REGION,
+		lambda_layer_arn(layers[i].arn, sizeof(layers[i].arn), region_name(),
 				 tenants_account(&d->tenants, s->layers[i].name), name, s->layers[i].version);
 		layers[i].size = s->layers[i].size;
 	}

@@ -18,6 +18,7 @@
 #include "scheduler/lambda/extra.h"
 #include "scheduler/lambda/paging.h"
 #include "scheduler/layers.h"
+#include "scheduler/region.h"
 #include "scheduler/tenants.h"
 
 #define PATH_CAP 768
@@ -101,7 +102,7 @@ static void arn_of(const struct layer_call *lc, const struct fn_layer *layer, un
 	char name[FN_BARE_MAX + 1];
 
 	fn_bare_name(layer->name, name);
-	lambda_layer_arn(ret, LAMBDA_ARN_MAX, LAMBDA_REGION, lc->call.account, name, version);
+	lambda_layer_arn(ret, LAMBDA_ARN_MAX, region_name(), lc->call.account, name, version);
 }
 
 /* LayerVersionsListItem, or with content what GetLayerVersion answers. */
@@ -293,7 +294,7 @@ static int read_layer(const struct lambda_call *c, const char *operation, const 
 		return rc;
 	if (parsed.account[0] && strcmp(parsed.account, c->account) != 0)
 		return refuse_other(c, operation, name, version, err);
-	if (parsed.region[0] && strcmp(parsed.region, LAMBDA_REGION) != 0)
+	if (parsed.region[0] && strcmp(parsed.region, region_name()) != 0)
 		return lambda_err_set(err, LAMBDA_RESOURCE_NOT_FOUND, "The resource you requested does not exist.");
 	if (stk_snprintf(text, sizeof(text), "%s:%s", parsed.name, version ? version : "1") ||
 	    layers_parse(text, NULL, ret, &why))

@@ -11,6 +11,7 @@
 #include "scheduler/lambda/api.h"
 #include "scheduler/lambda/extra.h"
 #include "scheduler/lambda/paging.h"
+#include "scheduler/region.h"
 #include "scheduler/store.h"
 
 static void out_of_memory(struct http_req *req)
@@ -45,7 +46,7 @@ int lambda_begin_named(struct lambda_call *c, struct daemon *d, struct http_req 
 	if (rc > 0)
 		rc = lambda_name_qualify(&c->name, qualifier, &err);
 	if (rc == 0)
-		rc = lambda_name_here(&c->name, LAMBDA_REGION, c->account, &err);
+		rc = lambda_name_here(&c->name, region_name(), c->account, &err);
 	if (rc) {
 		lambda_error_err(req, &err);
 		return -1;
@@ -65,14 +66,14 @@ void lambda_arn_of(const struct daemon *d, const struct function *fn, const char
 	char name[FN_BARE_MAX + 1];
 
 	fn_bare_name(fn->name, name);
-	lambda_arn(ret, LAMBDA_ARN_MAX, LAMBDA_REGION, fn->tenant ? fn->tenant->account : "000000000000", name, qualifier);
+	lambda_arn(ret, LAMBDA_ARN_MAX, region_name(), fn->tenant ? fn->tenant->account : "000000000000", name, qualifier);
 }
 
 void lambda_not_found(const struct lambda_call *c)
 {
 	char arn[LAMBDA_ARN_MAX], text[LAMBDA_ARN_MAX + 32];
 
-	lambda_arn(arn, sizeof(arn), LAMBDA_REGION, c->account, c->name.name, c->name.qualifier);
+	lambda_arn(arn, sizeof(arn), region_name(), c->account, c->name.name, c->name.qualifier);
 	stk_snprintf(text, sizeof(text), "Function not found: %s", arn);
 	lambda_error(c->req, LAMBDA_RESOURCE_NOT_FOUND, text);
 }

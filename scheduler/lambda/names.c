@@ -75,7 +75,7 @@ static bool is_account(const struct part *a)
 	return a->len == LAMBDA_ACCOUNT_LEN && all_digits(a->p, a->len);
 }
 
-/* Small letters in at least three groups joined by '-', the last one a digit: us-east-1, us-gov-west-1. */
+/* us-east-1, us-gov-west-1 */
 static bool is_region(const struct part *a)
 {
 	unsigned groups = 1;
@@ -93,6 +93,13 @@ static bool is_region(const struct part *a)
 		}
 	}
 	return groups >= 3;
+}
+
+bool lambda_region_valid(const char *text)
+{
+	const struct part a = {text, strlen(text)};
+
+	return is_region(&a);
 }
 
 static bool is_partition(const struct part *a)

@@ -13,7 +13,6 @@
 
 #include "scheduler/lambda/error.h"
 
-#define LAMBDA_REGION        "us-east-1" /* the one that this host is, in ARNs */
 #define LAMBDA_NAME_MAX      64
 #define LAMBDA_QUALIFIER_MAX 128
 #define LAMBDA_REGION_MAX    31
@@ -54,6 +53,8 @@ int lambda_qualifier_kind(const char *text, enum lambda_qualifier *ret_kind, uns
 /* 1 to 128 of [a-zA-Z0-9-_], not all digits. */
 bool lambda_alias_valid(const char *name);
 
+/* Small letters in three or more groups joined by '-', the last one a digit; at most LAMBDA_REGION_MAX characters. */
+bool lambda_region_valid(const char *text);
 /* Into buf (LAMBDA_ARN_MAX always suffices for valid parts). qualifier may be NULL or "". -ENAMETOOLONG. */
 int lambda_arn(char *buf, size_t cap, const char *region, const char *account, const char *name,
 	       const char *qualifier);

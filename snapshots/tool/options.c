@@ -22,6 +22,7 @@ const char create_usage[] =
 	"  --handler H        (default bootstrap)\n"
 	"  --name N           function (default function)   --version V (default 1)\n"
 	"  --runtime R        for example python3 (informational)\n"
+	"  --region R         what AWS_REGION says (default " SNAP_REGION ")\n"
 	"  --env NAME=VALUE   environment of the function, repeatable\n"
 	"  --env-file FILE    NUL-separated NAME=VALUE, for what is not to be seen in a process list\n"
 	"  --init-timeout MS  limit of the init phase (default 10000)\n"
@@ -52,6 +53,7 @@ static const struct {
 	T("--name", name, false),
 	T("--version", version, false),
 	T("--runtime", runtime, false),
+	T("--region", region, false),
 	T("--boot-args", boot_args, false),
 	T("--env-file", env_file, false),
 	N("--memory", memory_mib, 128, 10240),
@@ -157,7 +159,8 @@ int create_options_parse(struct create_options *o, int argc, char **argv, struct
 	int r;
 
 	*o = (struct create_options){
-		.handler = "bootstrap", .name = "function", .version = "1", .runtime = "", .boot_args = SNAP_BOOT_ARGS,
+		.handler = "bootstrap", .name = "function", .version = "1", .runtime = "", .region = SNAP_REGION,
+		.boot_args = SNAP_BOOT_ARGS,
 		.memory_mib = 128, .init_timeout_ms = 10000, .boot_timeout_ms = 60000, .time_limit_ms = 300000,
 	};
 	r = parse_args(o, argc, argv, err);
@@ -166,8 +169,9 @@ int create_options_parse(struct create_options *o, int argc, char **argv, struct
 	if (!stk_name_valid(o->name))
 		return stk_err_set(err, -EINVAL, "create: --name: expected 1 to 64 letters, digits, - or _");
 	if (strlen(o->version) < 1 || strlen(o->version) > 128 || strlen(o->handler) < 1 || strlen(o->handler) > 128 ||
-	    strlen(o->runtime) > 64)
-		return stk_err_set(err, -EINVAL, "create: --version and --handler have 1 to 128 bytes, --runtime up to 64");
+	    strlen(o->runtime) > 64 || strlen(o->region) < 1 || strlen(o->region) > 64)
+		return stk_err_set(err, -EINVAL, "create: --version and --handler have 1 to 128 bytes, --region 1 to 64, "
+				   "--runtime up to 64");
 	return read_env(o, argc, argv, err);
 }
 

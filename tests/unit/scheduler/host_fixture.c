@@ -103,6 +103,21 @@ static void send_error(const char *body)
 	stk_write_full(3, buf, (size_t)n);
 }
 
+/* The function's ARN, as the call names it: a JSON text. */
+static void send_arn(const struct gw_invoke *inv)
+{
+	static const char key[] = "lambda-runtime-invoked-function-arn";
+	char text[512] = "null";
+
+	for (unsigned i = 0; i < inv->kv_count; i++) {
+		const struct gw_kv *kv = &inv->kv[i];
+
+		if (kv->key_len == sizeof(key) - 1 && memcmp(kv->key, key, kv->key_len) == 0)
+			snprintf(text, sizeof(text), "\"%.*s\"", (int)kv->value_len, kv->value);
+	}
+	send_frame(GW_RESPONSE, GW_F_FIN, text, strlen(text));
+}
+
 static void be_guest(void)
 {
 	struct gw_header h = {0};
@@ -126,6 +141,8 @@ static void be_guest(void)
 		pause();
 	else if (strstr(text, "be-dead"))
 		raise(SIGKILL);
+	else if (strstr(text, "be-arn"))
+		send_arn(&inv);
 	else if (strstr(text, "be-error"))
 		send_error("{\"errorType\":\"E\",\"errorMessage\":\"m\"}");
 	else

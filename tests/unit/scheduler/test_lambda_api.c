@@ -255,6 +255,37 @@ static void functions_are_shown(void **state)
 	host_await(false, "functions/f/1");
 }
 
+/* Is this one of the program's arguments? */
+static bool has_argument(pid_t pid, const char *argument)
+{
+	char path[64], text[4096];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	return n > 0 && memmem(text, (size_t)n, argument, strlen(argument) + 1);
+}
+
+static void region_of_the_host(void **state)
+{
+	host_start((const char *[]){"region", "eu-west-1", NULL});
+	want("POST", FNS, creation("f", "be-held", ""), 201);
+	assert_true(has_argument(host_child("stoker-snapshot", 0), "eu-west-1"));
+	host_touch("go");
+	wait_get(FN "/configuration", "State", "Active");
+	assert_string_equal(get(FN "/configuration", "FunctionArn"), "arn:aws:lambda:eu-west-1:000000000000:function:f");
+	assert_string_equal(get(FNS "/arn:aws:lambda:eu-west-1:000000000000:function:f/configuration", "State"), "Active");
+	want("GET", FNS "/arn:aws:lambda:us-east-1:000000000000:function:f/configuration", NULL, 404);
+	invoke(FN "/invocations", "\"be-arn\"", 200, "\"arn:aws:lambda:eu-west-1:000000000000:function:f\"");
+	host_kill();
+	host_start(NULL); /* elsewhere now, with what there is */
+	assert_string_equal(get(FN "/configuration", "FunctionArn"), "arn:aws:lambda:us-east-1:000000000000:function:f");
+	invoke(FN "/invocations", "\"be-arn\"", 200, "\"arn:aws:lambda:us-east-1:000000000000:function:f\"");
+}
+
 static void made_changed_and_removed(void **state)
 {
 	char first[64];
@@ -778,6 +809,7 @@ static void tries_of_one_call(void **state)
 	assert_int_equal(stk_write_full(fd, begin, sizeof(begin) - 1), 0);
 	host_wait_metric("\nstoker_pool_vms{function=\"f\",state=\"busy\"} ", 1);
 	close(fd);
+	host_wait_metric("\nstoker_connections ", 1); /* this question's: the host knows that the client has gone */
 	host_touch("go");
 	host_wait_metric(OK_F, 2);
 	assert_int_equal((intptr_t)first_try(event), 200); /* what nobody was told is kept */
@@ -1121,6 +1153,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(functions_are_shown, setup, teardown),
+		cmocka_unit_test_setup_teardown(region_of_the_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(made_changed_and_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_that_fail, setup, teardown),
 		cmocka_unit_test_setup_teardown(versions_and_aliases, setup, teardown),

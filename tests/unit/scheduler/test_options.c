@@ -32,6 +32,9 @@ static void defaults(void **state)
 	assert_int_equal(o.pool_floor, 1);
 	assert_int_equal(o.pool_ceiling, 16);
 	assert_int_equal(o.queue_limit, 1000);
+	assert_string_equal(o.region, "us-east-1");
+	assert_int_equal(parse((const char *[]){"--region", "us-gov-west-1", NULL}, &o, &err), 0);
+	assert_string_equal(o.region, "us-gov-west-1");
 }
 
 static void flags_in_both_forms(void **state)
@@ -61,6 +64,8 @@ static void refused(void **state)
 		{"--pool-ceiling", "0", NULL},     {"--nope", "1", NULL},         {"word", NULL, NULL},
 		{"--state", "", NULL},             {"--state", NULL, NULL},       {"--log-level", "loud", NULL},
 		{"--config", "/nonexistent", NULL}, {"--pool-floor", "17", NULL}, {"--preflight", "maybe", NULL},
+		{"--region", "", NULL},            {"--region", "europe", NULL},  {"--region", "Eu-west-1", NULL},
+		{"--region", "aa-aaaaaaaaaaaaaaaaaaaaaaaaaaaaa-1", NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

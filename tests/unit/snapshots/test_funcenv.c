@@ -12,13 +12,13 @@ static unsigned count;
 static char buf[SNAP_FUNCENV_BUF];
 static struct stk_err err;
 
-static const char *handler = "app.handler";
+static const char *handler = "app.handler", *region;
 
 static int build(const char *own, size_t own_len, const char *runtime)
 {
 	const struct snap_funcenv_spec spec = {
 		.name = "hello", .version = "7", .handler = handler, .runtime = runtime,
-		.memory_mib = 256, .own = own, .own_len = own_len,
+		.region = region, .memory_mib = 256, .own = own, .own_len = own_len,
 	};
 
 	memset(&err, 0, sizeof(err));
@@ -57,6 +57,13 @@ static void test_hosts_own(void **state)
 	assert_non_null(strstr(value("AWS_LAMBDA_LOG_STREAM_NAME"), "/[7]"));
 	assert_string_equal(value("AWS_XRAY_CONTEXT_MISSING"), "LOG_ERROR");
 	assert_string_equal(value("AWS_EXECUTION_ENV"), "AWS_Lambda_python3");
+	assert_string_equal(value("AWS_REGION"), SNAP_REGION);
+	assert_string_equal(value("AWS_DEFAULT_REGION"), SNAP_REGION);
+	region = "eu-west-1";
+	assert_int_equal(build(NULL, 0, "python3"), 0);
+	region = NULL;
+	assert_string_equal(value("AWS_REGION"), "eu-west-1");
+	assert_string_equal(value("AWS_DEFAULT_REGION"), "eu-west-1");
 	assert_string_equal(value("LAMBDA_TASK_ROOT"), "/var/task");
 	assert_string_equal(value("TZ"), ":UTC");
 	assert_int_equal(build(NULL, 0, "provided"), 0);
