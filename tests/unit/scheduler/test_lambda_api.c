@@ -20,9 +20,7 @@
 #include "tests/unit/unit.h"
 
 /* Zips of a file a.py. */
-#define ZIP_1                                                                                                        \
-	"UEsDBBQAAAAAAAAAIQCc7xQzGQAAABkAAAAEAAAAYS5weWRlZiBiKGUsYyk6CiAgICByZXR1cm4gZQpQSwECFAMUAAAAAAAAACEAnO8UMx"  \
-	"kAAAAZAAAABAAAAAAAAAAAAAAAgAEAAAAAYS5weVBLBQYAAAAAAQABADIAAAA7AAAAAAA="
+#define ZIP_1 HOST_ZIP
 #define ZIP_2                                                                                                        \
 	"UEsDBBQAAAAAAAAAIQAPJO7GGQAAABkAAAAEAAAAYS5weWRlZiBiKGUsYyk6CiAgICByZXR1cm4gMgpQSwECFAMUAAAAAAAAACEADyTuxh"  \
 	"kAAAAZAAAABAAAAAAAAAAAAAAAgAEAAAAAYS5weVBLBQYAAAAAAQABADIAAAA7AAAAAAA="
