@@ -25,6 +25,7 @@
 
 struct http_client {
 	int fd; /* -1: not connected */
+	bool patient; /* waits without a limit */
 	bool used; /* fd has carried a request: its server may have closed it meanwhile */
 	unsigned timeout_ms;
 	uint64_t end_ns; /* 0: none */
@@ -42,6 +43,9 @@ struct reader {
 	struct http_client_resp resp;
 	size_t headers_len, headers_cap, body_cap, max_body;
 	bool is_head, done, keep;
+	int (*sink)(void *ctx, const void *data, size_t len); /* of a 2xx answer's body, or NULL */
+	void *ctx;
+	bool begun; /* the sink is what its body goes to */
 	int fail; /* negative errno from a callback */
 };
 
@@ -91,7 +95,7 @@ static int parse_target(struct http_client *c, const char *target, struct stk_er
 /* Waits until fd is ready; 0, -ETIMEDOUT or another negative errno. */
 static int wait_fd(const struct http_client *c, int fd, short events)
 {
-	uint64_t end = stk_now_ns() + (uint64_t)c->timeout_ms * STK_NS_PER_MS;
+	uint64_t end = c->patient ? UINT64_MAX : stk_now_ns() + (uint64_t)c->timeout_ms * STK_NS_PER_MS;
 	struct pollfd p = {.fd = fd, .events = events};
 
 	if (c->end_ns && c->end_ns < end)
@@ -101,8 +105,8 @@ static int wait_fd(const struct http_client *c, int fd, short events)
 		return -ETIMEDOUT;
 	for (;;) {
 		uint64_t now = stk_now_ns();
-		int left = now >= end ? 0 : (int)((end - now + STK_NS_PER_MS - 1) / STK_NS_PER_MS);
-		int r = poll(&p, 1, left);
+		uint64_t left = now >= end ? 0 : (end - now) / STK_NS_PER_MS + 1;
+		int r = poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX);
 
 		if (r > 0)
 			return 0;
@@ -336,6 +340,7 @@ static int on_headers_done(llhttp_t *p)
 
 	r->resp.status = p->status_code;
 	r->keep = llhttp_should_keep_alive(p) != 0;
+	r->begun = r->sink && r->resp.status >= 200 && r->resp.status < 300;
 	return r->is_head ? 1 : 0;
 }
 
@@ -343,6 +348,10 @@ static int on_body(llhttp_t *p, const char *at, size_t len)
 {
 	struct reader *r = p->data;
 
+	if (r->begun) {
+		r->fail = r->sink(r->ctx, at, len);
+		return r->fail ? -1 : 0;
+	}
 	if (len > r->max_body - r->resp.body_len) {
 		r->fail = -EMSGSIZE;
 		return -1;
@@ -420,8 +429,11 @@ static int read_response(struct http_client *c, struct reader *r, bool *ret_idle
 		}
 		any = true;
 		e = llhttp_execute(&r->parser, buf, (size_t)n);
-		if (r->fail == -EMSGSIZE)
+		c->patient = r->begun;
+		if (r->fail == -EMSGSIZE && !r->begun)
 			return stk_err_set(err, -EMSGSIZE, "the answer of %s is too large", c->name);
+		if (r->fail && r->begun)
+			return stk_err_sys(err, r->fail, "the answer could not be passed on");
 		if (r->fail)
 			return stk_err_sys(err, r->fail, "answer from %s", c->name);
 		if (r->done) {
@@ -521,9 +533,9 @@ static int make_head(const struct http_client *c, const char *method, const char
 	return 0;
 }
 
-int http_client_request(struct http_client *c, const char *method, const char *path,
-			const char *headers, const void *body, size_t body_len, size_t max_body,
-			struct http_client_resp *ret_resp, struct stk_err *err)
+/* how: max_body, and a sink perhaps. */
+static int request(struct http_client *c, const char *method, const char *path, const char *headers, const void *body,
+		   size_t body_len, const struct reader *how, struct http_client_resp *ret_resp, struct stk_err *err)
 {
 	/* Sent twice they do no harm; a POST is not repeated once bytes of it have gone out. */
 	bool repeatable = strcmp(method, "POST") != 0 && strcmp(method, "PATCH") != 0;
@@ -548,8 +560,10 @@ int http_client_request(struct http_client *c, const char *method, const char *p
 		}
 		was_used = c->used;
 		c->used = true;
-		r = (struct reader){.max_body = max_body, .is_head = strcmp(method, "HEAD") == 0};
+		r = *how;
+		r.is_head = strcmp(method, "HEAD") == 0;
 		k = exchange(c, head, body, body_len, &r, &idle, err);
+		c->patient = false;
 		if (k == 0 && grow((void **)&r.resp.body, &r.body_cap, r.resp.body_len + 1) < 0)
 			k = stk_err_set(err, -ENOMEM, "out of memory");
 		if (k == 0)
@@ -564,6 +578,31 @@ int http_client_request(struct http_client *c, const char *method, const char *p
 		do_close(c);
 	*ret_resp = r.resp;
 	return 0;
+}
+
+int http_client_request(struct http_client *c, const char *method, const char *path,
+			const char *headers, const void *body, size_t body_len, size_t max_body,
+			struct http_client_resp *ret_resp, struct stk_err *err)
+{
+	const struct reader how = {.max_body = max_body};
+
+	return request(c, method, path, headers, body, body_len, &how, ret_resp, err);
+}
+
+int http_client_follow(struct http_client *c, const char *path, const char *headers, size_t max_body,
+		       int (*sink)(void *ctx, const void *data, size_t len), void *ctx, struct http_client_resp *ret_resp,
+		       struct stk_err *err)
+{
+	static const int on = 1, idle_s = 20, interval_s = 5, count = 4;
+	const struct reader how = {.max_body = max_body, .sink = sink, .ctx = ctx};
+
+	if (!c->is_unix && c->fd >= 0) {
+		setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+		setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+		setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+		setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	}
+	return request(c, "GET", path, headers, NULL, 0, &how, ret_resp, err);
 }
 
 void http_client_resp_fini(struct http_client_resp *r)

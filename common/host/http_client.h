@@ -53,6 +53,12 @@ bool http_client_expired(const struct http_client *c);
 int http_client_request(struct http_client *c, const char *method, const char *path,
 			const char *headers, const void *body, size_t body_len, size_t max_body,
 			struct http_client_resp *ret_resp, struct stk_err *err);
+/* GET whose answer's body, if its status is a 2xx, goes to sink as it comes, however long that takes: once it has begun,
+ * nothing but a connection that dies (found out by keep-alives) ends it before its end. sink returns 0, or a negative errno
+ * that ends it. An answer of another status is as above. */
+int http_client_follow(struct http_client *c, const char *path, const char *headers, size_t max_body,
+		       int (*sink)(void *ctx, const void *data, size_t len), void *ctx, struct http_client_resp *ret_resp,
+		       struct stk_err *err);
 void http_client_resp_fini(struct http_client_resp *r);
 /* Value of a header (lower-case name) copied into buf; -ENOENT. */
 int http_client_header(const struct http_client_resp *r, const char *name, char *buf, size_t cap);

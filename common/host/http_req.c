@@ -1,8 +1,11 @@
 /* HTTP server: what a handler may ask of a request. See http_server.h. */
 #include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "common/host/http_internal.h"
 
@@ -73,6 +76,20 @@ uint64_t http_req_start_ns(const struct http_req *req)
 uint64_t http_req_parsed_ns(const struct http_req *req)
 {
 	return req->parsed_ns;
+}
+
+void http_req_expect_silence(struct http_req *req, unsigned seconds)
+{
+	struct http_conn *c = http_conn_of(req);
+	int on = 1, idle = (int)(seconds + 1) / 2, interval = (int)(seconds + 7) / 8, count = 4, fd;
+
+	/* For the rest of the connection; where it cannot be set, a client that vanished stays until something is sent. */
+	if (!c->is_tcp || uv_fileno(&c->io.handle, &fd))
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
 const char *http_req_peer(const struct http_req *req)

@@ -85,6 +85,8 @@ uint64_t http_req_parsed_ns(const struct http_req *req); /* monotonic, last byte
 const char *http_req_peer(const struct http_req *req);  /* "127.0.0.1:1234", "[::1]:1", "unix" */
 void http_req_set_ptr(struct http_req *req, void *ptr); /* the handler's own */
 void *http_req_ptr(const struct http_req *req);
+/* Little may be sent for long: a client that vanishes without a word meanwhile is found out in about so many seconds. */
+void http_req_expect_silence(struct http_req *req, unsigned seconds);
 /* Who sends it, as the program found out: its own, NULL until set. */
 void http_req_set_who(struct http_req *req, const void *who);
 const void *http_req_who(const struct http_req *req);

@@ -168,27 +168,44 @@ static void *scripted(void *arg)
 	return NULL;
 }
 
-static int ask(const char *answer, struct http_client_resp *ret_resp)
+/* A server for one connection, and a client of it. */
+static struct http_client *start_server(void *(*serve)(void *arg), unsigned timeout_ms, pthread_t *ret_thread)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(a);
-	struct http_client *c;
+	struct http_client *c = NULL;
 	char where[64];
-	pthread_t t;
-	int r;
 
-	script = answer;
 	listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(listen_fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(listen_fd, 4), 0);
 	getsockname(listen_fd, (struct sockaddr *)&a, &len);
 	snprintf(where, sizeof(where), "127.0.0.1:%u", ntohs(a.sin_port));
-	pthread_create(&t, NULL, scripted, NULL);
-	assert_int_equal(http_client_connect(where, 5000, &c, &err), 0);
-	r = http_client_request(c, "GET", "/", NULL, NULL, 0, 100, ret_resp, &err);
+	pthread_create(ret_thread, NULL, serve, NULL);
+	assert_int_equal(http_client_connect(where, timeout_ms, &c, &err), 0);
+	return c;
+}
+
+static struct http_client *start_script(const char *answer, unsigned timeout_ms, pthread_t *ret_thread)
+{
+	script = answer;
+	return start_server(scripted, timeout_ms, ret_thread);
+}
+
+static void end_script(struct http_client *c, pthread_t t)
+{
 	http_client_free(c);
 	pthread_join(t, NULL);
 	close(listen_fd);
+}
+
+static int ask(const char *answer, struct http_client_resp *ret_resp)
+{
+	pthread_t t;
+	struct http_client *c = start_script(answer, 5000, &t);
+	int r = http_client_request(c, "GET", "/", NULL, NULL, 0, 100, ret_resp, &err);
+
+	end_script(c, t);
 	return r;
 }
 
@@ -215,6 +232,88 @@ static void test_odd_servers(void **state)
 			     "0123456789012345678901234567890123456789012345678901234567890123456789"
 			     "0123456789012345678901234567890", &r), -EMSGSIZE);
 	assert_int_equal(ask("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", &r), -EPROTO);
+}
+
+/* --- answers that are followed --- */
+
+struct heard {
+	char text[256];
+	int rc; /* of the sink */
+};
+
+static int hear(void *ctx, const void *data, size_t len)
+{
+	struct heard *h = ctx;
+
+	strncat(h->text, data, len);
+	return h->rc;
+}
+
+static int follow(const char *answer, struct heard *h, struct http_client_resp *ret_resp)
+{
+	struct http_client *c = NULL;
+	pthread_t t;
+	int r;
+
+	*h = (struct heard){.rc = h->rc};
+	c = start_script(answer, 300, &t);
+	r = http_client_follow(c, "/", "X-A: 1\r\n", 100, hear, h, ret_resp, &err);
+	end_script(c, t);
+	return r;
+}
+
+static void test_follow(void **state)
+{
+	struct http_client_resp r;
+	struct heard h = {.rc = 0};
+
+	assert_int_equal(follow("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n", &h, &r), 0);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(r.body_len, 0);
+	assert_string_equal(h.text, "onetwo");
+	http_client_resp_fini(&r);
+	/* Other answers are told as ever. */
+	assert_int_equal(follow("HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno", &h, &r), 0);
+	assert_int_equal(r.status, 404);
+	assert_string_equal((char *)r.body, "no");
+	assert_string_equal(h.text, "");
+	http_client_resp_fini(&r);
+	/* Half of one has been passed on. */
+	assert_int_equal(follow("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", &h, &r), -ECONNRESET);
+	assert_string_equal(h.text, "hel");
+	h.rc = -ENOSPC;
+	assert_int_equal(follow("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", &h, &r), -ENOSPC);
+	assert_non_null(strstr(err.text, "passed on"));
+}
+
+static void *pausing(void *arg)
+{
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	char buf[4096];
+
+	if (fd >= 0 && read(fd, buf, sizeof(buf)) > 0 && send(fd, "HTTP/1.1 200 OK\r\n\r\n", 19, MSG_NOSIGNAL) > 0) {
+		usleep(900000); /* three times what a client's wait may last */
+		send(fd, "late", 4, MSG_NOSIGNAL);
+	}
+	close(fd);
+	return NULL;
+}
+
+static void test_follow_waits(void **state)
+{
+	struct http_client_resp r;
+	struct heard h = {.rc = 0};
+	struct http_client *c;
+	pthread_t t;
+
+	c = start_server(pausing, 300, &t);
+	assert_int_equal(http_client_follow(c, "/", NULL, 100, hear, &h, &r, &err), 0);
+	assert_string_equal(h.text, "late");
+	http_client_resp_fini(&r);
+	end_script(c, t);
+	c = start_server(pausing, 300, &t);
+	assert_int_equal(http_client_request(c, "GET", "/", NULL, NULL, 0, 100, &r, &err), -ETIMEDOUT);
+	end_script(c, t);
 }
 
 /* --- limits that hold whatever the server does, and streams --- */
@@ -304,7 +403,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SERVED(test_requests),	   SERVED(test_chunked_and_bounds), SERVED(test_refused_body),
 		SERVED(test_idle_close),   SERVED(test_timeout),	    SERVED(test_bad_arguments),
-		cmocka_unit_test(test_odd_servers), cmocka_unit_test(test_total_limit), SERVED(test_stream),
+		cmocka_unit_test(test_odd_servers), cmocka_unit_test(test_follow),
+		cmocka_unit_test(test_follow_waits), cmocka_unit_test(test_total_limit), SERVED(test_stream),
 	};
 	uv_loop_t warm; /* libuv's own descriptors are made once and stay */
 
