@@ -1,4 +1,4 @@
-/* /v1/functions: list, show, delete, logs. (PUT is in deploy.c.) */
+/* /v1/functions: list, show, delete. (PUT is in deploy.c, logs are in api_logs.c.) */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -9,7 +9,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
-#include "common/host/workers.h"
 #include "scheduler/answer.h"
 #include "scheduler/auth/auth.h"
 #include "scheduler/commit.h"
@@ -17,7 +16,6 @@
 #include "scheduler/describe.h"
 #include "scheduler/front.h"
 #include "scheduler/lifecycle.h"
-#include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/store.h"
 
@@ -229,92 +227,4 @@ void api_functions_delete(void *ctx, struct http_req *req, const struct router_m
 	tx = store_tx_new();
 	store_tx_drop_function(tx, fn->name);
 	commit_later(d, tx, deleted, r);
-}
-
-/* --- logs -------------------------------------------------------------------------------------- */
-
-struct tail {
-	struct front_owner owner;
-	uv_work_t work;
-	struct daemon *d;
-	struct http_req *req;
-	char dir[OPTIONS_PATH_MAX + 16];
-	char name[FN_NAME_MAX + 1];
-	unsigned lines;
-	char *text;
-	size_t len;
-	int rc;
-	char id[64];
-};
-
-static void tail_gone(struct front_owner *owner)
-{
-	((struct tail *)owner)->req = NULL;
-}
-
-static void work_tail(uv_work_t *w)
-{
-	struct tail *t = w->data;
-
-	t->rc = logs_tail(t->dir, t->name, t->lines, &t->text, &t->len);
-}
-
-static void tailed(uv_work_t *w, int status)
-{
-	struct tail *t = w->data;
-	struct daemon *d = t->d;
-
-	if (t->req) {
-		http_req_set_ptr(t->req, NULL);
-		if (status || t->rc) {
-			answer_error(t->req, 500, "Internal", "the log cannot be read", t->id);
-		} else {
-			http_respond_take(t->req, 200, "text/plain; charset=utf-8", t->text, t->len);
-			t->text = NULL;
-		}
-	}
-	free(t->text);
-	free(t);
-	daemon_job_done(d);
-}
-
-void api_functions_logs(void *ctx, struct http_req *req, const struct router_match *m)
-{
-	struct daemon *d = ctx;
-	const char *cursor = http_req_query(req);
-	char key[32], value[32], id[64];
-	struct function *fn = wanted(d, req, m, id);
-	uint64_t lines = 100;
-	struct tail *t;
-	int rc;
-
-	if (!fn)
-		return;
-	while ((rc = http_query_next(&cursor, key, sizeof(key), value, sizeof(value))) == 1) {
-		if (strcmp(key, "lines") != 0 || stk_parse_u64(value, 1, 100000, &lines)) {
-			rc = -EINVAL;
-			break;
-		}
-	}
-	if (rc < 0) {
-		answer_error(req, 400, "BadRequest", "the only parameter is lines, 1 to 100000", id);
-		return;
-	}
-	t = calloc(1, sizeof(*t));
-	if (!t || stk_snprintf(t->dir, sizeof(t->dir), "%s/logs", d->opt->state_dir)) {
-		free(t);
-		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
-		return;
-	}
-	t->owner.gone = tail_gone;
-	t->work.data = t;
-	t->d = d;
-	t->req = req;
-	t->lines = (unsigned)lines;
-	stk_strcpy(t->name, sizeof(t->name), fn->name);
-	stk_strcpy(t->id, sizeof(t->id), id);
-	http_req_set_ptr(req, &t->owner);
-	d->jobs++;
-	if (workers_queue(&d->loop, &t->work, work_tail, tailed))
-		tailed(&t->work, UV_ENOMEM);
 }

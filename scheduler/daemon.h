@@ -48,6 +48,7 @@ struct daemon {
 	struct stk_list to_make; /* lifecycle's jobs that wait for their turn */
 	unsigned making;         /* those whose turn it is */
 	bool making_next;
+	unsigned log_readers; /* requests that read logs */
 	unsigned jobs; /* background jobs that hold the drain: removals, store writes */
 	bool draining;
 	bool http_closed;

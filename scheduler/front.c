@@ -27,7 +27,7 @@ static const struct router_route routes[] = {
 	{"PUT", "/v1/functions/:name", deploy_body, F_ZIP},
 	{"GET", "/v1/functions/:name", api_functions_show, 0},
 	{"DELETE", "/v1/functions/:name", api_functions_delete, 0},
-	{"GET", "/v1/functions/:name/logs", api_functions_logs, 0},
+	{"GET", "/v1/functions/:name/logs", api_logs, 0},
 	{"GET", "/v1/layers", api_layers_list, 0},
 	{"PUT", "/v1/layers/:name", api_layers_body, F_LAYER},
 	{"DELETE", "/v1/layers/:name/:version", api_layers_delete, 0},

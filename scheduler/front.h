@@ -15,7 +15,7 @@ struct front_owner {
 
 extern const struct http_callbacks front_callbacks; /* ctx: struct daemon */
 
-/* Handlers, one file per family: api_invoke.c, async/async_api.c, api_functions.c, api_admin.c, scrape.c,
+/* Handlers, one file per family: api_invoke.c, async/async_api.c, api_functions.c, api_logs.c, api_admin.c, scrape.c,
  * deploy.c. */
 void api_invoke_event(void *ctx, struct http_req *req, const struct router_match *m);
 void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match *m);
@@ -23,7 +23,7 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 void api_functions_list(void *ctx, struct http_req *req, const struct router_match *m);
 void api_functions_show(void *ctx, struct http_req *req, const struct router_match *m);
 void api_functions_delete(void *ctx, struct http_req *req, const struct router_match *m);
-void api_functions_logs(void *ctx, struct http_req *req, const struct router_match *m);
+void api_logs(void *ctx, struct http_req *req, const struct router_match *m);
 void api_admin_health(void *ctx, struct http_req *req, const struct router_match *m);
 void api_admin_runtimes(void *ctx, struct http_req *req, const struct router_match *m);
 void api_admin_metrics(void *ctx, struct http_req *req, const struct router_match *m);

@@ -32,6 +32,9 @@ struct logsink {
 	uint64_t dropped;
 	uv_work_t work;
 	int write_err;
+	unsigned rotations;         /* atomic: counted by the pool thread */
+	uint64_t batch, batch_done; /* number of what is being collected, and of the last that was written */
+	struct stk_list watches;
 };
 
 struct logs {
@@ -40,6 +43,7 @@ struct logs {
 	struct stk_list sinks, due;
 	uv_timer_t timer;
 	bool armed;
+	bool ended;
 };
 
 struct logs *logs_new(struct daemon *d, const char *dir)
@@ -69,13 +73,17 @@ struct logsink *logs_sink(struct logs *l, const char *name)
 	}
 	s->logs = l;
 	stk_list_init(&s->due);
+	stk_list_init(&s->watches);
+	s->rotations = 1; /* file 0 may be there, from an earlier life */
+	s->batch = 1;
 	stk_list_add_tail(&l->sinks, &s->node);
 	return s;
 }
 
 /* Appends to the file; moves it away when it has become too large. Pool thread (or the end). */
-static int write_out(const char *dir, const char *name, const char *data, size_t len)
+static int write_out(struct logsink *s, const char *data, size_t len)
 {
+	const char *dir = s->logs->dir, *name = s->name;
 	char path[OPTIONS_PATH_MAX + 80], old[OPTIONS_PATH_MAX + 84];
 	stk_autofd fd = -1;
 	struct stat st;
@@ -88,16 +96,19 @@ static int write_out(const char *dir, const char *name, const char *data, size_t
 	if (fd < 0)
 		return -errno;
 	rc = stk_write_full(fd, data, len);
-	if (rc == 0 && fstat(fd, &st) == 0 && st.st_size > (off_t)LOGS_FILE_MAX && rename(path, old))
-		rc = -errno;
-	return rc;
+	if (rc || fstat(fd, &st) || st.st_size <= (off_t)LOGS_FILE_MAX)
+		return rc;
+	if (rename(path, old))
+		return -errno;
+	__atomic_add_fetch(&s->rotations, 1, __ATOMIC_RELEASE);
+	return 0;
 }
 
 static void work_write(uv_work_t *w)
 {
 	struct logsink *s = w->data;
 
-	s->write_err = write_out(s->logs->dir, s->name, s->writing, s->writing_len);
+	s->write_err = write_out(s, s->writing, s->writing_len);
 }
 
 static void on_timer(uv_timer_t *t);
@@ -123,8 +134,14 @@ static void work_done(uv_work_t *w, int status)
 		stk_warn("%s: output could not be written: %s", s->name, strerror(-s->write_err));
 	free(s->writing);
 	s->writing = NULL;
+	s->batch_done = s->batch - 1;
 	if (s->len)
 		arm(s);
+	STK_LIST_FOREACH_SAFE(it, tmp, &s->watches) {
+		struct logs_watch *watch = STK_CONTAINER_OF(it, struct logs_watch, node);
+
+		watch->written(watch);
+	}
 	daemon_job_done(s->logs->d);
 }
 
@@ -143,6 +160,7 @@ static void on_timer(uv_timer_t *t)
 		s->writing_len = s->len;
 		s->buf = NULL;
 		s->len = s->cap = 0;
+		s->batch++;
 		s->work.data = s;
 		l->d->jobs++;
 		if (workers_queue(&l->d->loop, &s->work, work_write, work_done)) {
@@ -265,7 +283,7 @@ void logs_free(struct logs *l)
 		struct logsink *s = STK_CONTAINER_OF(it, struct logsink, node);
 
 		if (s->len)
-			write_out(l->dir, s->name, s->buf, s->len);
+			write_out(s, s->buf, s->len);
 		free(s->buf);
 		free(s);
 	}
@@ -277,65 +295,64 @@ void logs_close_timer(struct logs *l)
 	uv_close((uv_handle_t *)&l->timer, NULL);
 }
 
-static int load(const char *path, char **ret, size_t *ret_len)
-{
-	int rc = stk_read_file(path, LOGS_FILE_MAX * 2, ret, ret_len);
+/* --- readers -------------------------------------------------------------------------------------- */
 
-	if (rc == -ENOENT) {
-		*ret = NULL;
-		*ret_len = 0;
-		return 0;
-	}
-	return rc;
+void logs_watch(struct logsink *s, struct logs_watch *w)
+{
+	stk_list_add_tail(&s->watches, &w->node);
 }
 
-/* Start of the last `lines` lines of text; *left = lines still wanted from what is before. */
-static size_t tail_start(const char *text, size_t len, unsigned lines, unsigned *left)
+void logs_unwatch(struct logs_watch *w)
 {
-	size_t at = len;
-
-	while (at > 0) {
-		if (text[at - 1] == '\n' && at != len && --lines == 0)
-			break;
-		at--;
-	}
-	*left = at == 0 && len ? lines - 1 : len ? 0 : lines;
-	return at;
+	stk_list_del(&w->node);
 }
 
-int logs_tail(const char *dir, const char *name, unsigned lines, char **ret_text, size_t *ret_len)
+uint64_t logs_mark(const struct logsink *s)
 {
-	char path[OPTIONS_PATH_MAX + 80], old_path[OPTIONS_PATH_MAX + 84];
-	stk_autofree char *cur = NULL, *old = NULL;
-	size_t cur_len = 0, old_len = 0, cur_at, old_at;
-	unsigned left = lines;
-	char *text;
-	int rc;
+	return s->len ? s->batch : s->batch - 1;
+}
 
-	if (stk_snprintf(path, sizeof(path), "%s/%s.log", dir, name) ||
-	    stk_snprintf(old_path, sizeof(old_path), "%s.1", path))
-		return -ENAMETOOLONG;
-	rc = load(path, &cur, &cur_len);
-	if (rc)
-		return rc;
-	cur_at = tail_start(cur, cur_len, lines, &left);
-	old_at = 0;
-	if (left) {
-		unsigned unused;
+bool logs_done(const struct logsink *s, uint64_t mark)
+{
+	return s->batch_done >= mark;
+}
 
-		rc = load(old_path, &old, &old_len);
-		if (rc)
-			return rc;
-		old_at = tail_start(old, old_len, left, &unused);
+const unsigned *logs_rotations(const struct logsink *s)
+{
+	return &s->rotations;
+}
+
+const char *logs_name(const struct logsink *s)
+{
+	return s->name;
+}
+
+const char *logs_dir(const struct logsink *s)
+{
+	return s->logs->dir;
+}
+
+static void end_watches(struct logsink *s)
+{
+	STK_LIST_FOREACH_SAFE(it, tmp, &s->watches) {
+		struct logs_watch *watch = STK_CONTAINER_OF(it, struct logs_watch, node);
+
+		watch->ended(watch);
 	}
-	text = malloc(old_len - old_at + cur_len - cur_at + 1);
-	if (!text)
-		return -ENOMEM;
-	if (old_len - old_at)
-		memcpy(text, old + old_at, old_len - old_at);
-	if (cur_len - cur_at)
-		memcpy(text + old_len - old_at, cur + cur_at, cur_len - cur_at);
-	*ret_text = text;
-	*ret_len = old_len - old_at + cur_len - cur_at;
-	return 0;
+}
+
+void logs_end_watches(struct logs *l, struct logsink *s)
+{
+	if (s) {
+		end_watches(s);
+		return;
+	}
+	l->ended = true;
+	STK_LIST_FOREACH(it, &l->sinks)
+		end_watches(STK_CONTAINER_OF(it, struct logsink, node));
+}
+
+bool logs_ended(const struct logs *l)
+{
+	return l->ended;
 }

@@ -1,12 +1,15 @@
 /* Function output: one file per function, DIR/NAME.log, bounded by rotation to NAME.log.1. Lines are
  * collected in memory and written by a pool thread; what comes faster than the disk takes it is
- * dropped and counted. Loop thread only, except logs_tail. */
+ * dropped and counted. Loop thread only. logread.h reads the files. */
 #ifndef SCHEDULER_LOGS_H
 #define SCHEDULER_LOGS_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdbool.h>
 #include <uv.h>
+
+#include "common/base/list.h"
 
 #define LOGS_FILE_MAX (1u << 20)
 #define LOGS_LINE_MAX 8192
@@ -31,7 +34,25 @@ void logs_line(struct logsink *s, const char *id, const char *text, size_t len);
 /* Output as it comes: split into lines. */
 void logs_feed(struct logsink *s, struct logline *line, const char *id, const uint8_t *data, size_t len);
 void logs_flush_line(struct logsink *s, struct logline *line, const char *id);
-/* The last `lines` lines of a function's log files. Blocks: pool thread. Heap text; -ENOENT. */
-int logs_tail(const char *dir, const char *name, unsigned lines, char **ret_text, size_t *ret_len);
+
+/* Who reads the file as it is written. `written` is called when there is more in it, `ended` when no more is to be waited for:
+ * the function was deleted, or the host is shutting down. Both may call logs_unwatch. */
+struct logs_watch {
+	struct stk_list node;
+	void (*written)(struct logs_watch *w);
+	void (*ended)(struct logs_watch *w);
+};
+void logs_watch(struct logsink *s, struct logs_watch *w);
+void logs_unwatch(struct logs_watch *w);
+/* All that was given to the sink before now is in the file when logs_done says so of this number. */
+uint64_t logs_mark(const struct logsink *s);
+bool logs_done(const struct logsink *s, uint64_t mark);
+/* For logread_open. Lives as long as struct logs. */
+const unsigned *logs_rotations(const struct logsink *s);
+const char *logs_name(const struct logsink *s);
+const char *logs_dir(const struct logsink *s);
+/* Those that watch this one, or NULL: all of them, and who comes later as well. */
+void logs_end_watches(struct logs *l, struct logsink *s);
+bool logs_ended(const struct logs *l);
 
 #endif

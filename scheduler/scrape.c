@@ -123,6 +123,7 @@ static void set_gauges(struct daemon *d)
 	gauge(d, "stoker_queue_length", "Requests waiting for a VM", ds->waiting);
 	gauge(d, "stoker_memory_budget_bytes", "Memory for all VMs", (double)d->opt->memory_budget_mib * 1048576.0);
 	gauge(d, "stoker_memory_charged_bytes", "Memory counted for all VMs", (double)ds->charged_mib * 1048576.0);
+	gauge(d, "stoker_log_readers", "Requests that read a function's log, followers included", d->log_readers);
 	gauge(d, "stoker_connections", "Open client connections", http_server_connections(d->http));
 	gauge(d, "stoker_loop_lag_seconds", "Largest delay of the event loop since the last scrape", d->lag_max_s);
 	d->lag_max_s = 0;

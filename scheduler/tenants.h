@@ -20,6 +20,7 @@ struct tenant {
 	char account[13];
 	int limit;          /* calls that run or wait at the same time; -1: none */
 	unsigned in_flight;
+	unsigned log_readers; /* requests that read its logs */
 };
 
 struct tenants {

@@ -31,6 +31,9 @@ int cli_usage(const char *text);
 /* One request; says on stderr why it could not be made. 0 or CLI_FAILED. */
 int cli_request(struct cli *c, const char *method, const char *path, const char *headers, const void *body,
 		size_t len, unsigned timeout_ms, struct http_client_resp *ret);
+/* The same, for a GET whose answer goes to sink as it comes: see http_client_follow. */
+int cli_follow(struct cli *c, const char *path, unsigned timeout_ms, int (*sink)(void *ctx, const void *data, size_t len),
+	       void *ctx, struct http_client_resp *ret);
 /* Says an error answer's message on stderr; returns CLI_FAILED. */
 int cli_refused(const struct http_client_resp *r);
 /* Percent-encodes into a growing string. 0 or -ENOMEM. */

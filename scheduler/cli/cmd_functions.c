@@ -1,4 +1,4 @@
-/* stoker list, show, delete, logs */
+/* stoker list, show, delete */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,19 +124,4 @@ int cmd_delete(struct cli *c)
 	int rc = cli_options(c, NULL, 0, NULL, NULL);
 
 	return rc ? rc : on_function(c, "DELETE", "");
-}
-
-int cmd_logs(struct cli *c)
-{
-	struct cli_option o[] = {{"lines", NULL}};
-	char rest[64];
-	uint64_t lines = 100;
-	int rc = cli_options(c, o, 1, NULL, NULL);
-
-	if (rc)
-		return rc;
-	if (o[0].value && stk_parse_u64(o[0].value, 1, 100000, &lines))
-		return cli_usage("--lines is a number from 1 to 100000");
-	snprintf(rest, sizeof(rest), "/logs?lines=%llu", (unsigned long long)lines);
-	return on_function(c, "GET", rest);
 }

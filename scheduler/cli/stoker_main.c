@@ -31,7 +31,7 @@ static const struct {
 	{"show", cmd_show, "show NAME"},
 	{"delete", cmd_delete, "delete NAME"},
 	{"invoke", cmd_invoke, "invoke NAME [--data TEXT|@FILE|-] [--times]"},
-	{"logs", cmd_logs, "logs NAME [--lines N]"},
+	{"logs", cmd_logs, "logs NAME[:QUALIFIER] [-f] [-n LINES] [--since TIME|AGO] [--request-id ID]"},
 };
 
 int cli_usage(const char *text)
@@ -128,29 +128,53 @@ int cli_append_encoded(char **text, const char *raw)
 	return 0;
 }
 
+/* Connects, and says who asks: *ret_headers (heap) are `headers` (or NULL) with the token. */
+static int open_host(struct cli *c, const char *headers, unsigned timeout_ms, struct http_client **ret_client, char **ret_headers,
+		     struct stk_err *err)
+{
+	if (asprintf(ret_headers, "%s%s%s%s", c->token ? "Authorization: Bearer " : "", c->token ? c->token : "",
+		     c->token ? "\r\n" : "", headers ? headers : "") < 0) {
+		*ret_headers = NULL;
+		return -ENOMEM;
+	}
+	return http_client_connect(c->host, timeout_ms, ret_client, err);
+}
+
+/* Says why not. */
+static int asked(const struct cli *c, int rc, const struct stk_err *err)
+{
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "stoker: %s: %s\n", c->host, err->text[0] ? err->text : strerror(-rc));
+	return CLI_FAILED;
+}
+
 int cli_request(struct cli *c, const char *method, const char *path, const char *headers, const void *body,
 		size_t len, unsigned timeout_ms, struct http_client_resp *ret)
 {
 	struct http_client *client = NULL;
-	stk_autofree char *with_token = NULL;
+	stk_autofree char *all = NULL;
 	struct stk_err err = {0};
-	int rc = 0;
+	int rc = open_host(c, headers, timeout_ms, &client, &all, &err);
 
-	if (c->token) {
-		if (asprintf(&with_token, "Authorization: Bearer %s\r\n%s", c->token, headers ? headers : "") < 0)
-			with_token = NULL;
-		rc = with_token ? 0 : -ENOMEM;
-		headers = with_token;
-	}
 	if (rc == 0)
-		rc = http_client_connect(c->host, timeout_ms, &client, &err);
-	if (rc == 0)
-		rc = http_client_request(client, method, path, headers, body, len, MAX_BODY, ret, &err);
+		rc = http_client_request(client, method, path, all, body, len, MAX_BODY, ret, &err);
 	http_client_free(client);
+	return asked(c, rc, &err);
+}
+
+int cli_follow(struct cli *c, const char *path, unsigned timeout_ms, int (*sink)(void *ctx, const void *data, size_t len),
+	       void *ctx, struct http_client_resp *ret)
+{
+	struct http_client *client = NULL;
+	stk_autofree char *all = NULL;
+	struct stk_err err = {0};
+	int rc = open_host(c, NULL, timeout_ms, &client, &all, &err);
+
 	if (rc == 0)
-		return 0;
-	fprintf(stderr, "stoker: %s: %s\n", c->host, err.text[0] ? err.text : strerror(-rc));
-	return CLI_FAILED;
+		rc = http_client_follow(client, path, all, MAX_BODY, sink, ctx, ret, &err);
+	http_client_free(client);
+	return asked(c, rc, &err);
 }
 
 int cli_refused(const struct http_client_resp *r)

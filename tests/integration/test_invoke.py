@@ -3,7 +3,9 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -138,6 +140,67 @@ def test_logs(host):
     h.wait_for(lambda: host.cli("logs", "probe").stdout.count(mark) == 4, "four lines in the log")
     text = host.request("GET", "/v1/functions/probe/logs?lines=1000").body.decode()
     assert text.count(f"out {mark}") == 3 and text.count(f"err {mark}") == 1
+
+
+class Follower:
+    """stoker logs -f, and what it has printed so far."""
+    def __init__(self, host, *arguments):
+        self.process = subprocess.Popen([h.program("stoker"), "--host", f"http://127.0.0.1:{host.port}", "logs", "-f", *arguments],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.lines = []
+        threading.Thread(target=lambda: self.lines.extend(self.process.stdout), daemon=True).start()
+
+    def wait_for(self, text, times=1):
+        h.wait_for(lambda: sum(text in line for line in list(self.lines)) >= times, f"{text} in the log that is followed")
+
+    def end(self, number=None):
+        """(status, what it said)"""
+        if number is not None:
+            self.process.send_signal(number)
+        status = self.process.wait(h.DEADLINE)
+        with self.process.stderr as err:
+            return status, err.read()
+
+
+def test_logs_are_followed(own_host, tmp_path):
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    for i in range(event['lines']):\n"
+                                     "        print(event['mark'], i, 'x' * 500)\n    return {}\n")
+    host = own_host(pool_floor=1)
+    for name in ("talker", "other"):
+        host.cli("deploy", name, "--runtime", "python3", "--handler", "app.handler", "--timeout", "60", str(tmp_path))
+    first, second = Follower(host, "talker", "-n", "0"), Follower(host, "talker:$LATEST", "--since", "1h")
+    stopped = Follower(host, "other")
+    h.wait_for(lambda: host.metrics()["stoker_log_readers"] == 3, "three followers")
+    host.invoke("talker", {"mark": "one", "lines": 3})
+    for one in (first, second):
+        one.wait_for(" one 2 ")
+        one.wait_for(" REPORT RequestId: ")
+        assert sum(" one " in line for line in one.lines) == 3
+    assert not any(" building " in line for line in second.lines)
+    # rotation
+    for i in range(5):
+        host.invoke("talker", {"mark": f"round-{i}", "lines": 700})
+        first.wait_for(" REPORT RequestId: ", i + 2)
+    assert os.path.exists(os.path.join(host.state, "logs", "talker.log.1"))
+    assert [int(line.split()[3]) for line in first.lines if " round-" in line] == list(range(700)) * 5
+    assert all(line.endswith("\n") for line in first.lines)
+    # the rest of what tail can do
+    answer = host.invoke("talker", {"mark": "two", "lines": 2})
+    shown = host.cli("logs", "talker", "--request-id", answer.headers["X-Request-Id"]).stdout
+    assert (shown.count(" two "), shown.count("\n")) == (2, 5)
+    assert host.cli("logs", "talker", "-n", "2").stdout.count("\n") == 2
+    assert host.cli("logs", "talker", "--since", "soon", check=False).returncode == 1
+    # the ends
+    assert stopped.end(signal.SIGINT)[0] == -signal.SIGINT
+    host.cli("delete", "talker")
+    status, said = second.end()
+    assert (status, "talker was deleted" in said) == (1, True), said
+    assert first.end()[0] == 1
+    stopped = Follower(host, "other")
+    h.wait_for(lambda: host.metrics()["stoker_log_readers"] == 1, "the follower")
+    host.stop()
+    status, said = stopped.end()
+    assert (status, "the host has ended the log" in said) == (1, True), said
 
 
 def test_cli(host):

@@ -94,6 +94,25 @@ static uint8_t *read_frame(struct gw_header *h)
 	return payload;
 }
 
+/* HOST_LOUD_LINES lines of HOST_LOUD_LEN bytes with their end, each with its number. */
+static void be_loud(void)
+{
+	char frame[1 + 12 * HOST_LOUD_LEN];
+	int n = 0;
+
+	memset(frame, 'x', sizeof(frame));
+	frame[0] = 1;
+	while (n < HOST_LOUD_LINES) {
+		char *line = frame + 1;
+
+		for (; line < frame + sizeof(frame); line += HOST_LOUD_LEN) {
+			line[sprintf(line, "loud %d ", n++)] = 'x';
+			line[HOST_LOUD_LEN - 1] = '\n';
+		}
+		send_frame(GW_LOG, 0, frame, sizeof(frame));
+	}
+}
+
 static void send_error(const char *body)
 {
 	struct gw_error e = {.kind = GW_ERR_FUNCTION, .body = body, .body_len = (uint32_t)strlen(body)};
@@ -137,6 +156,8 @@ static void be_guest(void)
 	send_frame(GW_LOG, 0, "\1a line of output\n", 18);
 	if (strstr(text, "be-held"))
 		wait_for_go();
+	if (strstr(text, "be-loud"))
+		be_loud();
 	if (strstr(text, "be-slow"))
 		pause();
 	else if (strstr(text, "be-dead"))

@@ -12,19 +12,23 @@
 #include "common/base/guestwire.h"
 #include "common/host/http_client.h"
 
-/* A package: a zip of a file a.py, in base64. */
+/* A package: a zip of a file a.py, in base64; its length in bytes. */
 #define HOST_ZIP                                                                                                     \
 	"UEsDBBQAAAAAAAAAIQCc7xQzGQAAABkAAAAEAAAAYS5weWRlZiBiKGUsYyk6CiAgICByZXR1cm4gZQpQSwECFAMUAAAAAAAAACEAnO8UMx"  \
 	"kAAAAZAAAABAAAAAAAAAAAAAAAgAEAAAAAYS5weVBLBQYAAAAAAQABADIAAAA7AAAAAAA="
+#define HOST_ZIP_LEN 131
+/* Output of "be-loud": so many lines of so many bytes, "loud N xxx...". */
+#define HOST_LOUD_LINES 288
+#define HOST_LOUD_LEN   1024
 
 extern char host_root[64]; /* state, programs and images */
 extern pid_t host_pid;
 
 /* First in main(): plays the part that the program was started for and does not return; or returns, in a test. The guest
  * answers with its event, but for these words in it: "be-error", "be-dead", "be-slow" (pauses), "be-arn" (answers with
- * the function's), "be-held" (answers when file "go" is there). The init phase succeeds, but for these in a value of the
- * environment: "be-broken" (it reports an error with a long message), "be-held" (likewise), "be-killed" (as if the tool
- * was killed). */
+ * the function's), "be-held" (answers when file "go" is there), "be-loud" (after much output). The init phase succeeds, but for
+ * these in a value of the environment: "be-broken" (it reports an error with a long message), "be-held" (likewise),
+ * "be-killed" (as if the tool was killed). */
 void host_play(int argc, char **argv);
 
 /* The folder, with links to the test program and an image for python3. 0, -1. */

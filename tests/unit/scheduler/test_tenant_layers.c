@@ -11,17 +11,10 @@
 #include "common/base/clock.h"
 #include "tests/unit/unit.h"
 
-/* A zip of a file a.py. */
-#define ZIP_1                                                                                                        \
-	"UEsDBBQAAAAAAAAAIQCc7xQzGQAAABkAAAAEAAAAYS5weWRlZiBiKGUsYyk6CiAgICByZXR1cm4gZQpQSwECFAMUAAAAAAAAACEAnO8UMx"  \
-	"kAAAAZAAAABAAAAAAAAAAAAAAAgAEAAAAAYS5weVBLBQYAAAAAAQABADIAAAA7AAAAAAA="
-
-#define ZIP_LEN 131
-
 #define LAYERS    "/2018-10-31/layers"
 #define FNS       "/2015-03-31/functions"
 #define ARN(a)    "arn:aws:lambda:us-east-1:" a ":layer:tools"
-#define CONTENT   "{\"Content\":{\"ZipFile\":\"" ZIP_1 "\"}}"
+#define CONTENT   "{\"Content\":{\"ZipFile\":\"" HOST_ZIP "\"}}"
 
 static const struct who {
 	const char *key, *id, *secret, *token, *account;
@@ -191,7 +184,7 @@ static const char *creation(const char *name, const char *arn)
 {
 	snprintf(body, sizeof(body),
 		 "{\"FunctionName\":\"%s\",\"Runtime\":\"python3\",\"Handler\":\"a.b\",\"Role\":\"arn:aws:iam::000000000000:role/r\","
-		 "\"Layers\":[\"%s\"],\"Code\":{\"ZipFile\":\"" ZIP_1 "\"}}", name, arn);
+		 "\"Layers\":[\"%s\"],\"Code\":{\"ZipFile\":\"" HOST_ZIP "\"}}", name, arn);
 	return body;
 }
 
@@ -249,13 +242,13 @@ static void a_function_uses_its_own_accounts_only(void **state)
 
 static void put(const struct who *who, const char *path, int status)
 {
-	uint8_t zip[sizeof(ZIP_1)];
+	uint8_t zip[sizeof(HOST_ZIP)];
 	struct http_client_resp r;
 	char header[128];
 
-	EVP_DecodeBlock(zip, (const unsigned char *)ZIP_1, sizeof(ZIP_1) - 1);
+	EVP_DecodeBlock(zip, (const unsigned char *)HOST_ZIP, sizeof(HOST_ZIP) - 1);
 	snprintf(header, sizeof(header), "Authorization: Bearer %s\r\n", who->token);
-	assert_int_equal(host_send("PUT", path, header, zip, ZIP_LEN, &r), 0);
+	assert_int_equal(host_send("PUT", path, header, zip, HOST_ZIP_LEN, &r), 0);
 	if (r.status != status)
 		fail_msg("PUT %s: %d, not %d: %s", path, r.status, status, (char *)r.body);
 	http_client_resp_fini(&r);
