@@ -3,6 +3,7 @@ import base64
 import concurrent.futures
 import json
 import os
+import signal
 import time
 
 import pytest
@@ -132,6 +133,42 @@ def test_killed_while_pending(api):
     assert api.invoke("early").json() == ["still here", "$LATEST"]
     assert api.invoke("early:1").json() == ["still here", "1"]
     assert api.settled("early")["State"] == "Active"
+
+
+def test_built_meanwhile(api):
+    """What is beside the versions changes while one is built; helper programs that somebody ends are run again; and a
+    delete gives up the build."""
+    slow = python("import time\ntime.sleep(5)\ndef handler(event, context):\n    return 'slow'\n")
+    api.create("meanwhile", answering("one"))
+    api.settled("meanwhile")
+    assert api.call("POST", f"{FUNCTIONS}/meanwhile/versions", {}).status == 201
+    assert api.call("PUT", f"{FUNCTIONS}/meanwhile/code", {"ZipFile": slow}).json()["LastUpdateStatus"] == "InProgress"
+    assert api.call("POST", f"{FUNCTIONS}/meanwhile/aliases", {"Name": "live", "FunctionVersion": "1"}).status == 201
+    assert api.call("PUT", "/2017-10-31/functions/meanwhile/concurrency", {"ReservedConcurrentExecutions": 3}).status == 200
+    tools = h.wait_for(lambda: h.processes("stoker-snapshot", api.host.process.pid), "the snapshot is being made")
+    os.kill(tools[0], signal.SIGINT)
+    assert api.settled("meanwhile")["LastUpdateStatus"] == "Successful"
+    assert api.invoke("meanwhile").json() == "slow"
+    assert api.invoke("meanwhile:live").json() == ["one", "1"]
+    assert api.call("GET", "/2019-09-30/functions/meanwhile/concurrency").json() == {"ReservedConcurrentExecutions": 3}
+
+    assert api.call("PUT", f"{FUNCTIONS}/meanwhile/configuration", {"MemorySize": 256}).status == 200
+    h.wait_for(lambda: h.processes("stoker-snapshot", api.host.process.pid), "the snapshot is being made")
+    assert api.call("DELETE", f"{FUNCTIONS}/meanwhile").status == 204
+    h.wait_for(lambda: not h.processes("stoker-snapshot", api.host.process.pid), "the build is given up")
+    folder = os.path.join(api.host.state, "functions", "meanwhile")
+    h.wait_for(lambda: not os.path.exists(folder) or not os.listdir(folder), "the function's files to go")
+    assert api.create("meanwhile", answering("two")).status == 201
+    assert api.invoke("meanwhile").json() == ["two", "$LATEST"]
+
+
+def test_region(own_host):
+    host = own_host(region="eu-west-1", pool_floor=0, queue_timeout=int(h.DEADLINE * 2000))
+    host.deploy("probe", os.path.join(h.FUNCTIONS, "probe"), "--timeout", "30")
+    for start in ("cold-restore", "cold-boot"):
+        got = host.invoke("probe", {"do": "environment"}, start=start).json()
+        assert (got["env"]["AWS_REGION"], got["env"]["AWS_DEFAULT_REGION"]) == ("eu-west-1", "eu-west-1")
+        assert got["context"]["invoked_function_arn"] == "arn:aws:lambda:eu-west-1:000000000000:function:probe"
 
 
 def test_a_timeout_alone_needs_no_new_snapshot(api):

@@ -166,6 +166,25 @@ def test_shown_and_refused(reset_host):
     assert refused.status == 400 and "reuse" in refused.json()["error"]["message"]
 
 
+def test_reuse_by_tag(own_host):
+    """The tag is in effect at once, both ways, and no VM that has served a call serves another one then."""
+    host = own_host(pool_floor=1)
+    tags = "/2017-03-31/tags/arn:aws:lambda:us-east-1:000000000000:function:echo"
+    host.deploy("echo", os.path.join(h.FUNCTIONS, "echo"), "--timeout", "30")
+    learned(host, "echo", {"a": 1})
+
+    def start():
+        settled(host, "echo")
+        answer = host.invoke("echo", {"a": 1})
+        assert answer.status == 200, answer
+        return answer.headers["X-Stoker-Start"]
+    assert "reset" not in [start() for _ in range(3)]
+    assert host.request("POST", tags, b'{"Tags": {"stoker:reuse": "reset"}}').status == 204
+    h.wait_for(lambda: start() == "reset", "a VM serves a second call")
+    assert host.request("DELETE", tags + "?tagKeys=stoker:reuse").status == 204
+    assert "reset" not in [start() for _ in range(4)]
+
+
 def test_max_resets(own_host):
     host = own_host(max_resets=5, pool_floor=1)
     host.deploy("echo", os.path.join(h.FUNCTIONS, "echo"), "--reuse", "reset")
