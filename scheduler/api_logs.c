@@ -1,5 +1,5 @@
 /* GET /v1/functions/NAME[:QUALIFIER]/logs: what is kept of a function's output, and with ?follow=yes what is written from
- * then on, until the client goes, the function is deleted or the host shuts down.
+ * then on, until the client goes, its key is taken away, the function is deleted or the host shuts down.
  *
  *   WAIT (for what is not in the file yet) ─► READ (worker thread) ─► SEND (until the client has taken it) ─► READ ...
  *                        ▲                        │ nothing more
@@ -43,6 +43,7 @@ struct reader {
 	bool begun;
 	bool again;          /* READ: more was written meanwhile */
 	bool ended;          /* what is there is sent, and no more */
+	bool revoked;        /* not even that: its key has gone */
 	ssize_t len;         /* of buf; negative errno */
 	char id[IDS_UUID_LEN + 1];
 	char buf[LOGREAD_PIECE];
@@ -137,6 +138,8 @@ static void was_read(uv_work_t *w, int status)
 		r->len = status;
 	if (!r->req) {
 		reader_free(r);
+	} else if (r->revoked) {
+		end(r);
 	} else if (r->len < 0) {
 		fail(r);
 	} else if (r->len > 0) {
@@ -181,6 +184,22 @@ static void ended(struct logs_watch *w)
 		end(r);
 }
 
+static void check(struct logs_watch *w)
+{
+	struct reader *r = STK_CONTAINER_OF(w, struct reader, watch);
+
+	if (!r->req || auth_again(r->d->auth, r->req))
+		return;
+	r->revoked = true;
+	if (r->state != READ)
+		end(r);
+}
+
+void api_logs_check(struct daemon *d)
+{
+	logs_each_watch(d->logs, check);
+}
+
 /* --- the request ---------------------------------------------------------------------------------------- */
 
 static int bad(struct stk_err *err, const char *text)
@@ -201,7 +220,8 @@ static int read_query(const char *query, struct logread_filter *f, struct stk_er
 				return bad(err, "lines is a number from 0 to 100000");
 		} else if (strcmp(key, "since") == 0) {
 			if (logread_parse_since(value, (int64_t)(stk_wall_ns() / STK_NS_PER_MS), f->since))
-				return bad(err, "since is a time like 2026-01-02T03:04:05Z, or how long ago: a number and s, m, h or d");
+				return bad(err,
+					   "since is a time like 2026-01-02T03:04:05Z, or how long ago: a number and s, m, h or d");
 		} else if (strcmp(key, "request-id") == 0) {
 			if (logread_parse_id(value, f->id))
 				return bad(err, "request-id is the id of one request");
@@ -227,7 +247,8 @@ static struct function *find(struct daemon *d, struct http_req *req, const char 
 	const struct fn_alias *a;
 
 	if (!v) {
-		answer_error(req, 404, "FunctionNotFound", "no function of this name (or of this version or alias) is deployed", id);
+		answer_error(req, 404, "FunctionNotFound",
+			     "no function of this name (or of this version or alias) is deployed", id);
 		return NULL;
 	}
 	if (!qualifier || !*qualifier)

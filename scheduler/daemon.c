@@ -349,6 +349,7 @@ static void keys_reloaded(void *ctx)
 	struct daemon *d = ctx;
 
 	tenants_adopt(&d->tenants, d->auth);
+	api_logs_check(d);
 	daemon_job_done(d);
 }
 

@@ -1,7 +1,8 @@
-/* Layers: packages whose content functions see under /opt. A version of a layer is STATE/layers/NAME/N/layer.zip (NAME.TENANT
- * of all but the default tenant's) and never changes; info.json beside it says what clients want to know of it. A function's version names up to FN_LAYERS_MAX of them;
- * what they hold is merged in that order, a later one's file in place of an earlier one's, and becomes part of the
- * function's code image: a clone pays nothing for them. What blocks is for pool threads. */
+/* Layers: packages whose content functions see under /opt. A version of a layer is STATE/layers/NAME/N/layer.zip (for all
+ * but the default tenant NAME.TENANT) and never changes; info.json beside it says what clients want to know of it. A
+ * function's version names up to FN_LAYERS_MAX of them; what they hold is merged in that order, a later one's file in place
+ * of an earlier one's, and becomes part of the function's code image: a clone pays nothing for them. What blocks is for pool
+ * threads. */
 #ifndef SCHEDULER_LAYERS_H
 #define SCHEDULER_LAYERS_H
 

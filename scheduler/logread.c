@@ -39,7 +39,8 @@ struct logread {
 /* --- what passes --------------------------------------------------------------------------------------- */
 
 /* The parts of "TIME ID TEXT". False: it is no such line. */
-static bool split(const char *line, size_t len, const char **ret_id, size_t *ret_id_len, const char **ret_text, size_t *ret_text_len)
+static bool split(const char *line, size_t len, const char **ret_id, size_t *ret_id_len, const char **ret_text,
+		  size_t *ret_text_len)
 {
 	const char *id, *end;
 

@@ -1,8 +1,8 @@
 /* A function's kept output, read from its files in pieces: what passes a filter of the last lines there are, and then, if it
- * is wanted, what is written later. Rotation (logs.h) is followed: a file that was begun is read to its end, wherever it has been moved, then
- * the next one. Who is slower than two files is told that some is missing. Lines come whole.
+ * is wanted, what is written later. Rotation (logs.h) is followed: a file that was begun is read to its end, wherever it has
+ * been moved, then the next one. Who is slower than two files is told that some is missing. Lines come whole.
  *
- * All of it blocks: one worker thread at a time. Memory: a few KiB, and the caller's buffer. */
+ * All of it blocks: one worker thread at a time. Memory: a few KiB, with a version 64 more, and the caller's buffer. */
 #ifndef SCHEDULER_LOGREAD_H
 #define SCHEDULER_LOGREAD_H
 

@@ -332,24 +332,31 @@ const char *logs_dir(const struct logsink *s)
 	return s->logs->dir;
 }
 
-static void end_watches(struct logsink *s)
+static void each_of(struct logsink *s, void (*each)(struct logs_watch *w))
 {
-	STK_LIST_FOREACH_SAFE(it, tmp, &s->watches) {
-		struct logs_watch *watch = STK_CONTAINER_OF(it, struct logs_watch, node);
+	STK_LIST_FOREACH_SAFE(it, tmp, &s->watches)
+		each(STK_CONTAINER_OF(it, struct logs_watch, node));
+}
 
-		watch->ended(watch);
-	}
+void logs_each_watch(struct logs *l, void (*each)(struct logs_watch *w))
+{
+	STK_LIST_FOREACH(it, &l->sinks)
+		each_of(STK_CONTAINER_OF(it, struct logsink, node), each);
+}
+
+static void tell_end(struct logs_watch *w)
+{
+	w->ended(w);
 }
 
 void logs_end_watches(struct logs *l, struct logsink *s)
 {
 	if (s) {
-		end_watches(s);
+		each_of(s, tell_end);
 		return;
 	}
 	l->ended = true;
-	STK_LIST_FOREACH(it, &l->sinks)
-		end_watches(STK_CONTAINER_OF(it, struct logsink, node));
+	logs_each_watch(l, tell_end);
 }
 
 bool logs_ended(const struct logs *l)

@@ -54,5 +54,7 @@ const char *logs_dir(const struct logsink *s);
 /* Those that watch this one, or NULL: all of them, and who comes later as well. */
 void logs_end_watches(struct logs *l, struct logsink *s);
 bool logs_ended(const struct logs *l);
+/* Each may end itself. */
+void logs_each_watch(struct logs *l, void (*each)(struct logs_watch *w));
 
 #endif

@@ -361,6 +361,33 @@ void auth_refuse(struct auth *a, struct http_req *req, enum auth_route route)
 		refuse_token(a, req, "missing", "this request needs a token");
 }
 
+static bool signed_again(struct auth *a, const struct http_req *req, const struct auth_principal *who)
+{
+	struct sigv4_request r = view(req);
+	uint8_t nothing[SIGV4_HASH];
+	const uint8_t *signing;
+	struct sigv4 sig;
+	struct key *key;
+
+	if (sigv4_read(&r, &sig) != SIGV4_OK || !(key = keys_by_id(a->keys, sig.key_id)) || principal_of(a, key) != who)
+		return false;
+	if (keys_signing(key, sig.day, sig.region, &signing) || sigv4_hash("", 0, nothing))
+		return false;
+	return sigv4_verify(&r, &sig, signing, sig.has_hash ? NULL : nothing) == SIGV4_OK;
+}
+
+bool auth_again(struct auth *a, const struct http_req *req)
+{
+	const struct auth_principal *who = auth_of(req);
+	const char *authorization = http_req_header(req, "authorization");
+
+	if (!a->keys || !who || who->anonymous)
+		return true; /* let in by no key */
+	if (signed_somehow(req, authorization))
+		return signed_again(a, req, who);
+	return authorization && token_owner(a, authorization) == who;
+}
+
 void auth_tenants(const struct auth *a, void (*each)(void *ctx, const struct key_tenant *t), void *ctx)
 {
 	unsigned count = 0;

@@ -56,6 +56,10 @@ bool auth_body(struct auth *a, struct http_req *req);
 /* Answers what auth_body found. */
 void auth_refuse(struct auth *a, struct http_req *req, enum auth_route route);
 
+/* For an answer that takes long, of a request without a body: would the keys as they are now still let it in, as whom it was? How
+ * long ago it was signed does not matter. */
+bool auth_again(struct auth *a, const struct http_req *req);
+
 /* Who sends it, NULL before anybody knows. */
 static inline const struct auth_principal *auth_of(const struct http_req *req)
 {

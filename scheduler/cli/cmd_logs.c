@@ -83,6 +83,8 @@ static int say_why(struct cli *c, const char *name)
 		return CLI_FAILED; /* said: the host is not there */
 	if (r.status == 404)
 		fprintf(stderr, "stoker: %s was deleted\n", bare);
+	else if (r.status != 200 && r.status != 503)
+		cli_refused(&r); /* the key has gone, perhaps */
 	else
 		fprintf(stderr, "stoker: %s is shutting down\n", c->host);
 	http_client_resp_fini(&r);

@@ -537,10 +537,10 @@ static void hex_of(const uint8_t hash[SIGV4_HASH], char ret[2 * SIGV4_HASH + 1])
 		sprintf(ret + 2 * i, "%02x", hash[i]);
 }
 
-int host_request_signed(const char *method, const char *path, const char *id, const char *secret, const char *body,
-			struct http_client_resp *r)
+void host_sign(const char *method, const char *path, const char *id, const char *secret, const char *body, char *ret_headers,
+	       size_t cap)
 {
-	char date[20], authorization[600], hash_hex[65], signature[65], plain[512], text[1024];
+	char date[20], authorization[600], hash_hex[65], signature[65], plain[512];
 	struct http_header headers[4] = {{"host", "localhost"}, {"x-amz-content-sha256", hash_hex}, {"x-amz-date", date},
 					 {"authorization", authorization}};
 	char *query = strcpy(plain, path) + strcspn(path, "?");
@@ -553,7 +553,7 @@ int host_request_signed(const char *method, const char *path, const char *id, co
 	*query = '\0';
 	gmtime_r(&now, &tm);
 	strftime(date, sizeof(date), "%Y%m%dT%H%M%SZ", &tm);
-	sigv4_hash(body ? body : "", body ? strlen(body) : 0, hash);
+	sigv4_hash(body, strlen(body), hash);
 	hex_of(hash, hash_hex);
 	memset(signature, '0', 64);
 	signature[64] = '\0';
@@ -566,8 +566,16 @@ int host_request_signed(const char *method, const char *path, const char *id, co
 		sigv4_sign(&sig, key, canonical, raw);
 		hex_of(raw, signature);
 	}
-	snprintf(text, sizeof(text), "X-Amz-Date: %s\r\nX-Amz-Content-Sha256: %s\r\nAuthorization: %s\r\n", date, hash_hex,
+	snprintf(ret_headers, cap, "X-Amz-Date: %s\r\nX-Amz-Content-Sha256: %s\r\nAuthorization: %s\r\n", date, hash_hex,
 		 authorization);
+}
+
+int host_request_signed(const char *method, const char *path, const char *id, const char *secret, const char *body,
+			struct http_client_resp *r)
+{
+	char text[1024];
+
+	host_sign(method, path, id, secret, body ? body : "", text, sizeof(text));
 	return host_request(method, path, text, body, r);
 }
 

@@ -61,7 +61,10 @@ int host_send(const char *method, const char *path, const char *headers, const v
 	      struct http_client_resp *r);
 /* A file in the host's folder; its path, for an option. */
 void host_write(const char *leaf, const char *text, unsigned mode, char *ret_path, size_t cap);
-/* Signed with a key's id and secret. */
+/* Headers that sign a request with a key's id and secret. */
+void host_sign(const char *method, const char *path, const char *id, const char *secret, const char *body, char *ret_headers,
+	       size_t cap);
+/* Signed so. */
 int host_request_signed(const char *method, const char *path, const char *id, const char *secret, const char *body,
 			struct http_client_resp *r);
 /* A connection with this request on it whose answer nobody reads. */

@@ -398,6 +398,20 @@ static void the_host_ends(void **state)
 	assert_int_equal(ended(&killed), 1);
 }
 
+/* more_tokens: further tokens of acme's key. */
+static void write_keys(char *ret_path, size_t cap, const char *more_tokens)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "{\"tenants\":[{\"name\":\"acme\",\"account\":\"111122223333\"},{\"name\":\"bolt\",\"account\":\"444455556666\"}],"
+		 "\"keys\":[{\"name\":\"a\",\"tenant\":\"acme\",\"accessKeyId\":\"AKACME\",\"secretAccessKey\":\"secret-of-acme\","
+		 "\"tokens\":[\"token-of-acme-0123456789\"%s]},"
+		 "{\"name\":\"b\",\"tenant\":\"bolt\",\"tokens\":[\"token-of-bolt-0123456789\"]},"
+		 "{\"name\":\"o\",\"tokens\":[\"token-of-the-owner-012345\"]}]}", more_tokens);
+	host_write("keys.json", text, 0600, ret_path, cap);
+}
+
 static void tenants_have_logs_of_their_own(void **state)
 {
 	static const char acme[] = "Authorization: Bearer token-of-acme-0123456789\r\n";
@@ -407,12 +421,7 @@ static void tenants_have_logs_of_their_own(void **state)
 	struct follower f, other;
 
 	host_add_function("f.acme");
-	host_write("keys.json",
-		   "{\"tenants\":[{\"name\":\"acme\",\"account\":\"111122223333\"},{\"name\":\"bolt\",\"account\":\"444455556666\"}],\"keys\":["
-		   "{\"name\":\"a\",\"tenant\":\"acme\",\"tokens\":[\"token-of-acme-0123456789\"]},"
-		   "{\"name\":\"b\",\"tenant\":\"bolt\",\"tokens\":[\"token-of-bolt-0123456789\"]},"
-		   "{\"name\":\"o\",\"tokens\":[\"token-of-the-owner-012345\"]}]}",
-		   0600, keys, sizeof(keys));
+	write_keys(keys, sizeof(keys), ",\"another-of-acme-0123456789\"");
 	host_start(with_keys);
 	ask("GET", LOGS, NULL, NULL, 401, NULL);
 	ask("GET", LOGS, bolt, NULL, 404, NULL);
@@ -422,8 +431,37 @@ static void tenants_have_logs_of_their_own(void **state)
 	follow(&f, LOGS "?follow=yes", acme);
 	ask("POST", CALL, acme, "{}", 200, NULL);
 	await(&f, "REPORT RequestId: ", 1);
-	leave(&f);
 	assert_int_equal(count(ask("GET", LOGS, acme, NULL, 200, NULL), "\n"), 4);
+	/* Who reads with a token that goes is told the end, others are not. */
+	follow(&other, LOGS "?follow=yes", "Authorization: Bearer another-of-acme-0123456789\r\n");
+	await(&other, "REPORT RequestId: ", 1);
+	write_keys(keys, sizeof(keys), "");
+	kill(host_pid, SIGHUP);
+	assert_int_equal(ended(&other), 0);
+	ask("POST", CALL, acme, "{}", 200, NULL);
+	await(&f, "REPORT RequestId: ", 2);
+	leave(&f);
+}
+
+static void requests_that_are_signed(void **state)
+{
+	char keys[256], text[512];
+	const char *const with_keys[] = {"keys", keys, NULL};
+	struct follower f;
+
+	host_add_function("f.acme");
+	write_keys(keys, sizeof(keys), "");
+	host_start(with_keys);
+	host_sign("GET", LOGS "?follow=yes", "AKACME", "secret-of-acme", "", text, sizeof(text));
+	follow(&f, LOGS "?follow=yes", text);
+	ask("POST", CALL, "Authorization: Bearer token-of-acme-0123456789\r\n", "{}", 200, NULL);
+	await(&f, "REPORT RequestId: ", 1);
+	kill(host_pid, SIGHUP);
+	ask("POST", CALL, "Authorization: Bearer token-of-acme-0123456789\r\n", "{}", 200, NULL);
+	await(&f, "REPORT RequestId: ", 2);
+	host_write("keys.json", "{\"keys\":[{\"name\":\"o\",\"tokens\":[\"token-of-the-owner-012345\"]}]}", 0600, keys, sizeof(keys));
+	kill(host_pid, SIGHUP);
+	assert_int_equal(ended(&f), 0);
 }
 
 static void wait_version(void)
@@ -475,6 +513,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(readers_are_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_host_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(tenants_have_logs_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(requests_that_are_signed, setup, teardown),
 		cmocka_unit_test_setup_teardown(qualifiers, setup, teardown),
 	};
 
