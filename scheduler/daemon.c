@@ -336,7 +336,7 @@ static void on_signal(uv_signal_t *s, int signum)
 	stk_info("%s: no more requests are taken, %u VMs to end", signum == SIGTERM ? "SIGTERM" : "SIGINT",
 		 d->dispatch.vms);
 	d->draining = true;
-	logs_end_watches(d->logs, NULL);
+	logs_end_all(d->logs);
 	async_drain(d->async);
 	verify_stop(d->verifier);
 	build_stop(d->builder);

@@ -349,12 +349,14 @@ static void tell_end(struct logs_watch *w)
 	w->ended(w);
 }
 
-void logs_end_watches(struct logs *l, struct logsink *s)
+void logs_end(struct logsink *s)
 {
-	if (s) {
+	if (s)
 		each_of(s, tell_end);
-		return;
-	}
+}
+
+void logs_end_all(struct logs *l)
+{
 	l->ended = true;
 	logs_each_watch(l, tell_end);
 }

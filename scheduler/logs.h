@@ -51,8 +51,10 @@ bool logs_done(const struct logsink *s, uint64_t mark);
 const unsigned *logs_rotations(const struct logsink *s);
 const char *logs_name(const struct logsink *s);
 const char *logs_dir(const struct logsink *s);
-/* Those that watch this one, or NULL: all of them, and who comes later as well. */
-void logs_end_watches(struct logs *l, struct logsink *s);
+/* Tells those that watch this one the end; NULL is fine. */
+void logs_end(struct logsink *s);
+/* All of them; from now on logs_ended. */
+void logs_end_all(struct logs *l);
 bool logs_ended(const struct logs *l);
 /* Each may end itself. */
 void logs_each_watch(struct logs *l, void (*each)(struct logs_watch *w));
