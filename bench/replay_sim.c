@@ -35,6 +35,7 @@ struct sim {
 	size_t *next;          /* for each call the one that waits behind it */
 	struct replay_heap heap;
 	struct plan plan;
+	struct plan_tenant tenant; /* traces are of one */
 	struct plan_host host;
 	unsigned waiting;
 	uint64_t now_us;
@@ -391,7 +392,7 @@ int sim_run(const struct trace *t, const struct sim_spec *spec, struct sim_resul
 				 spec->idle_us * 1000, spec->kind == SIM_HISTOGRAM, false);
 		f->idle_mib = spec->idle_mib ? spec->idle_mib : plan_idle_mib(t->fn[i].memory_mib);
 		f->busy_mib = plan_busy_mib(t->fn[i].memory_mib, f->idle_mib);
-		plan_add(&s.plan, &f->plan);
+		plan_add(&s.plan, &s.tenant, &f->plan);
 		if (spec->floor && spec->kind != SIM_FIXED && check_at(&s, f, 0))
 			break;
 	}

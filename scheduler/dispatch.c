@@ -41,7 +41,7 @@ int dispatch_add(struct pool *p)
 
 	if (rc)
 		return rc;
-	plan_add(&ds->plan, &p->plan);
+	plan_add(&ds->plan, &p->ver->fn->tenant->plan, &p->plan);
 	dispatch_note(p);
 	return 0;
 }

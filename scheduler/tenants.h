@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "scheduler/policy/planner.h"
+
 #define TENANTS_DEFAULT "default"
 #define TENANT_NAME_MAX 64
 
@@ -21,6 +23,7 @@ struct tenant {
 	int limit;          /* calls that run or wait at the same time; -1: none */
 	unsigned in_flight;
 	unsigned log_readers; /* requests that read its logs */
+	struct plan_tenant plan; /* its share of starts: dispatch.c */
 };
 
 struct tenants {

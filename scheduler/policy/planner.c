@@ -14,15 +14,20 @@ void plan_init(struct plan *plan, uint64_t budget_mib, unsigned max_starts,
 	stk_list_init(&plan->spare);
 	stk_list_init(&plan->starved);
 	plan->spare_count = 0;
-	fair_init(&plan->urgent);
-	fair_init(&plan->refill);
+	fair_init(&plan->tenants);
 	plan->budget_mib = budget_mib;
 	plan->max_starts = max_starts;
 	plan->look = look;
 }
 
-void plan_add(struct plan *plan, struct plan_flow *flow)
+void plan_add(struct plan *plan, struct plan_tenant *tenant, struct plan_flow *flow)
 {
+	if (tenant->flows++ == 0) {
+		fair_flow_init(&tenant->share, 1);
+		fair_init(&tenant->urgent);
+		fair_init(&tenant->refill);
+	}
+	flow->tenant = tenant;
 	fair_flow_init(&flow->urgent, 1);
 	fair_flow_init(&flow->refill, 1);
 	stk_list_init(&flow->spare);
@@ -47,6 +52,8 @@ void plan_remove(struct plan *plan, struct plan_flow *flow)
 	stk_list_del(&flow->starved);
 	fair_leave(&flow->urgent);
 	fair_leave(&flow->refill);
+	if (--flow->tenant->flows == 0)
+		fair_leave(&flow->tenant->share);
 	stk_list_del(&flow->node);
 }
 
@@ -58,9 +65,11 @@ void plan_changed(struct plan *plan, struct plan_flow *flow, uint64_t now_ns)
 	set_spare(plan, flow, v.spare > 0);
 	stk_list_del(&flow->starved);
 	if (v.urgent && v.may_start)
-		fair_enter(&plan->urgent, &flow->urgent);
+		fair_enter(&flow->tenant->urgent, &flow->urgent);
 	if (v.refill && v.may_start)
-		fair_enter(&plan->refill, &flow->refill);
+		fair_enter(&flow->tenant->refill, &flow->refill);
+	if ((v.urgent || v.refill) && v.may_start)
+		fair_enter(&plan->tenants, &flow->tenant->share);
 }
 
 void plan_retry(struct plan *plan, uint64_t now_ns, unsigned max)
@@ -104,13 +113,16 @@ static bool step(struct plan_step *ret_step, int what, struct plan_flow *flow, b
 	return true;
 }
 
-static bool start(struct fair *f, struct fair_flow *share, struct plan_flow *flow, const struct plan_view *v,
+static bool start(struct plan *plan, struct plan_flow *flow, bool urgent, const struct plan_view *v,
 		  struct plan_step *ret_step)
 {
+	struct plan_tenant *tenant = flow->tenant;
 	double us = v->policy->restore_s * 1e6;
+	uint64_t cost = us < 1 ? 1 : us > 1e9 ? 1000000000u : (uint64_t)us;
 
-	fair_served(f, share, us < 1 ? 1 : us > 1e9 ? 1000000000u : (uint64_t)us);
-	return step(ret_step, PLAN_START, flow, share == &flow->urgent);
+	fair_served(&plan->tenants, &tenant->share, cost);
+	fair_served(urgent ? &tenant->urgent : &tenant->refill, urgent ? &flow->urgent : &flow->refill, cost);
+	return step(ret_step, PLAN_START, flow, urgent);
 }
 
 /* There would be room for this VM without what is to spare; part of it may do. */
@@ -121,10 +133,10 @@ static bool shedding_helps(const struct plan *plan, const struct plan_host *host
 }
 
 /* Sets *ret_blocked when a request waits for memory. */
-static bool next_urgent(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step,
-			bool *ret_blocked)
+static bool next_urgent(struct plan *plan, struct plan_tenant *tenant, const struct plan_host *host, uint64_t now_ns,
+			struct plan_step *ret_step, bool *ret_blocked)
 {
-	STK_LIST_FOREACH_SAFE(it, tmp, &plan->urgent.active) {
+	STK_LIST_FOREACH_SAFE(it, tmp, &tenant->urgent.active) {
 		struct plan_flow *flow = FLOW_OF(it, urgent.node), *victim;
 		struct plan_view v;
 		double value;
@@ -136,7 +148,7 @@ static bool next_urgent(struct plan *plan, const struct plan_host *host, uint64_
 		}
 		/* One function may be larger than the budget: it runs alone. */
 		if (host->charged_mib + v.mib <= plan->budget_mib || host->vms == 0)
-			return start(&plan->urgent, &flow->urgent, flow, &v, ret_step);
+			return start(plan, flow, true, &v, ret_step);
 		*ret_blocked = true;
 		if (host->charged_mib - host->dying_mib + v.mib <= plan->budget_mib)
 			continue; /* when those have ended */
@@ -149,19 +161,20 @@ static bool next_urgent(struct plan *plan, const struct plan_host *host, uint64_
 	return false;
 }
 
-static bool next_refill(struct plan *plan, const struct plan_host *host, uint64_t now_ns, struct plan_step *ret_step)
+static bool next_refill(struct plan *plan, struct plan_tenant *tenant, const struct plan_host *host, uint64_t now_ns,
+			struct plan_step *ret_step)
 {
 	struct plan_flow *victim = NULL;
 	double least = 0;
 	bool searched = false;
 
-	STK_LIST_FOREACH_SAFE(it, tmp, &plan->refill.active) {
+	STK_LIST_FOREACH_SAFE(it, tmp, &tenant->refill.active) {
 		struct plan_flow *flow = FLOW_OF(it, refill.node);
 		struct plan_view v;
 
 		plan->look(flow, now_ns, &v);
 		if (v.refill && v.may_start && host->charged_mib + v.mib <= plan->budget_mib)
-			return start(&plan->refill, &flow->refill, flow, &v, ret_step);
+			return start(plan, flow, false, &v, ret_step);
 		if (v.refill && v.may_start && host->charged_mib - host->dying_mib + v.mib > plan->budget_mib) {
 			if (shedding_helps(plan, host, &v))
 				return step(ret_step, PLAN_SHED, NULL, false);
@@ -185,10 +198,18 @@ bool plan_next(struct plan *plan, const struct plan_host *host, uint64_t now_ns,
 
 	if (host->starting >= plan->max_starts)
 		return false;
-	if (next_urgent(plan, host, now_ns, ret_step, &blocked))
-		return true;
-	/* What comes free is for the requests that wait for it. */
-	return !blocked && next_refill(plan, host, now_ns, ret_step);
+	STK_LIST_FOREACH_SAFE(it, tmp, &plan->tenants.active) {
+		struct plan_tenant *tenant = STK_CONTAINER_OF(it, struct plan_tenant, share.node);
+
+		if (next_urgent(plan, tenant, host, now_ns, ret_step, &blocked))
+			return true;
+		/* What comes free is for the requests that wait for it. */
+		if (!blocked && next_refill(plan, tenant, host, now_ns, ret_step))
+			return true;
+		if (stk_list_empty(&tenant->urgent.active) && stk_list_empty(&tenant->refill.active))
+			fair_leave(&tenant->share);
+	}
+	return false;
 }
 
 bool plan_admit(unsigned limit, unsigned waiting, unsigned own)

@@ -1,9 +1,9 @@
 /* Which VM is started next, and which one is given up for it: pure decisions. stokerd carries them out
  * (dispatch.c), and stoker-bench replay does on a simulated clock.
  *
- * Starts are for waiting requests first, then to fill pools up; in both classes they are shared fairly
- * between pools (fair.h), measured in start time; never more than max_starts at the same time, never over
- * the memory budget. For a waiting request the waiting VM of the least value is given up, to fill up a pool
+ * Starts are shared fairly between tenants, and each tenant's part between its pools (fair.h), measured in start time:
+ * those for requests that wait first, then those that fill pools up. So the pools of a tenant that asks for little are
+ * filled again however much another asks for. Never more than max_starts at the same time, never over the memory budget. For a waiting request the waiting VM of the least value is given up, to fill up a pool
  * only one that is worth much less than the new one. Of many pools that have one to give up some hundred are
  * compared, others each time, so that a decision costs the same however many functions there are. */
 #ifndef SCHEDULER_POLICY_PLANNER_H
@@ -16,9 +16,17 @@
 #include "scheduler/policy/fair.h"
 #include "scheduler/policy/pool_policy.h"
 
+/* A tenant's part in it: zeroed at first, it joins with its first pool. */
+struct plan_tenant {
+	struct fair_flow share; /* of plan.tenants: active as long as one of the two has active flows */
+	struct fair urgent, refill;
+	unsigned flows;
+};
+
 /* A pool's part in it; the pool embeds one. */
 struct plan_flow {
 	struct stk_list node; /* of plan.all */
+	struct plan_tenant *tenant;
 	struct stk_list spare, starved; /* of plan's lists of these names */
 	struct fair_flow urgent, refill;
 };
@@ -47,7 +55,7 @@ struct plan {
 	struct stk_list spare;   /* those that had VMs to give up when they last changed; searched in turn */
 	struct stk_list starved; /* those to be filled up for which there was no memory, the first passed over first */
 	unsigned spare_count;
-	struct fair urgent, refill;
+	struct fair tenants;
 	uint64_t budget_mib;
 	unsigned max_starts;
 	void (*look)(const struct plan_flow *flow, uint64_t now_ns, struct plan_view *ret_view);
@@ -62,7 +70,8 @@ struct plan_step {
 
 void plan_init(struct plan *plan, uint64_t budget_mib, unsigned max_starts,
 	       void (*look)(const struct plan_flow *flow, uint64_t now_ns, struct plan_view *ret_view));
-void plan_add(struct plan *plan, struct plan_flow *flow);
+/* The tenant outlives its flows. */
+void plan_add(struct plan *plan, struct plan_tenant *tenant, struct plan_flow *flow);
 void plan_remove(struct plan *plan, struct plan_flow *flow);
 /* Something about this pool is different: it may want starts now. */
 void plan_changed(struct plan *plan, struct plan_flow *flow, uint64_t now_ns);

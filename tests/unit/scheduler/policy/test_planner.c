@@ -18,6 +18,7 @@ struct fake {
 
 static struct fake pool[POOLS];
 static struct plan plan;
+static struct plan_tenant tenant, neighbour;
 static struct plan_host host;
 static uint64_t now;
 
@@ -29,6 +30,7 @@ static void look(const struct plan_flow *flow, uint64_t now_ns, struct plan_view
 static int setup(void **state)
 {
 	plan_init(&plan, 100, 2, look);
+	tenant = neighbour = (struct plan_tenant){0};
 	host = (struct plan_host){0};
 	now = 1000 * S;
 	for (unsigned i = 0; i < POOLS; i++) {
@@ -36,7 +38,7 @@ static int setup(void **state)
 
 		*f = (struct fake){.view = {.may_start = true, .mib = 10, .policy = &f->policy}};
 		pool_policy_init(&f->policy, 0, 16, 60 * S, true, false);
-		plan_add(&plan, &f->flow);
+		plan_add(&plan, &tenant, &f->flow);
 	}
 	return 0;
 }
@@ -122,6 +124,44 @@ static void a_flood_leaves_others_their_share(void **state)
 	assert_int_equal(pool[1].started, 50);
 	assert_int_equal(pool[2].started, 50);
 	assert_int_equal(pool[0].started, 550);
+}
+
+/* Gives it to the other tenant, alone. */
+static void move(unsigned i)
+{
+	plan_remove(&plan, &pool[i].flow);
+	plan_add(&plan, &neighbour, &pool[i].flow);
+}
+
+static void a_flood_of_one_tenant_leaves_others_their_refills(void **state)
+{
+	struct plan_step step;
+
+	move(3);
+	pool[0].view.urgent = pool[1].view.urgent = pool[2].view.urgent = 1000;
+	pool[3].view.refill = 10;
+	for (unsigned i = 0; i < POOLS; i++)
+		pool[i].policy.restore_s = 0.1;
+	all_changed();
+	run(20);
+	assert_int_equal(pool[3].started, 10);
+	assert_int_equal(pool[0].started + pool[1].started + pool[2].started, 10);
+	run(1000);
+	assert_int_equal(pool[0].started + pool[1].started + pool[2].started, 1010);
+	/* It comes back after a while: not for what it did not use meanwhile. */
+	pool[3].view.urgent = 100;
+	plan_changed(&plan, &pool[3].flow, now);
+	run(20);
+	assert_in_range(pool[3].started, 19, 21);
+	/* Within a tenant requests go first as ever. */
+	pool[3].view.urgent = 0;
+	pool[2].view.refill = 100;
+	plan_changed(&plan, &pool[2].flow, now);
+	run(10);
+	plan_remove(&plan, &pool[3].flow);
+	assert_true(plan_next(&plan, &host, now, &step));
+	assert_true(step.urgent);
+	plan_add(&plan, &tenant, &pool[3].flow);
 }
 
 static void never_more_starts_than_allowed(void **state)
@@ -278,7 +318,7 @@ static void many_pools_are_compared_in_turn(void **state)
 		*f = (struct fake){.view = {.may_start = true, .mib = 10, .spare = 1, .policy = &f->policy}};
 		pool_policy_init(&f->policy, 0, 16, 60 * S, true, false);
 		pool_policy_arrival(&f->policy, now - (i % 10 ? 1 : 900) * S, 1);
-		plan_add(&plan, &f->flow);
+		plan_add(&plan, &tenant, &f->flow);
 		plan_changed(&plan, &f->flow, now);
 	}
 	pool[3].view.urgent = 1;
@@ -321,6 +361,7 @@ int main(void)
 		cmocka_unit_test_setup(requests_before_refills, setup),
 		cmocka_unit_test_setup(what_is_to_spare_goes_first, setup),
 		cmocka_unit_test_setup(a_flood_leaves_others_their_share, setup),
+		cmocka_unit_test_setup(a_flood_of_one_tenant_leaves_others_their_refills, setup),
 		cmocka_unit_test_setup(never_more_starts_than_allowed, setup),
 		cmocka_unit_test_setup(pools_that_may_not_start_are_passed_over, setup),
 		cmocka_unit_test_setup(least_value_is_given_up_for_a_request, setup),
