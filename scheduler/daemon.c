@@ -103,6 +103,8 @@ int daemon_attach_version(struct daemon *d, struct fn_version *v)
 {
 	if (!v->fn->log)
 		v->fn->log = logs_sink(d->logs, v->fn->name);
+	if (v->fn->log)
+		logs_again(v->fn->log);
 	if (!v->fn->tenant)
 		v->fn->tenant = tenants_of(&d->tenants, v->fn->name);
 	v->pool = pool_new(d, v);
@@ -507,9 +509,17 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	return rc;
 }
 
+static bool has_function(void *ctx, const char *name)
+{
+	const struct function *fn = registry_find(ctx, name);
+
+	return fn && fn->latest;
+}
+
 int daemon_run(struct daemon *d)
 {
 	remove_orphans(d);
+	logs_sweep(d->logs, has_function, &d->registry);
 	REGISTRY_FOREACH(&d->registry, fn) {
 		if (fn->active && (d->opt->verify_ahead || fn->active->pool->target))
 			verify_later(d->verifier, fn->active);

@@ -266,6 +266,8 @@ static void built(void *ctx, const struct build_result *r)
 
 	if (!fn->log)
 		fn->log = logs_sink(d->logs, fn->name);
+	if (fn->log)
+		logs_again(fn->log);
 	log_build(fn, r->log);
 	if (r->fault != BUILD_OK) {
 		answer_fault(dp, r);

@@ -94,7 +94,7 @@ void lifecycle_drop(struct daemon *d, struct function *fn)
 	for (unsigned i = 0; i < fn->published_count; i++)
 		pool_close(fn->published[i]->pool, NULL);
 	registry_drop(&d->registry, fn);
-	logs_end(fn->log);
+	logs_remove(fn->log);
 	if (async_config_forget(d->async, fn->name, "*"))
 		stk_warn("%s: its event-invoke configuration is still there: out of memory", fn->name);
 	build_cancel(d->builder, fn->name, 0);

@@ -1,6 +1,7 @@
 /* Function output: see logs.h. */
 #include "scheduler/logs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,10 +30,14 @@ struct logsink {
 	char name[FN_NAME_MAX + 1];
 	char *buf, *writing;
 	size_t len, cap, writing_len;
+	bool busy; /* the pool thread has `writing` */
 	uint64_t dropped;
 	uv_work_t work;
 	int write_err;
 	unsigned rotations;         /* atomic: counted by the pool thread */
+	bool gone;                  /* the function: nothing is kept */
+	bool remove;                /* the files, before anything is written again */
+	bool removing;              /* the pool thread does */
 	uint64_t batch, batch_done; /* number of what is being collected, and of the last that was written */
 	struct stk_list watches;
 };
@@ -80,25 +85,47 @@ struct logsink *logs_sink(struct logs *l, const char *name)
 	return s;
 }
 
+struct paths {
+	char now[OPTIONS_PATH_MAX + 80], old[OPTIONS_PATH_MAX + 84];
+};
+
+static int paths_of(const struct logsink *s, struct paths *ret)
+{
+	if (stk_snprintf(ret->now, sizeof(ret->now), "%s/%s.log", s->logs->dir, s->name) ||
+	    stk_snprintf(ret->old, sizeof(ret->old), "%s.1", ret->now))
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+static int remove_files(const struct logsink *s)
+{
+	struct paths p;
+	int rc = paths_of(s, &p);
+
+	if (!rc && unlink(p.now) && errno != ENOENT)
+		rc = -errno;
+	if (!rc && unlink(p.old) && errno != ENOENT)
+		rc = -errno;
+	return rc;
+}
+
 /* Appends to the file; moves it away when it has become too large. Pool thread (or the end). */
 static int write_out(struct logsink *s, const char *data, size_t len)
 {
-	const char *dir = s->logs->dir, *name = s->name;
-	char path[OPTIONS_PATH_MAX + 80], old[OPTIONS_PATH_MAX + 84];
 	stk_autofd fd = -1;
+	struct paths p;
 	struct stat st;
-	int rc;
+	int rc = paths_of(s, &p);
 
-	if (stk_snprintf(path, sizeof(path), "%s/%s.log", dir, name) ||
-	    stk_snprintf(old, sizeof(old), "%s.1", path))
-		return -ENAMETOOLONG;
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (rc)
+		return rc;
+	fd = open(p.now, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd < 0)
 		return -errno;
 	rc = stk_write_full(fd, data, len);
 	if (rc || fstat(fd, &st) || st.st_size <= (off_t)LOGS_FILE_MAX)
 		return rc;
-	if (rename(path, old))
+	if (rename(p.now, p.old))
 		return -errno;
 	__atomic_add_fetch(&s->rotations, 1, __ATOMIC_RELEASE);
 	return 0;
@@ -108,7 +135,9 @@ static void work_write(uv_work_t *w)
 {
 	struct logsink *s = w->data;
 
-	s->write_err = write_out(s, s->writing, s->writing_len);
+	s->write_err = s->removing ? remove_files(s) : 0;
+	if (!s->write_err && s->writing_len)
+		s->write_err = write_out(s, s->writing, s->writing_len);
 }
 
 static void on_timer(uv_timer_t *t);
@@ -134,8 +163,9 @@ static void work_done(uv_work_t *w, int status)
 		stk_warn("%s: output could not be written: %s", s->name, strerror(-s->write_err));
 	free(s->writing);
 	s->writing = NULL;
+	s->busy = s->removing = false;
 	s->batch_done = s->batch - 1;
-	if (s->len)
+	if (s->len || s->remove)
 		arm(s);
 	STK_LIST_FOREACH_SAFE(it, tmp, &s->watches) {
 		struct logs_watch *watch = STK_CONTAINER_OF(it, struct logs_watch, node);
@@ -154,12 +184,15 @@ static void on_timer(uv_timer_t *t)
 		struct logsink *s = STK_CONTAINER_OF(l->due.next, struct logsink, due);
 
 		stk_list_del(&s->due);
-		if (!s->len || s->writing)
+		if ((!s->len && !s->remove) || s->busy)
 			continue;
+		s->busy = true;
 		s->writing = s->buf;
 		s->writing_len = s->len;
+		s->removing = s->remove;
 		s->buf = NULL;
 		s->len = s->cap = 0;
+		s->remove = false;
 		s->batch++;
 		s->work.data = s;
 		l->d->jobs++;
@@ -207,6 +240,8 @@ void logs_line(struct logsink *s, const char *id, const char *text, size_t len)
 	char head[160];
 	size_t n;
 
+	if (s->gone)
+		return;
 	if (s->len + len + sizeof(head) > PENDING_MAX) {
 		s->dropped++;
 		return;
@@ -282,6 +317,8 @@ void logs_free(struct logs *l)
 	STK_LIST_FOREACH_SAFE(it, tmp, &l->sinks) {
 		struct logsink *s = STK_CONTAINER_OF(it, struct logsink, node);
 
+		if (s->remove)
+			remove_files(s);
 		if (s->len)
 			write_out(s, s->buf, s->len);
 		free(s->buf);
@@ -349,10 +386,54 @@ static void tell_end(struct logs_watch *w)
 	w->ended(w);
 }
 
-void logs_end(struct logsink *s)
+void logs_remove(struct logsink *s)
 {
-	if (s)
-		each_of(s, tell_end);
+	if (!s)
+		return;
+	each_of(s, tell_end);
+	s->gone = s->remove = true;
+	s->len = 0;
+	arm(s);
+}
+
+void logs_again(struct logsink *s)
+{
+	s->gone = false;
+}
+
+/* Of the function whose log a file has, from the file's name; 0: it is none. */
+static size_t name_len(const char *file)
+{
+	static const char *const ending[] = {".log", ".log.1"};
+	size_t len = strlen(file);
+
+	for (unsigned i = 0; i < 2; i++) {
+		size_t n = strlen(ending[i]);
+
+		if (len > n && strcmp(file + len - n, ending[i]) == 0)
+			return len - n;
+	}
+	return 0;
+}
+
+void logs_sweep(struct logs *l, bool (*known)(void *ctx, const char *name), void *ctx)
+{
+	DIR *dir = opendir(l->dir);
+	char name[FN_NAME_MAX + 1];
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		size_t len = name_len(e->d_name);
+
+		if (len == 0 || len > FN_NAME_MAX)
+			continue;
+		memcpy(name, e->d_name, len);
+		name[len] = '\0';
+		if (fn_name_valid(name) && !known(ctx, name) && unlinkat(dirfd(dir), e->d_name, 0))
+			stk_warn("%s/%s: %s", l->dir, e->d_name, strerror(errno));
+	}
+	if (dir)
+		closedir(dir);
 }
 
 void logs_end_all(struct logs *l)

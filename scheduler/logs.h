@@ -51,8 +51,13 @@ bool logs_done(const struct logsink *s, uint64_t mark);
 const unsigned *logs_rotations(const struct logsink *s);
 const char *logs_name(const struct logsink *s);
 const char *logs_dir(const struct logsink *s);
-/* Tells those that watch this one the end; NULL is fine. */
-void logs_end(struct logsink *s);
+/* The function was deleted: those that watch are told the end, the files are removed, and what its last calls still say is
+ * not kept. NULL is fine. */
+void logs_remove(struct logsink *s);
+/* A function of this name is there again. */
+void logs_again(struct logsink *s);
+/* At the start: removes the files of functions that there are no more. Blocks. */
+void logs_sweep(struct logs *l, bool (*known)(void *ctx, const char *name), void *ctx);
 /* All of them; from now on logs_ended. */
 void logs_end_all(struct logs *l);
 bool logs_ended(const struct logs *l);

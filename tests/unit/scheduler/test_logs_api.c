@@ -3,6 +3,7 @@
 #include "tests/unit/scheduler/host_fixture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
@@ -475,6 +476,46 @@ static void wait_version(void)
 	}
 }
 
+static void create(void)
+{
+	ask("POST", "/2015-03-31/functions", NULL,
+	    "{\"FunctionName\":\"f\",\"Runtime\":\"python3\",\"Handler\":\"a.b\",\"Role\":\"arn:aws:iam::000000000000:role/r\","
+	    "\"Publish\":true,\"Code\":{\"ZipFile\":\"" HOST_ZIP "\"}}", 201, NULL);
+	wait_version();
+}
+
+static void deleted_functions_leave_no_logs(void **state)
+{
+	char path[PATH_MAX], id[64], next[64];
+	const char *text;
+
+	host_add_function("f");
+	host_start(NULL);
+	for (uint64_t until = stk_now_ns() + WAIT_NS; !host_has("logs/f.log.1"); assert_true(stk_now_ns() < until))
+		call("\"be-loud\"", id);
+	ask("DELETE", "/v1/functions/f", NULL, NULL, 204, NULL);
+	host_await(false, "logs/f.log");
+	host_await(false, "logs/f.log.1");
+	/* The next one of this name begins with nothing. */
+	create();
+	call("{}", next);
+	text = ask("GET", LOGS, NULL, NULL, 200, NULL);
+	assert_null(strstr(text, id));
+	assert_non_null(strstr(text, next));
+	/* What a host that was killed has left is removed at the next start; other files are not ours. */
+	host_kill();
+	host_write("logs/gone.log", "old\n", 0640, path, sizeof(path));
+	host_write("logs/gone.log.1", "old\n", 0640, path, sizeof(path));
+	host_write("logs/gone.acme.log", "old\n", 0640, path, sizeof(path));
+	host_write("logs/notes", "mine\n", 0640, path, sizeof(path));
+	host_start(NULL);
+	host_await(false, "logs/gone.log");
+	host_await(false, "logs/gone.log.1");
+	host_await(false, "logs/gone.acme.log");
+	assert_true(host_has("logs/notes"));
+	assert_non_null(strstr(ask("GET", LOGS, NULL, NULL, 200, NULL), next));
+}
+
 static void qualifiers(void **state)
 {
 	char latest[64], first[64];
@@ -482,10 +523,7 @@ static void qualifiers(void **state)
 	const char *text;
 
 	host_start(NULL);
-	ask("POST", "/2015-03-31/functions", NULL,
-	    "{\"FunctionName\":\"f\",\"Runtime\":\"python3\",\"Handler\":\"a.b\",\"Role\":\"arn:aws:iam::000000000000:role/r\","
-	    "\"Publish\":true,\"Code\":{\"ZipFile\":\"" HOST_ZIP "\"}}", 201, NULL);
-	wait_version();
+	create();
 	ask("GET", "/v1/functions/f:2/logs", NULL, NULL, 404, NULL);
 	ask("POST", "/2015-03-31/functions/f/aliases", NULL, "{\"Name\":\"live\",\"FunctionVersion\":\"1\"}", 201, NULL);
 	follow(&f, "/v1/functions/f%3Alive/logs?follow=yes", NULL);
@@ -514,6 +552,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(the_host_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(tenants_have_logs_of_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_that_are_signed, setup, teardown),
+		cmocka_unit_test_setup_teardown(deleted_functions_leave_no_logs, setup, teardown),
 		cmocka_unit_test_setup_teardown(qualifiers, setup, teardown),
 	};
 
