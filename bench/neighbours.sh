@@ -20,8 +20,9 @@ base=${STOKER_STATE:-/var/tmp}
 dir=$(mktemp -d "$base/neighbours.XXXXXX")
 url=http://127.0.0.1:18080
 quiet=token-of-the-quiet-tenant loud=token-of-the-loud-tenant
+limit=${LIMIT:+", \"concurrency\": $LIMIT"}
 (umask 077 && cat >"$dir/keys") <<END
-{"tenants": [{"name": "quiet", "account": "111122223333"}, {"name": "loud", "account": "444455556666"${LIMIT:+, "concurrency": $LIMIT}}],
+{"tenants": [{"name": "quiet", "account": "111122223333"}, {"name": "loud", "account": "444455556666"$limit}],
  "keys": [{"name": "q", "tenant": "quiet", "tokens": ["$quiet"]}, {"name": "l", "tenant": "loud", "tokens": ["$loud"]}]}
 END
 "$build/stokerd" --listen 127.0.0.1:18080 --state "$dir/state" --images "$images" --bin "$build" --keys "$dir/keys" \
@@ -49,8 +50,8 @@ for round in $(seq "$rounds"); do
 	for with in 0 1; do
 		if [ $with = 1 ]; then
 			for i in $(seq "$spread"); do
-				STOKER_TOKEN=$loud bench --duration 86400 -n 0 -c $(((clients + spread - 1) / spread)) "echo$i" \
-					>/dev/null 2>&1 &
+				STOKER_TOKEN=$loud "$build/stoker-bench" --url "$url" --duration 86400 -n 0 \
+					-c $(((clients + spread - 1) / spread)) "echo$i" >/dev/null 2>&1 &
 				flood="$flood $!"
 			done
 		fi
