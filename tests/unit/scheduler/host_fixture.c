@@ -308,17 +308,26 @@ int host_make(void)
 	return 0;
 }
 
+void host_commit(struct store_tx *tx)
+{
+	char path[256];
+	struct stk_err err = {0};
+	struct store *st;
+
+	path_of(path, sizeof(path), "stoker.db");
+	assert_int_equal(store_open(path, &st, &err), 0);
+	assert_int_equal(store_commit(st, tx, &err), 0);
+	store_tx_free(tx);
+	store_close(st);
+}
+
 void host_add_function(const char *name)
 {
 	struct function fn = {.reserved = -1};
 	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
 	struct store_tx *tx = store_tx_new();
 	char path[256];
-	struct stk_err err;
-	struct store *st;
 
-	path_of(path, sizeof(path), "stoker.db");
-	assert_int_equal(store_open(path, &st, &err), 0);
 	strcpy(fn.name, name);
 	strcpy(v.settings.runtime, "python3");
 	strcpy(v.settings.handler, "a.b");
@@ -327,9 +336,7 @@ void host_add_function(const char *name)
 	v.settings.timeout_s = 3;
 	store_tx_version(tx, &v);
 	store_tx_function(tx, &fn, 1, 1, 0);
-	assert_int_equal(store_commit(st, tx, &err), 0);
-	store_tx_free(tx);
-	store_close(st);
+	host_commit(tx);
 	snprintf(path, sizeof(path), "%s/functions/%s/1", host_root, name);
 	assert_int_equal(fsx_mkdirs(path, 0755), 0);
 }

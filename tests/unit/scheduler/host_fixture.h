@@ -35,6 +35,9 @@ void host_play(int argc, char **argv);
 int host_make(void);
 /* A function with an active version 1 in the database; no snapshot. Only while no host runs. */
 void host_add_function(const char *name);
+struct store_tx;
+/* Writes it to the database and frees it. Only while no host runs. */
+void host_commit(struct store_tx *tx);
 /* extra: pairs of option and value, NULL behind the last; or NULL. Returns when it answers. */
 void host_start(const char *const *extra);
 void host_kill(void); /* SIGKILL */

@@ -468,18 +468,11 @@ static unsigned stored_configs(void)
 static void drop_rows(void)
 {
 	struct store_tx *tx = store_tx_new();
-	char path[128];
-	struct stk_err err = {0};
-	struct store *st;
 
-	snprintf(path, sizeof(path), "%s/stoker.db", host_root);
-	assert_int_equal(store_open(path, &st, &err), 0);
 	store_tx_drop_function(tx, "g");
 	store_tx_drop_alias(tx, "f", "live");
 	store_tx_drop_version(tx, "f", 4); /* published as 2 */
-	assert_int_equal(store_commit(st, tx, &err), 0);
-	store_tx_free(tx);
-	store_close(st);
+	host_commit(tx);
 }
 
 /* An event-invoke configuration does not outlive what it is for, whenever the host is killed. */

@@ -42,16 +42,9 @@ static void start(bool anonymous_invoke)
 static void open_url(const char *name)
 {
 	struct store_tx *tx = store_tx_new();
-	char path[128];
-	struct stk_err err = {0};
-	struct store *st;
 
-	snprintf(path, sizeof(path), "%s/stoker.db", host_root);
-	assert_int_equal(store_open(path, &st, &err), 0);
 	store_tx_note(tx, name, FURL_NOTE, "", "{\"Iam\":false}");
-	assert_int_equal(store_commit(st, tx, &err), 0);
-	store_tx_free(tx);
-	store_close(st);
+	host_commit(tx);
 }
 
 static void expect(const char *path, const char *headers, int status)
