@@ -99,17 +99,25 @@ static void version_unused(void *ctx, struct fn_version *v)
 	fn_version_free(v);
 }
 
+int daemon_open_log(struct daemon *d, struct function *fn)
+{
+	if (!fn->log)
+		fn->log = logs_sink(d->logs, fn->name);
+	if (!fn->log)
+		return -ENOMEM;
+	logs_again(fn->log);
+	return 0;
+}
+
 int daemon_attach_version(struct daemon *d, struct fn_version *v)
 {
-	if (!v->fn->log)
-		v->fn->log = logs_sink(d->logs, v->fn->name);
-	if (v->fn->log)
-		logs_again(v->fn->log);
+	int rc = daemon_open_log(d, v->fn);
+
 	if (!v->fn->tenant)
 		v->fn->tenant = tenants_of(&d->tenants, v->fn->name);
 	v->pool = pool_new(d, v);
 	shells_offer(d->shells, v->settings.memory_mib);
-	return v->fn->log && v->pool ? 0 : -ENOMEM;
+	return v->pool ? rc : -ENOMEM;
 }
 
 /* --- state folder --------------------------------------------------------------------------------- */

@@ -70,6 +70,8 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 int daemon_run(struct daemon *d);
 void daemon_fini(struct daemon *d);
 
+/* Its log may be written to: also that of one that was deleted and comes back. -ENOMEM. */
+int daemon_open_log(struct daemon *d, struct function *fn);
 /* Adds the version's pool and log; it starts VMs once its snapshot was checked. -ENOMEM. */
 int daemon_attach_version(struct daemon *d, struct fn_version *v);
 /* Removes a path (renamed away first where it matters) on a pool thread. */

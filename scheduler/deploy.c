@@ -141,16 +141,6 @@ static int read_settings(const struct daemon *d, const struct http_req *req, str
 
 /* --- publish ------------------------------------------------------------------------------------ */
 
-static void log_build(struct function *fn, const char *log)
-{
-	struct logline line = {0};
-
-	if (!log || !fn->log)
-		return;
-	logs_feed(fn->log, &line, "deploy", (const uint8_t *)log, strlen(log));
-	logs_flush_line(fn->log, &line, "deploy");
-}
-
 static void answer_fault(struct deploy *dp, const struct build_result *r)
 {
 	json_t *init, *body;
@@ -264,11 +254,8 @@ static void built(void *ctx, const struct build_result *r)
 	struct function *fn = dp->fn;
 	struct fn_version *v;
 
-	if (!fn->log)
-		fn->log = logs_sink(d->logs, fn->name);
-	if (fn->log)
-		logs_again(fn->log);
-	log_build(fn, r->log);
+	if (daemon_open_log(d, fn) == 0)
+		logs_text(fn->log, "deploy", r->log);
 	if (r->fault != BUILD_OK) {
 		answer_fault(dp, r);
 		return;

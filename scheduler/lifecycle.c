@@ -118,16 +118,6 @@ static void job_free(struct job *j)
 	daemon_job_done(d);
 }
 
-static void keep_log(struct fn_version *v, const char *log)
-{
-	struct logline line = {0};
-
-	if (!log || !v->fn->log)
-		return;
-	logs_feed(v->fn->log, &line, "deploy", (const uint8_t *)log, strlen(log));
-	logs_flush_line(v->fn->log, &line, "deploy");
-}
-
 static void adopt(struct fn_version *v, const struct build_result *r)
 {
 	v->zip_crc = r->zip_crc;
@@ -262,7 +252,8 @@ static void built(void *ctx, const struct build_result *r)
 {
 	struct job *j = ctx;
 
-	keep_log(j->v, r->log);
+	if (j->v->fn->log)
+		logs_text(j->v->fn->log, "deploy", r->log);
 	if (j->v->retired || (r->fault != BUILD_OK && r->err.code == -ECANCELED))
 		job_free(j);
 	else if (r->fault == BUILD_OK)

@@ -310,6 +310,16 @@ void logs_feed(struct logsink *s, struct logline *line, const char *id, const ui
 	}
 }
 
+void logs_text(struct logsink *s, const char *id, const char *text)
+{
+	struct logline line = {0};
+
+	if (!text)
+		return;
+	logs_feed(s, &line, id, (const uint8_t *)text, strlen(text));
+	logs_flush_line(s, &line, id);
+}
+
 void logs_free(struct logs *l)
 {
 	if (!l)

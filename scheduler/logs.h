@@ -34,6 +34,8 @@ void logs_line(struct logsink *s, const char *id, const char *text, size_t len);
 /* Output as it comes: split into lines. */
 void logs_feed(struct logsink *s, struct logline *line, const char *id, const uint8_t *data, size_t len);
 void logs_flush_line(struct logsink *s, struct logline *line, const char *id);
+/* Text of any number of lines. text NULL is fine. */
+void logs_text(struct logsink *s, const char *id, const char *text);
 
 /* Who reads the file as it is written. `written` is called when there is more in it, `ended` when no more is to be waited for:
  * the function was deleted, or the host is shutting down. Both may call logs_unwatch. */
