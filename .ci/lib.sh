@@ -92,18 +92,15 @@ install_packages() {
 configure_and_make() {
 	local dir=$1
 	shift
-	set -e
-	cd "$top"
+	cd "$top" || return
 	[ ! -e config.status ] ||
-		{ echo "the source folder itself is configured; run \`make distclean\` there first"; exit 1; }
+		{ echo "the source folder itself is configured; run \`make distclean\` there first"; return 1; }
 	if [ ! -x configure ] || [ ! -e Makefile.in ]; then
-		autoreconf -i
+		autoreconf -i || return
 	fi
-	mkdir -p "$dir"
-	cd "$dir"
+	mkdir -p "$dir" && cd "$dir" || return
 	if [ ! -e Makefile ] || [ "$(cat .configured-with 2>/dev/null)" != "$*" ]; then
-		"$top/configure" --quiet "$@"
-		echo "$*" >.configured-with
+		"$top/configure" --quiet "$@" && echo "$*" >.configured-with || return
 	fi
 	make --no-print-directory -j"$(nproc)"
 }

@@ -105,10 +105,11 @@ class Answer:
 
 
 class Host:
-    """One stokerd with a state folder of its own."""
+    """One stokerd with a state folder of its own. Its programs, those of the build as a rule, may change between two lives."""
 
-    def __init__(self, state, port=None, **options):
+    def __init__(self, state, port=None, programs=BUILD, **options):
         self.state = state
+        self.programs = programs
         self.port = port or free_port()
         self.options = options
         self.process = None
@@ -116,8 +117,8 @@ class Host:
 
     # --- life ---
     def start(self, wait=True):
-        command = [program("stokerd"), "--listen", f"127.0.0.1:{self.port}", "--state", self.state,
-                   "--images", IMAGES, "--bin", BUILD, "--init-timeout", "120000"]
+        command = [os.path.join(self.programs, "stokerd"), "--listen", f"127.0.0.1:{self.port}", "--state", self.state,
+                   "--images", IMAGES, "--bin", self.programs, "--init-timeout", "120000"]
         for name, value in self.options.items():
             flag = "--" + name.replace("_", "-")
             if flag in command:
@@ -227,7 +228,7 @@ class Host:
 
     # --- functions ---
     def cli(self, *arguments, check=True, timeout=None):
-        command = [program("stoker"), "--host", f"http://127.0.0.1:{self.port}", *arguments]
+        command = [os.path.join(self.programs, "stoker"), "--host", f"http://127.0.0.1:{self.port}", *arguments]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True) as process:
             try:
