@@ -199,10 +199,10 @@ int cli_refused(const struct http_client_resp *r)
 	return CLI_FAILED;
 }
 
-/* @FILE is replaced by the file's first line (heap, for the rest of the process). */
-static int read_token(const char **token)
+/* @FILE is replaced by the file's first line, *ret_text, which is the caller's to free whatever is returned. */
+static int read_token(const char **token, char **ret_text)
 {
-	char *text = NULL;
+	char *text;
 	size_t len;
 	int rc = 0;
 
@@ -213,15 +213,13 @@ static int read_token(const char **token)
 			return CLI_FAILED;
 		}
 		text[strcspn(text, "\r\n")] = '\0';
-		*token = text;
+		*token = *ret_text = text;
 	}
 	if (*token && !**token)
 		*token = NULL;
 	/* A key file has no others; line breaks would be further headers. */
-	if (*token && !stk_only(*token, "-._~+/=")) {
-		free(text);
+	if (*token && !stk_only(*token, "-._~+/="))
 		return cli_usage("a token has letters, digits and - . _ ~ + / = only");
-	}
 	return 0;
 }
 
@@ -234,9 +232,24 @@ static void help(FILE *to)
 	      "TOKEN: for a host with keys; default $STOKER_TOKEN\n", to);
 }
 
+/* argv[0] is the command. */
+static int run(struct cli *c, int argc, char **argv)
+{
+	for (size_t k = 0; k < STK_ARRAY_LEN(commands); k++) {
+		if (strcmp(argv[0], commands[k].name) != 0)
+			continue;
+		c->argc = argc - 1;
+		c->argv = argv + 1;
+		return commands[k].run(c);
+	}
+	fprintf(stderr, "stoker: unknown command \"%s\" (see stoker --help)\n", argv[0]);
+	return CLI_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	struct cli c = {.host = getenv("STOKER_HOST"), .token = getenv("STOKER_TOKEN")};
+	char *token_text = NULL;
 	int i = 1, rc;
 
 	setlocale(LC_CTYPE, "C.UTF-8");
@@ -266,16 +279,9 @@ int main(int argc, char **argv)
 		help(stderr);
 		return CLI_USAGE;
 	}
-	rc = read_token(&c.token);
-	if (rc)
-		return rc;
-	for (size_t k = 0; k < STK_ARRAY_LEN(commands); k++) {
-		if (strcmp(argv[i], commands[k].name) != 0)
-			continue;
-		c.argc = argc - i - 1;
-		c.argv = argv + i + 1;
-		return commands[k].run(&c);
-	}
-	fprintf(stderr, "stoker: unknown command \"%s\" (see stoker --help)\n", argv[i]);
-	return CLI_USAGE;
+	rc = read_token(&c.token, &token_text);
+	if (rc == 0)
+		rc = run(&c, argc - i, argv + i);
+	free(token_text);
+	return rc;
 }
