@@ -8,9 +8,6 @@
 
 #include "common/base/cleanup.h"
 #include "common/host/http_server.h"
-#include "scheduler/cloudevents.h"
-#include "scheduler/furl.h"
-#include "scheduler/furl_stream.h"
 
 static const char json_media[] = "application/json";
 
@@ -111,23 +108,6 @@ static const struct failure failures[INV_OUTCOMES] = {
 	[INV_INTERNAL] = {500, "Internal", true},
 };
 
-/* The failed function's own message out of its error JSON, for /function/NAME. */
-static void furl_function_error(struct http_req *req, struct invocation *inv)
-{
-	json_t *root = json_loadb((const char *)inv->resp, inv->resp_len, JSON_REJECT_DUPLICATES, NULL);
-	const char *type = NULL, *message = NULL;
-	char code[160];
-
-	if (json_is_object(root)) {
-		type = json_string_value(json_object_get(root, "errorType"));
-		message = json_string_value(json_object_get(root, "errorMessage"));
-	}
-	snprintf(code, sizeof(code), "%s", type && *type ? type : "FunctionError");
-	answer_error(req, 502, code, message ? message : "the function reported an error without a message",
-		     inv->id);
-	json_decref(root);
-}
-
 static void failure_message(const struct invocation *inv, enum inv_outcome outcome, const char *text, char *message,
 			    size_t cap)
 {
@@ -165,8 +145,7 @@ const char *answer_failure_type(enum inv_outcome outcome, bool *ret_host)
 	return failures[outcome].type;
 }
 
-static void send_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, bool furl,
-			 const char *text)
+void answer_send_failure(struct http_req *req, const struct invocation *inv, enum inv_outcome outcome, bool furl, const char *text)
 {
 	const struct failure *f = &failures[outcome];
 	char message[640], body[ANSWER_FAILURE_MAX];
@@ -183,51 +162,6 @@ static void send_failure(struct http_req *req, struct invocation *inv, enum inv_
 	http_respond(req, status, json_media, body, n);
 }
 
-void answer_furl_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, const char *text)
-{
-	if (outcome == INV_FUNCTION_ERROR)
-		furl_function_error(req, inv);
-	else
-		send_failure(req, inv, outcome, true, text);
-}
-
-bool answer_furl_headers(struct http_req *req, const struct furl_answer *a)
-{
-	for (unsigned i = 0; i < a->header_count; i++) {
-		if (http_resp_header(req, a->header[i].name, a->header[i].value))
-			return false;
-	}
-	return true;
-}
-
-static void send_furl(struct http_req *req, struct invocation *inv)
-{
-	struct furl_answer a;
-	struct stk_err err = {0};
-	uint8_t *body;
-	size_t len;
-	int rc = furl_answer_parse(inv->resp, inv->resp_len, &a, &err);
-
-	if (rc) {
-		answer_error(req, 502, "BadFunctionAnswer", err.text, inv->id);
-		return;
-	}
-	if (!answer_furl_headers(req, &a)) {
-		answer_error(req, 502, "BadFunctionAnswer", ANSWER_BAD_HEADER, inv->id);
-		furl_answer_fini(&a);
-		return;
-	}
-	if (a.passthrough) {
-		body = stk_take_ptr(&inv->resp);
-		len = inv->resp_len;
-	} else {
-		body = stk_take_ptr(&a.body);
-		len = a.body_len;
-	}
-	http_respond_take(req, a.status, a.type, body, len);
-	furl_answer_fini(&a);
-}
-
 static void plain_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
 {
 	if (!req)
@@ -238,37 +172,8 @@ static void plain_done(struct invocation *inv, struct http_req *req, enum inv_ou
 		http_resp_header(req, "X-Stoker-Error", "Unhandled");
 		http_respond_take(req, 502, json_media, stk_take_ptr(&inv->resp), inv->resp_len);
 	} else {
-		send_failure(req, inv, outcome, false, text);
+		answer_send_failure(req, inv, outcome, false, text);
 	}
 }
 
-static void furl_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
-{
-	if (inv->streaming)
-		furl_stream_done(inv, req, outcome, text);
-	else if (!req)
-		return;
-	else if (outcome == INV_OK)
-		send_furl(req, inv);
-	else
-		answer_furl_failure(req, inv, outcome, text);
-}
-
-static void cloud_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
-{
-	const char *media = json_media;
-
-	if (!req)
-		return;
-	if (outcome != INV_OK) {
-		furl_done(inv, req, outcome, text);
-		return;
-	}
-	if (cloudevents_is_event(inv->resp, inv->resp_len))
-		media = CLOUDEVENTS_MEDIA;
-	http_respond_take(req, 200, media, stk_take_ptr(&inv->resp), inv->resp_len);
-}
-
-const struct inv_caller answer_cloud = {.done = cloud_done};
 const struct inv_caller answer_plain = {.done = plain_done};
-const struct inv_caller answer_furl = {.done = furl_done, .begin = furl_stream_begin, .data = furl_stream_data};

@@ -26,21 +26,30 @@ static int wanted_start(const struct http_req *req)
 	return -1;
 }
 
+/* name: NAME[:QUALIFIER]. NULL: answered. */
+static struct fn_version *find(struct daemon *d, struct http_req *req, const char *name, const char *id, const char **ret_qualifier)
+{
+	struct fn_version *ver = resolve_name(&d->registry, name, ret_qualifier);
+
+	if (!ver)
+		answer_error(req, 404, "FunctionNotFound", "no function of this name (or of this version or alias) is deployed",
+			     id);
+	return ver;
+}
+
 static struct fn_version *prepare(struct daemon *d, struct http_req *req, const struct router_match *m,
 				  char *ret_id, enum inv_start *ret_start, const char **ret_qualifier)
 {
-	struct fn_version *ver = resolve_name(&d->registry, m->value[0], ret_qualifier);
+	struct fn_version *ver;
 	int start = wanted_start(req);
 
 	if (front_request_id(req, ret_id)) {
 		answer_error(req, 500, "Internal", "no random bytes", NULL);
 		return NULL;
 	}
-	if (!ver) {
-		answer_error(req, 404, "FunctionNotFound", "no function of this name (or of this version or alias) is deployed",
-			     ret_id);
+	ver = find(d, req, m->value[0], ret_id, ret_qualifier);
+	if (!ver)
 		return NULL;
-	}
 	if (start < 0) {
 		answer_error(req, 400, "BadRequest", "X-Stoker-Start is warm, shell, cold-restore or cold-boot", ret_id);
 		return NULL;
@@ -88,19 +97,46 @@ void api_invoke_event(void *ctx, struct http_req *req, const struct router_match
 	submit(d, req, ver, qualifier, &answer_plain, id, event, len, start);
 }
 
+/* A call by URL whose event is being made. */
+struct furl_call {
+	struct daemon *d;
+	enum inv_start start;
+	char id[IDS_UUID_LEN + 1];
+	char name[]; /* as in the path */
+};
+
+static void furl_made(void *ctx, struct http_req *req, const struct httpevent *made)
+{
+	struct furl_call *call = ctx;
+	const char *qualifier;
+	struct fn_version *ver = made ? find(call->d, req, call->name, call->id, &qualifier) : NULL;
+
+	if (ver)
+		submit(call->d, req, ver, qualifier, made->cloud ? &answer_cloud : &answer_furl, call->id, made->event, made->len,
+		       call->start);
+	else if (made)
+		free(made->event);
+	free(call);
+}
+
 void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct daemon *d = ctx;
 	char id[IDS_UUID_LEN + 1];
 	enum inv_start start;
 	const char *qualifier;
-	struct fn_version *ver = prepare(d, req, m, id, &start, &qualifier);
-	uint8_t *event = NULL;
-	bool cloud = false;
-	size_t len = 0;
+	struct furl_call *call;
 
-	if (ver && furl_cors(&d->registry, m->value[0], req))
+	if (!prepare(d, req, m, id, &start, &qualifier) || furl_cors(&d->registry, m->value[0], req))
 		return;
-	if (ver && httpevent_make(req, m, id, GW_MAX_EVENT, &event, &len, &cloud))
-		submit(d, req, ver, qualifier, cloud ? &answer_cloud : &answer_furl, id, event, len, start);
+	call = calloc(1, sizeof(*call) + strlen(m->value[0]) + 1);
+	if (!call) {
+		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
+		return;
+	}
+	call->d = d;
+	call->start = start;
+	strcpy(call->id, id);
+	strcpy(call->name, m->value[0]);
+	httpevent_make(d, req, m, call->id, GW_MAX_EVENT, furl_made, call);
 }

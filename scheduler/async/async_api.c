@@ -14,8 +14,10 @@
 
 struct accept {
 	struct front_owner owner;
+	struct daemon *d;
 	struct http_req *req; /* NULL: the client has gone; the event stays */
 	char id[IDS_UUID_LEN + 1];
+	char name[]; /* as in the path */
 };
 
 static void client_gone(struct front_owner *owner)
@@ -84,48 +86,69 @@ static int call_id(struct http_req *req, char ret_id[IDS_UUID_LEN + 1])
 	return rc;
 }
 
+static const struct fn_version *find(const struct accept *w, struct http_req *req, const char **ret_qualifier)
+{
+	const struct fn_version *ver = resolve_name(&w->d->registry, w->name, ret_qualifier);
+
+	if (!ver)
+		answer_error(req, 404, "FunctionNotFound",
+			     "no function of this name (or of this version or alias) is deployed", w->id);
+	return ver;
+}
+
+static void event_made(void *ctx, struct http_req *req, const struct httpevent *made)
+{
+	struct accept *w = ctx;
+	struct async_call call = {.id = w->id};
+	const struct fn_version *ver = made ? find(w, req, &call.qualifier) : NULL;
+	struct stk_err err = {0};
+	int rc;
+
+	if (!ver) {
+		if (made)
+			free(made->event);
+		free(w);
+		return;
+	}
+	call.callback = http_req_header(req, "x-callback-url");
+	call.function = ver->fn->name;
+	call.kind = made->cloud ? EVENT_CLOUD : EVENT_HTTP;
+	call.payload = made->event;
+	call.payload_len = made->len;
+	w->owner.gone = client_gone;
+	w->req = req;
+	http_req_set_ptr(req, &w->owner);
+	rc = async_submit(w->d->async, &call, accepted, w, &err);
+	if (rc) {
+		http_req_set_ptr(req, NULL);
+		answer_refusal(req, rc, err.text, w->id);
+		free(w);
+	}
+}
+
 void api_async_function(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct daemon *d = ctx;
-	struct async_call call = {.callback = http_req_header(req, "x-callback-url")};
-	const struct fn_version *ver = resolve_name(&d->registry, m->value[0], &call.qualifier);
 	const struct auth_principal *who = auth_of(req);
-	struct accept *w = calloc(1, sizeof(*w));
-	struct stk_err err = {0};
-	bool cloud = false;
-	int rc;
+	struct accept *w = calloc(1, sizeof(*w) + strlen(m->value[0]) + 1);
+	const char *qualifier;
 
 	if (!w || call_id(req, w->id)) {
 		free(w);
 		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", NULL);
 		return;
 	}
-	if (!ver) {
-		answer_error(req, 404, "FunctionNotFound",
-			     "no function of this name (or of this version or alias) is deployed", w->id);
+	w->d = d;
+	strcpy(w->name, m->value[0]);
+	if (!find(w, req, &qualifier)) {
 		free(w);
 		return;
 	}
-	if (call.callback && who->anonymous && !who->unbound) {
+	if (http_req_header(req, "x-callback-url") && who->anonymous && !who->unbound) {
 		answer_error(req, 403, "AccessDenied", "X-Callback-Url: this host sends results to addresses that somebody with a token names",
 			     w->id);
 		free(w);
 		return;
 	}
-	if (!httpevent_make(req, m, w->id, EVENT_MAX_PAYLOAD, &call.payload, &call.payload_len, &cloud)) {
-		free(w);
-		return;
-	}
-	call.id = w->id;
-	call.function = ver->fn->name;
-	call.kind = cloud ? EVENT_CLOUD : EVENT_HTTP;
-	w->owner.gone = client_gone;
-	w->req = req;
-	http_req_set_ptr(req, &w->owner);
-	rc = async_submit(d->async, &call, accepted, w, &err);
-	if (rc) {
-		http_req_set_ptr(req, NULL);
-		answer_refusal(req, rc, err.text, w->id);
-		free(w);
-	}
+	httpevent_make(d, req, m, w->id, EVENT_MAX_PAYLOAD, event_made, w);
 }

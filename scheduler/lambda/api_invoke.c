@@ -4,13 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/json_check.h"
 #include "common/base/str.h"
-#include "common/host/workers.h"
 #include "scheduler/async/async.h"
 #include "scheduler/auth/auth.h"
 #include "scheduler/daemon.h"
@@ -19,11 +17,11 @@
 #include "scheduler/lambda/api.h"
 #include "scheduler/lambda/join.h"
 #include "scheduler/lambda/result.h"
+#include "scheduler/offload.h"
 #include "scheduler/pool.h"
 #include "scheduler/resolve.h"
 
-#define CHECK_HERE    131072u /* larger events are checked on a worker thread: the loop must not stall */
-#define CONTEXT_MAX   3583u   /* of X-Amz-Client-Context, in base64 */
+#define CONTEXT_MAX 3583u /* of X-Amz-Client-Context, in base64 */
 
 static void invoke_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
 {
@@ -45,8 +43,7 @@ enum mode { MODE_WAIT, MODE_EVENT, MODE_DRY_RUN };
 
 /* A call whose event is being looked at. */
 struct pending {
-	struct front_owner owner;
-	uv_work_t work;
+	struct offload look; /* first: its owner is the request's */
 	struct lambda_call call;
 	struct fn_version *v; /* counted */
 	enum mode mode;
@@ -116,8 +113,8 @@ static void enqueue(struct pending *p)
 	struct stk_err why = {0};
 	int rc;
 
-	p->owner.gone = gone;
-	http_req_set_ptr(req, &p->owner);
+	p->look.owner.gone = gone;
+	http_req_set_ptr(req, &p->look.owner);
 	rc = async_submit(p->call.d->async, &call, queued, p, &why);
 	if (rc == 0)
 		return;
@@ -156,7 +153,6 @@ static void go_on(struct pending *p)
 		return;
 	}
 	if (req) {
-		http_req_set_ptr(req, NULL);
 		if (!p->good)
 			lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT,
 				     "Could not parse request body into json: the payload is no JSON value in UTF-8");
@@ -168,26 +164,23 @@ static void go_on(struct pending *p)
 	pending_free(p);
 }
 
-static void work_check(uv_work_t *w)
+static void check(struct offload *o)
 {
-	struct pending *p = w->data;
+	struct pending *p = (struct pending *)o;
 
 	p->good = stk_json_check((const char *)p->event, p->len);
 }
 
-static void checked(uv_work_t *w, int status)
+static void checked(struct offload *o, struct http_req *req)
 {
-	struct pending *p = w->data;
-	struct daemon *d = p->call.d;
+	struct pending *p = (struct pending *)o;
 
+	p->call.req = req;
 	go_on(p);
-	daemon_job_done(d);
 }
 
 static void check_event(struct pending *p)
 {
-	struct daemon *d = p->call.d;
-
 	if (p->len == 0) { /* no event is an empty object */
 		free(p->event);
 		p->event = (uint8_t *)strdup("{}");
@@ -198,17 +191,12 @@ static void check_event(struct pending *p)
 		pending_free(p);
 		return;
 	}
-	if (p->len <= CHECK_HERE) {
-		p->good = stk_json_check((const char *)p->event, p->len);
+	if (offload_worth(p->len)) {
+		offload_start(&p->look, p->call.d, p->call.req, check, checked);
+	} else {
+		check(&p->look);
 		go_on(p);
-		return;
 	}
-	p->owner.gone = gone;
-	p->work.data = p;
-	http_req_set_ptr(p->call.req, &p->owner);
-	d->jobs++;
-	if (workers_queue(&d->loop, &p->work, work_check, checked))
-		checked(&p->work, UV_ENOMEM);
 }
 
 static int read_mode(const struct http_req *req, enum mode *ret, struct lambda_err *err)

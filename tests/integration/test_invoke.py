@@ -246,3 +246,34 @@ def test_function_that_fails_to_start(own_host):
     assert "broken at import" in broken.body.decode()
     assert host.invoke("f", {}).status == 404
     assert not host.vmms()
+
+
+def test_large_answers_by_url(host):
+    """JSON that is taken apart beside the host's loop: the same answers as small ones."""
+    code = h.zip_bytes({"app.py": b"""
+import base64, json
+def handler(event, context):
+    do = json.loads(event["body"])
+    if do["as"] == "parts":
+        return {"statusCode": 201, "headers": {"x-large": "yes"}, "cookies": ["a=b"], "body": "y" * do["n"]}
+    if do["as"] == "bytes":
+        return {"isBase64Encoded": True, "statusCode": 200, "body": base64.b64encode(bytes(range(256)) * do["n"]).decode()}
+    if do["as"] == "wrong":
+        return {"statusCode": "many", "body": "y" * do["n"]}
+    return ["z"] * do["n"]
+"""})
+    assert host.put("large", code, runtime="python3", handler="app.handler", timeout=30).status == 201
+    try:
+        def ask(how, n):
+            return host.call("large", "POST", body=json.dumps({"as": how, "n": n}),
+                             headers={"Content-Type": "application/json"})
+        got = ask("parts", 2000000)
+        assert (got.status, got.headers["x-large"], got.headers["Set-Cookie"]) == (201, "yes", "a=b")
+        assert got.body == b"y" * 2000000
+        got = ask("bytes", 4000)
+        assert (got.status, got.body) == (200, bytes(range(256)) * 4000)
+        got = ask("wrong", 1000000)
+        assert (got.status, got.error()) == (502, "BadFunctionAnswer")
+        assert ask("list", 300000).json() == ["z"] * 300000
+    finally:
+        host.cli("delete", "large")

@@ -137,6 +137,13 @@ static void send_arn(const struct gw_invoke *inv)
 	send_frame(GW_RESPONSE, GW_F_FIN, text, strlen(text));
 }
 
+static void send_answer(const uint8_t *data, size_t len)
+{
+	for (; len > GW_MAX_CHUNK; data += GW_MAX_CHUNK, len -= GW_MAX_CHUNK)
+		send_frame(GW_RESPONSE, 0, data, GW_MAX_CHUNK);
+	send_frame(GW_RESPONSE, GW_F_FIN, data, len);
+}
+
 static void be_guest(void)
 {
 	struct gw_header h = {0};
@@ -167,7 +174,7 @@ static void be_guest(void)
 	else if (strstr(text, "be-error"))
 		send_error("{\"errorType\":\"E\",\"errorMessage\":\"m\"}");
 	else
-		send_frame(GW_RESPONSE, GW_F_FIN, inv.event, inv.event_len < 60000 ? inv.event_len : 60000);
+		send_answer(inv.event, inv.event_len);
 	pause();
 	_exit(0);
 }
