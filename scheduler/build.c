@@ -22,6 +22,7 @@
 #include "common/base/str.h"
 #include "common/host/child.h"
 #include "common/host/workers.h"
+#include "scheduler/cpushare.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
 #include "scheduler/layers.h"
@@ -350,6 +351,7 @@ static int run_child(struct build *bd, const char *const *argv, void (*after)(st
 	spec.fds[0].fd = pv[1], spec.fds[0].target = 1;
 	spec.fds[1].fd = bd->log_fd, spec.fds[1].target = 2;
 	spec.fd_count = 2;
+	spec.cgroup_fd = cpushare_fd(bd->b->d->cpushare, &bd->b->d->tenants, bd->spec.name);
 	bd->after_child = after;
 	bd->child_over = bd->pipe_over = false;
 	rc = child_spawn(&bd->b->d->loop, &spec, on_child_start, on_child_exit, bd, &bd->child);

@@ -20,6 +20,7 @@
 #include "scheduler/auth/auth.h"
 #include "scheduler/blocks.h"
 #include "scheduler/build.h"
+#include "scheduler/cpushare.h"
 #include "scheduler/fnmetrics.h"
 #include "scheduler/front.h"
 #include "scheduler/fsx.h"
@@ -497,11 +498,12 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	d->blocks = blocks_new();
 	d->shells = d->metrics ? shells_new(d) : NULL;
 	d->joins = joins_new();
+	d->cpushare = cpushare_new();
 	rc = state_path(d, "logs", logs_dir, err);
 	if (rc)
 		return rc;
 	d->logs = logs_new(d, logs_dir);
-	if (!d->metrics || !d->shells || !d->joins || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d) ||
+	if (!d->metrics || !d->shells || !d->joins || !d->cpushare || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d) ||
 	    stall_init(&d->stall, &d->loop, d->metrics))
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	init_handles(d);
@@ -573,5 +575,6 @@ void daemon_fini(struct daemon *d)
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	workers_stop(&d->loop);
+	cpushare_free(d->cpushare);
 	uv_loop_close(&d->loop);
 }

@@ -22,6 +22,7 @@ struct builder;
 struct verifier;
 struct blocks;
 struct shells;
+struct cpushare;
 struct async;
 struct joins;
 
@@ -41,6 +42,7 @@ struct daemon {
 	struct verifier *verifier;
 	struct blocks *blocks; /* or NULL */
 	struct shells *shells;
+	struct cpushare *cpushare;
 	struct async *async;
 	struct joins *joins; /* invocations that retries may join */
 	uint64_t started_ns;

@@ -18,6 +18,7 @@
 #include "common/base/str.h"
 #include "common/host/child.h"
 #include "scheduler/blocks.h"
+#include "scheduler/cpushare.h"
 #include "scheduler/daemon.h"
 #include "scheduler/pool.h"
 #include "scheduler/region.h"
@@ -198,6 +199,8 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable
 		spec.fds[3].fd = extra_fd, spec.fds[3].target = 5;
 		spec.fd_count = 4;
 	}
+	if (kind == INV_COLD_BOOT) /* the init phase is the tenant's, too */
+		spec.cgroup_fd = cpushare_fd(p->d->cpushare, &p->d->tenants, p->ver->fn->name);
 	rc = child_spawn(&p->d->loop, &spec, on_start, on_exit, ctx, ret_child);
 	close(child_fd[0]);
 	close(child_fd[1]);

@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/host/child.h"
+#include "scheduler/cpushare.h"
 #include "scheduler/daemon.h"
 #include "scheduler/invlog.h"
 #include "scheduler/launch.h"
@@ -298,8 +299,21 @@ static void on_child_exit(void *ctx, int status)
 
 /* --- what the VM says ------------------------------------------------------------------------ */
 
+/* From here on its CPU time is its tenant's. The restore is not: it is short, and starts are shared fairly already; in the
+ * tenant's group it would be in the way of the tenant's calls. */
+static void enter_group(struct sandbox *sb)
+{
+	struct daemon *d = sb->pool->d;
+	int fd = cpushare_fd(d->cpushare, &d->tenants, sb->pool->ver->fn->name);
+
+	if (fd && child_move(sb->child, fd))
+		stk_warn("%s: no memory to put a VM into its control group", sb->pool->ver->fn->name);
+}
+
 void sandbox_become_warm(struct sandbox *sb)
 {
+	if (sandbox_starting(sb) && sb->kind != INV_COLD_BOOT && sb->child)
+		enter_group(sb);
 	uv_timer_stop(&sb->timer);
 	sb->ready_ns = stk_now_ns();
 	if (sb->state == SB_RESETTING)

@@ -15,6 +15,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/list.h"
+#include "common/base/log.h"
 #include "common/host/workers.h"
 
 /* Copies of the caller's descriptors live from here up, targets below: dup2 never hits a source. */
@@ -33,8 +34,11 @@ struct child {
 	struct { int fd, target; } fds[CHILD_MAX_FDS];
 	unsigned fd_count;
 
-	int pending_sig; /* asked for before the start */
+	int cgroup_fd;
+	int pending_sig;  /* asked for before the start */
+	int pending_move; /* likewise: a cgroup.procs, or 0 */
 	bool started, exited;
+	bool moving;     /* a pool thread uses its pid: not to be reaped */
 	pid_t pid;
 	int pidfd;
 	int start_err; /* written by the pool thread, read after it */
@@ -102,6 +106,17 @@ static int add_file_actions(const struct child *c, posix_spawn_file_actions_t *f
 	return r ? r : posix_spawn_file_actions_addchdir_np(fa, c->cwd);
 }
 
+/* A child that has just ended, or a group that somebody removed, is no reason to fail: it runs with less of a share, or not. */
+static void enter_group(const struct child *c)
+{
+	static struct stk_log_limit limit = {.burst = 3};
+	char pid[16];
+	int len = snprintf(pid, sizeof(pid), "%d", (int)c->pid);
+
+	if (write(c->cgroup_fd, pid, (size_t)len) < 0 && errno != ESRCH && stk_log_allow(&limit))
+		stk_warn("process %s cannot be put into its control group: %s", pid, strerror(errno));
+}
+
 static int spawn_now(struct child *c)
 {
 	posix_spawn_file_actions_t fa;
@@ -136,6 +151,8 @@ static int spawn_now(struct child *c)
 	if (r)
 		return -r;
 	/* Nobody else waits for it, so that the pid cannot have been recycled. */
+	if (c->cgroup_fd)
+		enter_group(c);
 	c->pidfd = pidfd_open(c->pid, 0);
 	if (c->pidfd < 0) {
 		r = -errno;
@@ -177,20 +194,58 @@ static int reap(struct child *c)
 	return si.si_status | (si.si_code == CLD_DUMPED ? WCOREFLAG : 0);
 }
 
-static void poll_cb(uv_poll_t *p, int status, int events)
+static void over(struct child *c)
 {
-	struct child *c = p->data;
 	void (*on_exit)(void *, int) = c->on_exit;
 	int st;
 
-	/* An error of the poll itself cannot happen on a pidfd; waiting is right then, too. */
-	uv_poll_stop(p);
 	st = reap(c);
 	c->on_exit = NULL;
 	c->exited = true;
 	if (on_exit)
 		on_exit(c->ctx, st);
-	uv_close((uv_handle_t *)p, poll_closed);
+	uv_close((uv_handle_t *)&c->poll, poll_closed);
+}
+
+static void poll_cb(uv_poll_t *p, int status, int events)
+{
+	struct child *c = p->data;
+
+	/* An error of the poll itself cannot happen on a pidfd; waiting is right then, too. */
+	uv_poll_stop(p);
+	if (!c->moving) /* else moved() sees to it */
+		over(c);
+}
+
+static void move_cb(uv_work_t *w)
+{
+	enter_group(STK_CONTAINER_OF(w, struct child, work));
+}
+
+static void moved(uv_work_t *w, int status)
+{
+	struct child *c = STK_CONTAINER_OF(w, struct child, work);
+
+	c->moving = false;
+	if (!uv_is_active((uv_handle_t *)&c->poll))
+		over(c);
+}
+
+int child_move(struct child *c, int cgroup_fd)
+{
+	if (!c->started) {
+		c->pending_move = cgroup_fd;
+		return 0;
+	}
+	if (c->exited)
+		return 0;
+	c->cgroup_fd = cgroup_fd;
+	c->moving = true;
+	if (workers_queue(c->loop, &c->work, move_cb, moved)) {
+		c->moving = false;
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 static void after_cb(uv_work_t *w, int status)
@@ -219,6 +274,8 @@ static void after_cb(uv_work_t *w, int status)
 	uv_poll_start(&c->poll, UV_READABLE, poll_cb);
 	if (c->pending_sig)
 		child_kill(c, c->pending_sig);
+	if (c->pending_move)
+		child_move(c, c->pending_move); /* with less memory it stays where it is */
 	if (c->on_start)
 		c->on_start(c->ctx, 0);
 }
@@ -267,6 +324,7 @@ int child_spawn(uv_loop_t *loop, const struct child_spec *spec, void (*on_start)
 	c->on_exit = on_exit;
 	c->ctx = ctx;
 	c->pidfd = -1;
+	c->cgroup_fd = spec->cgroup_fd;
 	r = copy_fds(c, spec);
 	if (r == 0)
 		r = workers_queue(loop, &c->work, work_cb, after_cb);

@@ -22,6 +22,7 @@ struct child_spec {
 	struct { int fd, target; } fds[CHILD_MAX_FDS];
 	unsigned fd_count;
 	const char *cwd; /* NULL: "/" */
+	int cgroup_fd;   /* 0, or a cgroup.procs: the child's group. Open until on_start. */
 };
 
 /* The child starts with default signal dispositions and nothing blocked, in a process group of its own. A parent-death signal it
@@ -31,6 +32,8 @@ struct child_spec {
  * Either may be NULL. The child is freed after on_exit (or a failed on_start) returns. */
 int child_spawn(uv_loop_t *loop, const struct child_spec *spec, void (*on_start)(void *ctx, int err),
 		void (*on_exit)(void *ctx, int status), void *ctx, struct child **ret_child);
+/* Into another control group, by a cgroup.procs that stays open until the loop's end; on a pool thread, once. -ENOMEM. */
+int child_move(struct child *c, int cgroup_fd);
 /* SIGKILL (or another signal) by pidfd: never hits a recycled pid. Before the start it is
  * remembered and carried out then. */
 void child_kill(struct child *c, int sig);

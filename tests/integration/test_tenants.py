@@ -71,3 +71,48 @@ def test_tenants(host):
     assert host.request("DELETE", "/v1/functions/f", headers=ACME).status == 204
     assert (call(ACME).status, call(BOLT).json()[0]) == (404, "bolt's")
 
+
+
+def groups(pid):
+    """Control groups of the host with this pid."""
+    return sorted(name for name in os.listdir("/sys/fs/cgroup") if name.startswith(f"stoker.{pid}."))
+
+
+def test_cpu_time_is_shared_between_tenants(host):
+    """Each tenant's VMs are in a control group of its own, and no group outlives its host by more than a start."""
+    for who in ACME, BOLT:
+        put(host, who, "f", "x")
+
+    def group_of_the_busy_one(who):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            call = pool.submit(host.request, "POST", "/v1/functions/f/invoke", b'{"s": 3}', who)
+
+            def look():
+                found = set()
+                for pid in host.vmms():
+                    try:
+                        with open(f"/proc/{pid}/cgroup") as f:
+                            found |= {line.rstrip().rpartition("/")[2] for line in f if line.startswith("0::")}
+                    except OSError:
+                        pass
+                return found - {""}
+            found = h.wait_for(look, "a VM in a group")
+            assert call.result().status == 200
+        return found
+    in_group = group_of_the_busy_one(ACME)
+    if "CPU time is not shared" in host.log():
+        pytest.skip("no control groups that are ours here")
+    assert in_group == {f"stoker.{host.pid}.acme"}
+    in_group = group_of_the_busy_one(BOLT)
+    assert f"stoker.{host.pid}.bolt" in in_group
+    assert groups(host.pid) == [f"stoker.{host.pid}.acme", f"stoker.{host.pid}.bolt"]
+    killed = host.pid
+    host.kill()
+    assert len(groups(killed)) == 2
+    host.start()
+    group_of_the_busy_one(BOLT)
+    assert groups(killed) == []
+    assert groups(host.pid) == [f"stoker.{host.pid}.bolt"]
+    pid = host.pid
+    host.stop()
+    assert groups(pid) == []

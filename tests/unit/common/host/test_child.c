@@ -205,6 +205,63 @@ static void test_detach(void **state)
 	assert_int_equal(seen.exits, 0);
 }
 
+static int group[2]; /* stands for a group's cgroup.procs */
+
+static void move_on_start(void *ctx, int err)
+{
+	on_start(ctx, err);
+	assert_int_equal(child_move(child, group[1]), 0);
+}
+
+/* What was written to the group, and which pid was to be. */
+static void check_group(pid_t pid)
+{
+	char text[64] = "", expected[16];
+
+	assert_true(read(group[0], text, sizeof(text) - 1) > 0);
+	snprintf(expected, sizeof(expected), "%d", (int)pid);
+	assert_string_equal(text, expected);
+}
+
+static pid_t pid_at_exit;
+
+static void keep_pid(void *ctx, int status)
+{
+	pid_at_exit = child_pid(child);
+	seen.exits++;
+}
+
+static void test_control_group(void **state)
+{
+	const char *argv[] = {"/bin/true", NULL};
+	struct child_spec spec = {.argv = argv};
+
+	assert_int_equal(pipe2(group, O_CLOEXEC), 0);
+	spec.cgroup_fd = group[1];
+	assert_int_equal(child_spawn(&loop, &spec, on_start, keep_pid, NULL, &child), 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	check_group(pid_at_exit);
+	spec.cgroup_fd = 0;
+	/* It ends while it is moved, or before: its end is told all the same, once. */
+	for (int i = 1; i <= 50; i++) {
+		assert_int_equal(child_spawn(&loop, &spec, i % 2 ? move_on_start : on_start, keep_pid, NULL, &child), 0);
+		if (i % 2 == 0)
+			assert_int_equal(child_move(child, group[1]), 0); /* before the start: remembered */
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_int_equal(seen.exits, i + 1);
+		check_group(pid_at_exit);
+	}
+	/* A group that is not there any more is no reason to fail. */
+	close(group[0]);
+	close(group[1]);
+	spec.cgroup_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(child_spawn(&loop, &spec, on_start, on_exit_, NULL, &child), 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(seen.exits, 52);
+	assert_int_equal(seen.start_err, 0);
+	close(spec.cgroup_fd);
+}
+
 static int many_exits;
 
 static void count_exit(void *ctx, int status)
@@ -254,7 +311,7 @@ int main(void)
 		T(test_output_and_status), T(test_signal_status), T(test_environment_and_folder),
 		T(test_descriptors),	   T(test_signals_are_reset), T(test_group_of_its_own),
 		T(test_missing_program),
-		T(test_bad_spec),	   T(test_kill),	  T(test_detach),
+		T(test_bad_spec),	   T(test_kill),	  T(test_detach),	  T(test_control_group),
 		T(test_many_at_once),
 	};
 	uv_work_t w;
