@@ -176,4 +176,4 @@ static void plain_done(struct invocation *inv, struct http_req *req, enum inv_ou
 	}
 }
 
-const struct inv_caller answer_plain = {.done = plain_done};
+const struct inv_caller answer_plain = {.done = plain_done, .waits = true};

@@ -154,5 +154,6 @@ static void cloud_done(struct invocation *inv, struct http_req *req, enum inv_ou
 		furl_done(inv, req, outcome, text);
 }
 
-const struct inv_caller answer_furl = {.done = furl_done, .begin = furl_stream_begin, .data = furl_stream_data};
-const struct inv_caller answer_cloud = {.done = cloud_done};
+const struct inv_caller answer_furl = {.done = furl_done, .begin = furl_stream_begin, .data = furl_stream_data,
+	.waits = true};
+const struct inv_caller answer_cloud = {.done = cloud_done, .waits = true};

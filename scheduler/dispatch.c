@@ -116,6 +116,8 @@ void dispatch_unqueue(struct invocation *inv)
 {
 	struct pool *p = inv->ver->pool;
 
+	if (inv->refused)
+		refusals_forget(inv);
 	if (!inv->waiting)
 		return;
 	stk_list_del(&inv->node);
@@ -171,6 +173,12 @@ static unsigned concurrency(const struct pool *p)
 	return requests + (p->resetting < requests ? p->resetting : requests);
 }
 
+static void refuse(struct dispatch *ds, struct invocation *inv, enum inv_outcome outcome, const char *text)
+{
+	invocation_uncount(inv);
+	refusals_add(&ds->refusals, &inv->ver->fn->tenant->refusals, inv, outcome, text);
+}
+
 void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 {
 	struct pool *p = inv->ver->pool;
@@ -180,11 +188,11 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 
 	inv->submit_ns = now;
 	if (fn->reserved >= 0 && fn->in_flight >= (unsigned)fn->reserved) {
-		invocation_finish(inv, INV_RESERVED_FULL, "as many calls of this function run as its reserved concurrency allows");
+		refuse(ds, inv, INV_RESERVED_FULL, "as many calls of this function run as its reserved concurrency allows");
 		return;
 	}
 	if (fn->tenant->limit >= 0 && fn->tenant->in_flight >= (unsigned)fn->tenant->limit) {
-		invocation_finish(inv, INV_TENANT_FULL, "as many calls run as this tenant may have at the same time");
+		refuse(ds, inv, INV_TENANT_FULL, "as many calls run as this tenant may have at the same time");
 		return;
 	}
 	fn->in_flight++;
@@ -212,7 +220,7 @@ void dispatch_submit(struct dispatch *ds, struct invocation *inv)
 		return;
 	}
 	if (!plan_admit(ds->d->opt->queue_limit, ds->waiting, p->queued + p->forced_count)) {
-		invocation_finish(inv, INV_QUEUE_FULL, "too many requests are waiting for a VM");
+		refuse(ds, inv, INV_QUEUE_FULL, "too many requests are waiting for a VM");
 		return;
 	}
 	enqueue(ds, p, inv);
@@ -424,6 +432,7 @@ int dispatch_init(struct dispatch *ds, struct daemon *d)
 	stk_list_init(&ds->deadlines);
 	stk_list_init(&ds->doomed);
 	stk_list_init(&ds->to_reset);
+	refusals_init(&ds->refusals, &d->loop, d->metrics, d->opt->max_connections / 4);
 	ds->evictions = metrics_get(d->metrics, METRICS_COUNTER, "stoker_evictions_total",
 				    "Warm VMs given up for other functions", "");
 	ds->starts_ok = metrics_get(d->metrics, METRICS_COUNTER, "stoker_vm_starts_total",
@@ -453,6 +462,7 @@ int dispatch_init(struct dispatch *ds, struct daemon *d)
 void dispatch_stop(struct dispatch *ds)
 {
 	ds->stopped = true;
+	refusals_stop(&ds->refusals);
 	STK_LIST_FOREACH_SAFE(it, tmp, &ds->plan.all) {
 		struct pool *p = POOL_OF(it);
 
@@ -463,6 +473,7 @@ void dispatch_stop(struct dispatch *ds)
 void dispatch_close(struct dispatch *ds)
 {
 	uv_close((uv_handle_t *)&ds->tick, NULL);
+	refusals_close(&ds->refusals);
 }
 
 void dispatch_fini(struct dispatch *ds)

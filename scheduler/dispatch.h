@@ -16,6 +16,7 @@
 #include "common/base/list.h"
 #include "scheduler/invocation.h"
 #include "scheduler/policy/planner.h"
+#include "scheduler/refusals.h"
 
 struct daemon;
 struct fn_version;
@@ -38,6 +39,7 @@ struct dispatch {
 	unsigned cold;             /* pools that should have a VM and have none yet */
 	uint64_t charged_mib;      /* counted memory of all of them */
 	uint64_t dying_mib;        /* part of it that is about to come back */
+	struct refusals refusals;
 	bool pumping;
 	bool pump_again;
 	bool stopped;
@@ -49,7 +51,7 @@ struct dispatch {
 int dispatch_init(struct dispatch *ds, struct daemon *d);
 /* No more starts; fails what waits. */
 void dispatch_stop(struct dispatch *ds);
-void dispatch_close(struct dispatch *ds); /* the timer; before the loop ends */
+void dispatch_close(struct dispatch *ds); /* the timers; before the loop ends */
 void dispatch_fini(struct dispatch *ds);  /* when no pool is left */
 /* A pool is made (0, -ENOMEM), or about to be freed. */
 int dispatch_add(struct pool *p);

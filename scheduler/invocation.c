@@ -50,15 +50,21 @@ const char *invocation_outcome_name(enum inv_outcome outcome)
 
 static void invocation_client_gone(struct front_owner *owner);
 
+void invocation_uncount(struct invocation *inv)
+{
+	if (!inv->counted)
+		return;
+	inv->counted = false;
+	inv->ver->fn->in_flight--;
+	inv->ver->fn->tenant->in_flight--;
+}
+
 static void invocation_free(struct invocation *inv)
 {
 	dispatch_unqueue(inv);
 	if (inv->sb)
 		inv->sb->inv = NULL;
-	if (inv->counted) {
-		inv->ver->fn->in_flight--;
-		inv->ver->fn->tenant->in_flight--;
-	}
+	invocation_uncount(inv);
 	fn_version_put(&inv->d->registry, inv->ver);
 	free(inv->qualifier);
 	free(inv->client_context);
@@ -121,7 +127,7 @@ static void invocation_client_gone(struct front_owner *owner)
 	struct sandbox *sb = inv->sb;
 
 	inv->req = NULL;
-	invocation_finish(inv, INV_GONE, NULL);
+	invocation_finish(inv, inv->refused ? inv->refusal : INV_GONE, NULL);
 	if (sb)
 		sandbox_kill(sb, NULL);
 }

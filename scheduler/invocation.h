@@ -54,6 +54,7 @@ struct inv_caller {
 	 * stays empty then, and inv->streaming says so. inv->stream is the caller's, and done has to free it. */
 	void (*begin)(struct invocation *inv, struct http_req *req, const char *type);
 	size_t (*data)(struct invocation *inv, struct http_req *req, const uint8_t *data, size_t len);
+	bool waits; /* somebody who waits for the answer asks: refusals.h */
 };
 
 #define INV_STREAM_HIGH (256u * 1024) /* bytes that may wait for a client of a streamed answer */
@@ -91,6 +92,7 @@ struct invocation {
 	struct sandbox *sb;   /* while a VM works on it, or starts for it alone */
 	bool waiting;         /* in a pool's queue */
 	bool counted;         /* in its function's in_flight */
+	bool refused;         /* and to be answered later: refusals.c */
 	bool streaming;       /* caller->begin was called */
 	bool start_logged;
 	void *stream;
@@ -105,7 +107,9 @@ struct invocation {
 	char id[IDS_UUID_LEN + 1];
 	uint64_t begin_ns, parsed_ns, submit_ns, start_ns, ready_ns, sent_ns; /* monotonic */
 	uint64_t queue_deadline_ns;
-	struct stk_list node;          /* pool's queue or its list of forced ones */
+	enum inv_outcome refusal;
+	const char *refusal_text;
+	struct stk_list node;          /* pool's queue or its list of forced ones; or held as refused */
 	struct stk_list deadline_node; /* dispatch's */
 };
 
@@ -123,6 +127,8 @@ static inline double invocation_span_ms(uint64_t from, uint64_t to)
 
 /* caller->done is called for it in the end, perhaps before this returns. -ENOMEM: nothing was begun, done is not called. */
 int invocation_submit(struct daemon *d, const struct inv_request *rq);
+/* No longer among the calls that its function and tenant have in flight. */
+void invocation_uncount(struct invocation *inv);
 /* More bytes of the answer. 0, -EMSGSIZE or -ENOMEM. */
 int invocation_append(struct invocation *inv, const uint8_t *data, size_t len);
 /* The answer that comes is streamed. */

@@ -46,6 +46,7 @@ struct tenant *tenants_get(struct tenants *t, const char *name)
 	}
 	strcpy((*at)->account, "000000000000");
 	(*at)->limit = -1;
+	tenant_refusals_init(&(*at)->refusals);
 	return *at;
 }
 

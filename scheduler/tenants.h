@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "scheduler/policy/planner.h"
+#include "scheduler/refusals.h"
 
 #define TENANTS_DEFAULT "default"
 #define TENANT_NAME_MAX 64
@@ -24,6 +25,7 @@ struct tenant {
 	unsigned in_flight;
 	unsigned log_readers; /* requests that read its logs */
 	struct plan_tenant plan; /* its share of starts: dispatch.c */
+	struct tenant_refusals refusals;
 };
 
 struct tenants {

@@ -34,7 +34,7 @@ static void invoke_done(struct invocation *inv, struct http_req *req, enum inv_o
 	lambda_result_fini(&r);
 }
 
-static const struct inv_caller caller = {.done = invoke_done};
+static const struct inv_caller caller = {.done = invoke_done, .waits = true};
 
 /* --- the request ------------------------------------------------------------------------------------- */
 

@@ -150,7 +150,7 @@ static void done(struct invocation *inv, struct http_req *none, enum inv_outcome
 	drop_old(j, stk_now_ns());
 }
 
-static const struct inv_caller caller = {.done = done};
+static const struct inv_caller caller = {.done = done, .waits = true};
 
 bool join_wanted(const struct http_req *req)
 {

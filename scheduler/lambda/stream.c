@@ -97,4 +97,4 @@ static void done(struct invocation *inv, struct http_req *req, enum inv_outcome 
 	lambda_result_fini(&r);
 }
 
-const struct inv_caller lambda_stream_caller = {.done = done, .begin = begin, .data = data};
+const struct inv_caller lambda_stream_caller = {.done = done, .begin = begin, .data = data, .waits = true};
