@@ -354,7 +354,7 @@ static int merge_entry(const struct merge *m, int from, int to, const char *name
 /* At most ZIPREAD_MAX_DEPTH deep. */
 static int merge_folder(const struct merge *m, int from, int to)
 {
-	int fd = dup(from), rc = 0;
+	int fd = fcntl(from, F_DUPFD_CLOEXEC, 0), rc = 0;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 

@@ -63,7 +63,7 @@ static int split_path(struct unpack *u, const char *path, char *buf, const char 
 /* Opens (making them) the first n folders below the root; never follows a link. */
 static int open_folder(struct unpack *u, const char *const *part, int n, int *ret_fd)
 {
-	stk_autofd fd = dup(u->root);
+	stk_autofd fd = fcntl(u->root, F_DUPFD_CLOEXEC, 0);
 
 	if (fd < 0)
 		return stk_err_sys(u->err, -errno, "unpack");
