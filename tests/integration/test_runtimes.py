@@ -369,9 +369,10 @@ def test_layers_by_the_lambda_api(host):
     lambda_api(host, "PUT", "/2015-03-31/functions/by-api/configuration", {"MemorySize": 256})
     h.wait_for(settled, "the update")
     assert host.invoke("by-api", {}).json()["common"] == "third"
-    lambda_api(host, "PUT", "/2015-03-31/functions/by-api/configuration", {"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:first:1"]})
+    assert put_layer(host, "fourth", {"python/common.py": b"NAME = 'fourth'"}).status == 201
+    lambda_api(host, "PUT", "/2015-03-31/functions/by-api/configuration", {"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:fourth:1"]})
     h.wait_for(settled, "the second update")
-    assert host.invoke("by-api", {}).json()["common"] == "first"
+    assert host.invoke("by-api", {}).json()["common"] == "fourth"
 
 
 def test_bootstrap_in_a_layer(host):
