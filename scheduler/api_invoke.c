@@ -10,7 +10,6 @@
 #include "scheduler/furl_config.h"
 #include "scheduler/httpevent.h"
 #include "scheduler/invocation.h"
-#include "scheduler/resolve.h"
 
 /* X-Stoker-Start: which way of starting the client insists on. -1 when it is none. */
 static int wanted_start(const struct http_req *req)
@@ -26,17 +25,6 @@ static int wanted_start(const struct http_req *req)
 	return -1;
 }
 
-/* name: NAME[:QUALIFIER]. NULL: answered. */
-static struct fn_version *find(struct daemon *d, struct http_req *req, const char *name, const char *id, const char **ret_qualifier)
-{
-	struct fn_version *ver = resolve_name(&d->registry, name, ret_qualifier);
-
-	if (!ver)
-		answer_error(req, 404, "FunctionNotFound", "no function of this name (or of this version or alias) is deployed",
-			     id);
-	return ver;
-}
-
 static struct fn_version *prepare(struct daemon *d, struct http_req *req, const struct router_match *m,
 				  char *ret_id, enum inv_start *ret_start, const char **ret_qualifier)
 {
@@ -47,7 +35,7 @@ static struct fn_version *prepare(struct daemon *d, struct http_req *req, const 
 		answer_error(req, 500, "Internal", "no random bytes", NULL);
 		return NULL;
 	}
-	ver = find(d, req, m->value[0], ret_id, ret_qualifier);
+	ver = front_function(d, req, m->value[0], ret_id, ret_qualifier);
 	if (!ver)
 		return NULL;
 	if (start < 0) {
@@ -109,7 +97,7 @@ static void furl_made(void *ctx, struct http_req *req, const struct httpevent *m
 {
 	struct furl_call *call = ctx;
 	const char *qualifier;
-	struct fn_version *ver = made ? find(call->d, req, call->name, call->id, &qualifier) : NULL;
+	struct fn_version *ver = made ? front_function(call->d, req, call->name, call->id, &qualifier) : NULL;
 
 	if (ver)
 		submit(call->d, req, ver, qualifier, made->cloud ? &answer_cloud : &answer_furl, call->id, made->event, made->len,

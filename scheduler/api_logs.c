@@ -21,7 +21,6 @@
 #include "scheduler/ids.h"
 #include "scheduler/logread.h"
 #include "scheduler/logs.h"
-#include "scheduler/resolve.h"
 
 #define READERS_MAX   128 /* at the same time: each has a file open and a piece of memory */
 #define TENANT_MAX    (READERS_MAX / 2)
@@ -243,14 +242,11 @@ static int read_query(const char *query, struct logread_filter *f, struct stk_er
 static struct function *find(struct daemon *d, struct http_req *req, const char *text, struct logread_filter *f, const char *id)
 {
 	const char *qualifier;
-	const struct fn_version *v = resolve_name(&d->registry, text, &qualifier);
+	const struct fn_version *v = front_function(d, req, text, id, &qualifier);
 	const struct fn_alias *a;
 
-	if (!v) {
-		answer_error(req, 404, "FunctionNotFound",
-			     "no function of this name (or of this version or alias) is deployed", id);
+	if (!v)
 		return NULL;
-	}
 	if (!qualifier || !*qualifier)
 		return v->fn;
 	a = registry_alias(v->fn, qualifier);

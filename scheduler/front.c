@@ -17,6 +17,8 @@
 #include "scheduler/tenants.h"
 #include "scheduler/zipread.h"
 
+static const char no_function[] = "no function of this name (or of this version or alias) is deployed";
+
 enum { F_EVENT = 1, F_ZIP, F_LAYER, F_ASYNC }; /* which body a route takes; none otherwise */
 
 static const struct router_route routes[] = {
@@ -44,6 +46,16 @@ int front_request_id(struct http_req *req, char *ret_id)
 	if (rc == 0)
 		http_resp_header(req, "X-Request-Id", ret_id);
 	return rc;
+}
+
+struct fn_version *front_function(struct daemon *d, struct http_req *req, const char *name, const char *id,
+				  const char **ret_qualifier)
+{
+	struct fn_version *ver = resolve_name(&d->registry, name, ret_qualifier);
+
+	if (!ver)
+		answer_error(req, 404, "FunctionNotFound", no_function, id);
+	return ver;
 }
 
 static void refuse(struct http_req *req, int status, const char *code, const char *message)
@@ -161,8 +173,7 @@ static void on_headers(void *ctx, struct http_req *req)
 
 		/* Known before the body is read; told to those who have shown who they are. */
 		if (auth_of(req) && !resolve_name(&d->registry, m.value[0], &qualifier)) {
-			refuse(req, 404, "FunctionNotFound",
-			       "no function of this name (or of this version or alias) is deployed");
+			refuse(req, 404, "FunctionNotFound", no_function);
 			return;
 		}
 		http_req_set_max_body(req, route->flags == F_EVENT ? GW_MAX_EVENT : EVENT_MAX_PAYLOAD);

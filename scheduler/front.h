@@ -6,6 +6,7 @@
 #include "common/host/router.h"
 
 struct daemon;
+struct fn_version;
 
 /* What http_req_ptr points to while an answer is owed. `gone` is called once when the client has
  * closed (or was cut off by the server) before the answer; the request must not be used after it. */
@@ -41,5 +42,8 @@ void api_layers_list(void *ctx, struct http_req *req, const struct router_match 
 void api_layers_delete(void *ctx, struct http_req *req, const struct router_match *m);
 /* Adds X-Request-Id and returns the id in ret_id (37 bytes). */
 int front_request_id(struct http_req *req, char *ret_id);
+/* The version that NAME[:QUALIFIER] leads to now; ret_qualifier as of resolve_name. NULL: answered, with 404. */
+struct fn_version *front_function(struct daemon *d, struct http_req *req, const char *name, const char *id,
+				  const char **ret_qualifier);
 
 #endif

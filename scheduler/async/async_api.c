@@ -10,7 +10,6 @@
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/httpevent.h"
-#include "scheduler/resolve.h"
 
 struct accept {
 	struct front_owner owner;
@@ -86,21 +85,11 @@ static int call_id(struct http_req *req, char ret_id[IDS_UUID_LEN + 1])
 	return rc;
 }
 
-static const struct fn_version *find(const struct accept *w, struct http_req *req, const char **ret_qualifier)
-{
-	const struct fn_version *ver = resolve_name(&w->d->registry, w->name, ret_qualifier);
-
-	if (!ver)
-		answer_error(req, 404, "FunctionNotFound",
-			     "no function of this name (or of this version or alias) is deployed", w->id);
-	return ver;
-}
-
 static void event_made(void *ctx, struct http_req *req, const struct httpevent *made)
 {
 	struct accept *w = ctx;
 	struct async_call call = {.id = w->id};
-	const struct fn_version *ver = made ? find(w, req, &call.qualifier) : NULL;
+	const struct fn_version *ver = made ? front_function(w->d, req, w->name, w->id, &call.qualifier) : NULL;
 	struct stk_err err = {0};
 	int rc;
 
@@ -140,7 +129,7 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 	}
 	w->d = d;
 	strcpy(w->name, m->value[0]);
-	if (!find(w, req, &qualifier)) {
+	if (!front_function(w->d, req, w->name, w->id, &qualifier)) {
 		free(w);
 		return;
 	}
