@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,9 +20,10 @@ struct workers {
 	int event_fd;   /* readable: done is not empty */
 	unsigned out;   /* queued and not yet given back; loop thread */
 	pthread_mutex_t lock;
-	pthread_cond_t more;
+	/* One for each piece in todo. A condition variable will not do: to signal one waits, after some signals, until a thread that
+	 * was woken earlier has had the processor (glibc bug 13165 and its mend). */
+	sem_t more;
 	struct queue todo, done;
-	bool ending;
 	unsigned count;
 	pthread_t thread[];
 };
@@ -50,18 +52,17 @@ static void *run(void *arg)
 	struct workers *p = arg;
 	const uint64_t one = 1;
 
-	pthread_mutex_lock(&p->lock);
 	for (;;) {
-		uv_work_t *w = pop(&p->todo);
+		uv_work_t *w;
 		bool first;
 
-		if (!w && p->ending)
-			break;
-		if (!w) {
-			pthread_cond_wait(&p->more, &p->lock);
-			continue;
-		}
+		while (sem_wait(&p->more))
+			;
+		pthread_mutex_lock(&p->lock);
+		w = pop(&p->todo);
 		pthread_mutex_unlock(&p->lock);
+		if (!w)
+			return NULL; /* woken for the end */
 		w->work_cb(w);
 		pthread_mutex_lock(&p->lock);
 		first = !p->done.first;
@@ -70,10 +71,7 @@ static void *run(void *arg)
 		/* Only now, so that the loop, which may take the processor at once, never waits for the lock. */
 		if (first && write(p->event_fd, &one, sizeof(one)) != sizeof(one))
 			abort(); /* a counter that is read before it can be full */
-		pthread_mutex_lock(&p->lock);
 	}
-	pthread_mutex_unlock(&p->lock);
-	return NULL;
 }
 
 static void on_done(uv_poll_t *poll, int status, int events)
@@ -100,13 +98,11 @@ void workers_free(struct workers *p)
 {
 	if (!p)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->ending = true;
-	pthread_cond_broadcast(&p->more);
-	pthread_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < p->count; i++)
+		sem_post(&p->more);
 	for (unsigned i = 0; i < p->count; i++)
 		pthread_join(p->thread[i], NULL);
-	pthread_cond_destroy(&p->more);
+	sem_destroy(&p->more);
 	pthread_mutex_destroy(&p->lock);
 	close(p->event_fd);
 	free(p);
@@ -135,7 +131,7 @@ int workers_new(uv_loop_t *loop, unsigned threads, struct workers **ret_workers)
 	if (!p)
 		return -ENOMEM;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->more, NULL);
+	sem_init(&p->more, 0, 0);
 	p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = p->event_fd < 0 ? -errno : start_threads(p, threads);
 	if (rc == 0)
@@ -166,7 +162,7 @@ void workers_push(struct workers *p, uv_work_t *w, uv_work_cb work, uv_after_wor
 	pthread_mutex_lock(&p->lock);
 	push(&p->todo, w);
 	pthread_mutex_unlock(&p->lock);
-	pthread_cond_signal(&p->more);
+	sem_post(&p->more);
 }
 
 int workers_start(uv_loop_t *loop, unsigned threads)

@@ -1,8 +1,10 @@
 /* Work on threads: all of it is done and given back on the loop, and the loop ends when there is no more. */
 #include "common/host/workers.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "tests/unit/unit.h"
 
@@ -119,6 +121,54 @@ static void beside_the_loops_own(void **state)
 	workers_free(NULL);
 }
 
+static long waits_of_this_thread(void)
+{
+	struct rusage used;
+
+	assert_int_equal(getrusage(RUSAGE_THREAD, &used), 0);
+	return used.ru_nvcsw;
+}
+
+static void nothing(uv_work_t *w)
+{
+}
+
+/* Of two threads one has worked and waits again, the other has been woken and has had no processor yet when there is more to
+ * do: all on one processor, which is the loop's until it waits. */
+static void the_loop_waits_for_no_thread(void **state)
+{
+	const struct sched_param none = {0};
+	cpu_set_t before, one;
+	uv_work_t w[3];
+	unsigned waited = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &none), 0); /* who is woken waits */
+	assert_int_equal(workers_start(&loop, 2), 0);                   /* likewise, and on this processor */
+	assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+	for (unsigned round = 0; round < 100; round++) {
+		long waits;
+
+		workers_queue(&loop, &w[0], nothing, noted);
+		assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+		waits = waits_of_this_thread();
+		workers_queue(&loop, &w[1], nothing, noted);
+		workers_queue(&loop, &w[2], nothing, noted);
+		waited += waits_of_this_thread() != waits;
+		assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	}
+	assert_true(waited <= 3); /* a thread may have lost the processor, to others, with the lock in its hand */
+	workers_close(&loop);
+	assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	workers_stop(&loop);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
 static void without_workers_it_is_libuv(void **state)
 {
 	memset(&loop, 0, sizeof(loop));
@@ -133,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_work_comes_back),
 		cmocka_unit_test(beside_the_loops_own),
+		cmocka_unit_test(the_loop_waits_for_no_thread),
 		cmocka_unit_test(without_workers_it_is_libuv),
 	};
 
