@@ -92,7 +92,7 @@ def test_damaged_set_is_learned_again(own_host):
 
 def test_recorded_vm_that_fails(own_host):
     """A crash in a clone that records, and the death of one that waits: the next one records, nothing is left over."""
-    host = own_host("probe", pool_floor=1)
+    host = own_host("probe", pool_floor=1, pool_ceiling=1)
     host.wait_warm("probe")
     assert recording(host) == []            # nothing was ever called
     crash = {"do": "exit", "value": 3}
@@ -105,6 +105,7 @@ def test_recorded_vm_that_fails(own_host):
     answer = host.invoke("probe", {"do": "count"})
     assert answer.status == 200, answer
     host.invoke_until_learned("probe", {"do": "count"}, answer.json())
+    host.wait_warm("probe")
     fds = len(os.listdir(f"/proc/{host.pid}/fd"))
     for _ in range(5):
         host.wait_warm("probe")
