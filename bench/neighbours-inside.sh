@@ -35,6 +35,11 @@ esac >/dev/null 2>&1
 export STOKER_TOKEN=$token_quiet
 stoker-bench --url $url -n 20 --think 500 echo >/dev/null 2>&1 # what it uses is learned
 
+# Clients that share the processor with the host would wait for it, too, and be the larger part of the slowest calls:
+# what is asked is how long the host takes.
+first=
+! chrt -f 1 true 2>/dev/null || first="chrt -f 1"
+
 round=0
 while [ $round -lt "$rounds" ]; do
 	round=$((round + 1))
@@ -46,7 +51,7 @@ while [ $round -lt "$rounds" ]; do
 		fi
 		sleep 5
 		echo "=== $part"
-		stoker-bench --url $url --arrivals poisson --rate "$rate" --duration "$seconds" -n 0 --json - echo 2>/dev/null
+		$first stoker-bench --url $url --arrivals poisson --rate "$rate" --duration "$seconds" -n 0 --json - echo 2>/dev/null
 		if [ -n "$flood" ]; then
 			wait "$flood" || true # its refused calls are failures
 			flood=

@@ -32,7 +32,7 @@ inside=(sh "$dir/neighbours-inside.sh" "$dir" "${1:-1}" "${2:-60}" "${RATE:-5}" 
 if [ $here = 1 ]; then
 	"${inside[@]}" >"$dir/out"
 else
-	"$top/kvmbox/kvmbox" --icount --mem 6000 --copy "$dir" --copy "$(command -v mkfs.erofs)" \
+	"$top/kvmbox/kvmbox" --icount --mem 6000 --copy "$dir" --copy "$(command -v mkfs.erofs)" --copy "$(command -v chrt)" \
 		--copy "$build/stokerd" --copy "$build/stoker-bench" -- "${inside[@]}" >"$dir/out"
 fi || { cat "$dir/out"; exit 1; }
 

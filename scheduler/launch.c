@@ -199,8 +199,9 @@ int launch_vmm(struct pool *p, enum inv_start kind, int record_fd, bool reusable
 		spec.fds[3].fd = extra_fd, spec.fds[3].target = 5;
 		spec.fd_count = 4;
 	}
-	if (kind == INV_COLD_BOOT) /* the init phase is the tenant's, too */
-		spec.cgroup_fd = cpushare_fd(p->d->cpushare, &p->d->tenants, p->ver->fn->name);
+	/* The init phase of a cold boot is the tenant's, too. */
+	spec.cgroup_fd = kind == INV_COLD_BOOT ? cpushare_fd(p->d->cpushare, &p->d->tenants, p->ver->fn->name)
+					       : cpushare_starts_fd(p->d->cpushare, &p->d->tenants);
 	rc = child_spawn(&p->d->loop, &spec, on_start, on_exit, ctx, ret_child);
 	close(child_fd[0]);
 	close(child_fd[1]);
@@ -219,7 +220,7 @@ int launch_shell(struct daemon *d, unsigned mib, void (*on_start)(void *ctx, int
 	char vmm[PATHS_MAX], size[16], parent[16];
 	const char *const argv[] = {vmm, "--shell", size, "--control-fd", "3", "--serial-off", "--die-with-parent", parent,
 				    "--log-level", d->opt->log_level == STK_LOG_DEBUG ? "debug" : "warn", NULL};
-	struct child_spec spec = {.argv = argv, .fd_count = 2};
+	struct child_spec spec = {.argv = argv, .fd_count = 2, .cgroup_fd = cpushare_starts_fd(d->cpushare, &d->tenants)};
 	int cv[2], rc;
 
 	if (stk_snprintf(vmm, sizeof(vmm), "%s/stoker-vmm", d->opt->bin_dir))

@@ -299,8 +299,7 @@ static void on_child_exit(void *ctx, int status)
 
 /* --- what the VM says ------------------------------------------------------------------------ */
 
-/* From here on its CPU time is its tenant's. The restore is not: it is short, and starts are shared fairly already; in the
- * tenant's group it would be in the way of the tenant's calls. */
+/* From here on its CPU time is its tenant's; the restore was not. */
 static void enter_group(struct sandbox *sb)
 {
 	struct daemon *d = sb->pool->d;

@@ -19,6 +19,8 @@ ACME, BOLT, OWNER = ({"Authorization": f"Bearer {k['tokens'][0]}"} for k in KEYS
 
 def code(text):
     return h.zip_bytes({"app.py": ("import time\ndef handler(event, context):\n    time.sleep(event.get('s', 0))\n"
+                                   "    end = time.monotonic() + event.get('busy', 0)\n"
+                                   "    while time.monotonic() < end:\n        pass\n"
                                    f"    return [{text!r}, context.invoked_function_arn]\n").encode()})
 
 
@@ -79,7 +81,8 @@ def groups(pid):
 
 
 def test_cpu_time_is_shared_between_tenants(host):
-    """Each tenant's VMs are in a control group of its own, and no group outlives its host by more than a start."""
+    """Each tenant's VMs are in a control group of its own, all that are being restored in another, and no group outlives
+    its host by more than a start."""
     for who in ACME, BOLT:
         put(host, who, "f", "x")
 
@@ -103,14 +106,24 @@ def test_cpu_time_is_shared_between_tenants(host):
             assert call.result().status == 200
     runs_in(ACME, f"stoker.{host.pid}.acme")
     runs_in(BOLT, f"stoker.{host.pid}.bolt")
-    assert groups(host.pid) == [f"stoker.{host.pid}.acme", f"stoker.{host.pid}.bolt"]
+    assert groups(host.pid) == [f"stoker.{host.pid}.{name}" for name in ("+starts", "acme", "bolt")]
+
+    def weight(name):
+        with open(f"/sys/fs/cgroup/stoker.{host.pid}.{name}/cpu.weight") as f:
+            return int(f.read())
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # acme's time slices get shorter than bolt's while it uses more
+        call = pool.submit(host.request, "POST", "/v1/functions/f/invoke", b'{"busy": 6}', ACME)
+        h.wait_for(lambda: weight("acme") * 2 < weight("bolt"), "acme's weight to fall")
+        assert call.result().status == 200
+    h.wait_for(lambda: weight("acme") * 2 > weight("bolt"), "acme's weight to rise again")
     killed = host.pid
     host.kill()
-    assert len(groups(killed)) == 2
+    assert len(groups(killed)) == 3
     host.start()
     runs_in(BOLT, f"stoker.{host.pid}.bolt")
     assert groups(killed) == []
     pid = host.pid
-    assert groups(pid) == [f"stoker.{pid}.bolt"]
+    assert groups(pid) == [f"stoker.{pid}.{name}" for name in ("+starts", "bolt")]
     host.stop()
     assert groups(pid) == []
