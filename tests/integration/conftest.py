@@ -16,7 +16,6 @@ def pytest_configure(config):
 
 EXAMPLES = ("hello", "wordcount", "thumbnail", "primes")
 FUNCTIONS = ("probe", "echo")
-SHORT = "probe-short"  # probe with a time limit of SHORT_S
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +40,9 @@ def deployed():
             one.deploy(name, os.path.join(h.EXAMPLES, name), "--timeout", "30")  # this machine may be a busy one
         for name in FUNCTIONS:
             one.deploy(name, os.path.join(h.FUNCTIONS, name), "--timeout", "30")
-        one.deploy(SHORT, os.path.join(h.FUNCTIONS, "probe"), "--timeout", str(h.SHORT_S))
+        one.deploy(h.SHORT, os.path.join(h.FUNCTIONS, "probe"), "--timeout", str(h.SHORT_S))
 
-    everything = EXAMPLES + FUNCTIONS + (SHORT,)
+    everything = EXAMPLES + FUNCTIONS + (h.SHORT,)
 
     def get(*names):
         full = made.get(frozenset(everything)) or stopped(everything, deploy_all)

@@ -11,14 +11,18 @@ import host as h
 
 
 def works(host, name="probe"):
-    answer = host.invoke(name, {"do": "echo", "value": "fine"})
+    def answered():
+        answer = host.invoke(name, {"do": "echo", "value": "fine"})
+        # A loaded emulated machine may let a call run into a short limit.
+        return None if name == h.SHORT and answer.status == 504 else answer
+    answer = h.wait_for(answered, "a call within its limit")
     assert (answer.status, answer.json()) == (200, "fine"), answer
 
 
 @pytest.fixture
 def short():
     """probe with a time limit of SHORT_S."""
-    return "probe-short"
+    return h.SHORT
 
 
 @pytest.mark.smoke
