@@ -1,6 +1,9 @@
 # Shared by ./run and ./test (bash): messages, Debian packages, build. Source it with $top set to
 # the tree's root. Everything said goes to stderr, so that a command's own output stays clean.
 
+# Guest kernel, runtime images and whatever else is kept outside the tree.
+export STOKER_CACHE=${STOKER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stoker}
+
 say() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
@@ -92,6 +95,7 @@ install_packages() {
 configure_and_make() {
 	local dir=$1
 	shift
+	export CCACHE_BASEDIR=$top # so that a compiler's cache knows the same files in another folder
 	cd "$top" || return
 	[ ! -e config.status ] ||
 		{ echo "the source folder itself is configured; run \`make distclean\` there first"; return 1; }

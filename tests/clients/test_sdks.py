@@ -13,8 +13,7 @@ GOPATH = "/usr/share/gocode"
 GO_SDK = "src/github.com/aws/aws-sdk-go-v2/service/lambda"
 CACHE = os.path.join(s.SRC, "build/clients")
 # Outside the tree: a minute for the SDK, once. Go keys and trims it itself.
-GOCACHE = os.path.join(os.environ.get("STOKER_CACHE") or os.path.join(
-    os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "stoker"), "go")
+GOCACHE = os.path.join(os.environ["STOKER_CACHE"], "go")
 NODE_MODULES = os.path.join(CACHE, "js/node_modules")
 
 
