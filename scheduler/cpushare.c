@@ -22,37 +22,38 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/host/workers.h"
+#include "scheduler/policy/cpuuse.h"
 #include "scheduler/tenants.h"
 
-#define MOUNT     "/sys/fs/cgroup"
-#define PREFIX    "stoker."
-#define STARTS    "+starts" /* no tenant's name */
-#define LEAF_CAP  (TENANT_NAME_MAX + 64)
-#define WEIGH_NS  STK_NS_PER_S
-#define LIGHTEST  50   /* of who uses the whole machine */
-#define HEAVIEST  1000 /* of who hardly runs */
-#define END_TRIES 100 /* 10 ms each: what was killed has to go first */
+#define MOUNT      "/sys/fs/cgroup"
+#define PREFIX     "stoker."
+#define LEAF_CAP   32
+#define WEIGHT     "1000"    /* of all groups together beside what else runs on the machine: cpu.weight, 100 is usual */
+#define OWN        "+host"   /* no tenant's name, nor the next */
+#define STARTS     "+starts"
+#define JUDGE_NS   (250 * STK_NS_PER_MS)
+#define END_TRIES  100 /* 10 ms each: what was killed has to go first */
 
 struct group {
 	struct group *next;
-	int procs_fd;           /* 0: could not be made */
-	int stat_fd, weight_fd; /* cpu.stat and cpu.weight; 0 likewise */
+	int procs_fd;         /* 0: could not be made */
+	int stat_fd, idle_fd; /* cpu.stat and cpu.idle; 0: there is none */
 	char name[TENANT_NAME_MAX + 1]; /* of a tenant, or STARTS */
-	/* Of the thread that weighs. */
+	/* Of the thread that judges. */
 	uint64_t used_us;
-	double share; /* of the machine's CPU time, lately */
-	unsigned weight;
+	struct cpuuse use;
 };
 
 struct cpushare {
 	struct group *first; /* there are few */
-	int base_fd;         /* of the folder that they are made in; -1: not looked for yet, or there is none */
+	int base_fd;         /* of the group that this process was started in; -1: not looked for yet, or it is not ours */
+	int top_fd;          /* of the group of groups, below base; with base_fd */
 	bool looked;
-	bool moved;          /* this process is in a group of its own below base */
+	bool moved;          /* this process is in OWN */
 	uv_work_t work;
-	bool weighing;
-	uint64_t weighed_ns, interval_ns;
-	struct group *weigh_from; /* the groups there were when it began */
+	bool judging;
+	uint64_t judged_ns, interval_ns;
+	struct group *judge_from; /* the groups there were when it began */
 	double processors;
 };
 
@@ -60,8 +61,10 @@ struct cpushare *cpushare_new(void)
 {
 	struct cpushare *s = calloc(1, sizeof(*s));
 
-	if (s)
-		*s = (struct cpushare){.base_fd = -1, .processors = (double)sysconf(_SC_NPROCESSORS_ONLN)};
+	if (!s)
+		return NULL;
+	s->base_fd = -1;
+	s->processors = (double)sysconf(_SC_NPROCESSORS_ONLN);
 	return s;
 }
 
@@ -93,58 +96,102 @@ static int open_own(struct stk_err *why)
 	return stk_err_set(why, -1, "/proc/self/cgroup names no control group of version 2");
 }
 
-/* A group with processes cannot share out CPU time among groups below it: the root alone may, everyone else moves down. */
-static int move_down(struct cpushare *s, int base)
+static void top_leaf(char *buf)
 {
-	char leaf[32], procs[64];
-	int rc;
-
-	snprintf(leaf, sizeof(leaf), PREFIX "%d", (int)getpid());
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", leaf);
-	if (mkdirat(base, leaf, 0755))
-		return -errno;
-	rc = write_at(base, procs, "0");
-	if (rc == 0) {
-		rc = write_at(base, "cgroup.subtree_control", "+cpu");
-		if (rc == 0) {
-			s->moved = true;
-			return 0;
-		}
-		write_at(base, "cgroup.procs", "0"); /* where it was: it may go there */
-	}
-	unlinkat(base, leaf, AT_REMOVEDIR);
-	return rc;
+	snprintf(buf, LEAF_CAP, PREFIX "%d", (int)getpid());
 }
 
-static void move_up(int base)
+static DIR *list_at(int base, const char *leaf)
 {
-	char leaf[32];
+	int fd = openat(base, leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
-	snprintf(leaf, sizeof(leaf), PREFIX "%d", (int)getpid());
-	write_at(base, "cgroup.subtree_control", "-cpu"); /* or the group may have no processes of its own */
-	write_at(base, "cgroup.procs", "0");
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
+
+/* Removes a group of groups with those in it that are empty. */
+static void remove_top(int base, const char *leaf)
+{
+	DIR *dir = list_at(base, leaf);
+	struct dirent *e;
+
+	if (!dir)
+		return;
+	while ((e = readdir(dir))) {
+		if (e->d_type == DT_DIR && e->d_name[0] != '.')
+			unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR);
+	}
+	closedir(dir);
 	unlinkat(base, leaf, AT_REMOVEDIR);
 }
 
 /* Groups of hosts that are no more. */
 static void sweep(int base)
 {
-	int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir = list_at(base, ".");
 	struct dirent *e;
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return;
-	}
 	while ((e = readdir(dir))) {
 		long pid = strncmp(e->d_name, PREFIX, strlen(PREFIX)) == 0 ? strtol(e->d_name + strlen(PREFIX), NULL, 10) : 0;
 
 		if (pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH)
-			unlinkat(base, e->d_name, AT_REMOVEDIR);
+			remove_top(base, e->d_name);
 	}
 	closedir(dir);
+}
+
+static void move_up(int base)
+{
+	write_at(base, "cgroup.subtree_control", "-cpu"); /* or the group may have no processes of its own */
+	write_at(base, "cgroup.procs", "0");
+}
+
+/* A group with processes cannot share out CPU time among groups below it: the root alone may, everyone else moves down. */
+static int move_down(struct cpushare *s, int top)
+{
+	int rc;
+
+	if (mkdirat(top, OWN, 0755))
+		return -errno;
+	rc = write_at(top, OWN "/cgroup.procs", "0");
+	s->moved = rc == 0;
+	return rc;
+}
+
+/* The group of groups: what this host's microVMs do to each other is settled in it, and not beside what else there is. */
+static int make_top(struct cpushare *s, int base)
+{
+	char leaf[LEAF_CAP];
+	int rc, top;
+
+	top_leaf(leaf);
+	remove_top(base, leaf); /* of a host that was killed and had the same number */
+	if (mkdirat(base, leaf, 0755))
+		return -errno;
+	top = openat(base, leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = top < 0 ? -errno : 0;
+	if (rc == 0 && faccessat(base, "cgroup.type", F_OK, 0) == 0) /* not the root */
+		rc = move_down(s, top);
+	if (rc == 0)
+		rc = write_at(base, "cgroup.subtree_control", "+cpu");
+	if (rc == 0)
+		rc = write_at(top, "cgroup.subtree_control", "+cpu");
+	if (rc == 0) {
+		write_at(top, "cpu.weight", WEIGHT);
+		s->top_fd = top;
+		return 0;
+	}
+	if (s->moved)
+		move_up(base);
+	s->moved = false;
+	if (top >= 0)
+		close(top);
+	remove_top(base, leaf);
+	return rc;
 }
 
 static void look(struct cpushare *s)
@@ -154,8 +201,7 @@ static void look(struct cpushare *s)
 
 	s->looked = true;
 	if (base >= 0) {
-		rc = faccessat(base, "cgroup.type", F_OK, 0) ? write_at(base, "cgroup.subtree_control", "+cpu") /* the root */
-							      : move_down(s, base);
+		rc = make_top(s, base);
 		if (rc == 0) {
 			sweep(base);
 			s->base_fd = base;
@@ -169,52 +215,31 @@ static void look(struct cpushare *s)
 		 why.text);
 }
 
-static void group_leaf(const char *name, char *buf)
-{
-	snprintf(buf, LEAF_CAP, PREFIX "%d.%s", (int)getpid(), name);
-}
-
 /* 0: there is none. */
-static int open_in(struct cpushare *s, const char *leaf, const char *file, int flags)
+static int open_in(struct cpushare *s, const char *name, const char *file, int flags)
 {
-	char path[LEAF_CAP + 16];
+	char path[TENANT_NAME_MAX + 32];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s", leaf, file);
-	fd = openat(s->base_fd, path, flags | O_CLOEXEC);
+	snprintf(path, sizeof(path), "%s/%s", name, file);
+	fd = openat(s->top_fd, path, flags | O_CLOEXEC);
 	return fd > 0 ? fd : 0;
-}
-
-static void set_weight(struct group *g, unsigned weight)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", weight);
-
-	/* Each change is work for the kernel on every processor; a tenth more or less is no difference. */
-	if (weight * 10 > g->weight * 9 && weight * 9 < g->weight * 10)
-		return;
-	if (g->weight_fd && write(g->weight_fd, text, (size_t)len) == len)
-		g->weight = weight;
 }
 
 static void make(struct cpushare *s, struct group *g)
 {
-	char leaf[LEAF_CAP];
-
-	group_leaf(g->name, leaf);
-	if (mkdirat(s->base_fd, leaf, 0755) && errno != EEXIST) {
-		stk_warn("%s: no share of CPU time: %s: %s", g->name, leaf, strerror(errno));
+	if (mkdirat(s->top_fd, g->name, 0755) && errno != EEXIST) {
+		stk_warn("%s: no share of CPU time: %s", g->name, strerror(errno));
 		return;
 	}
-	g->procs_fd = open_in(s, leaf, "cgroup.procs", O_WRONLY);
+	g->procs_fd = open_in(s, g->name, "cgroup.procs", O_WRONLY);
 	if (g->procs_fd) {
-		g->stat_fd = open_in(s, leaf, "cpu.stat", O_RDONLY);
-		g->weight_fd = open_in(s, leaf, "cpu.weight", O_WRONLY);
-		set_weight(g, HEAVIEST);
+		g->stat_fd = open_in(s, g->name, "cpu.stat", O_RDONLY);
+		g->idle_fd = open_in(s, g->name, "cpu.idle", O_WRONLY); /* Linux 5.15 */
 		return;
 	}
-	stk_warn("%s: no share of CPU time: %s/cgroup.procs: %s", g->name, leaf, strerror(errno));
-	unlinkat(s->base_fd, leaf, AT_REMOVEDIR);
+	stk_warn("%s: no share of CPU time: cgroup.procs: %s", g->name, strerror(errno));
+	unlinkat(s->top_fd, g->name, AT_REMOVEDIR);
 }
 
 static int group_fd(struct cpushare *s, const char *name)
@@ -249,7 +274,7 @@ int cpushare_starts_fd(struct cpushare *s, const struct tenants *t)
 	return t->first->next ? group_fd(s, STARTS) : 0;
 }
 
-/* --- weights ----------------------------------------------------------------------------------- */
+/* --- who goes last ------------------------------------------------------------------------------ */
 
 static bool read_used(const struct group *g, uint64_t *ret_us)
 {
@@ -266,41 +291,46 @@ static bool read_used(const struct group *g, uint64_t *ret_us)
 	return true;
 }
 
-static void weigh(uv_work_t *w)
+static void judge(uv_work_t *w)
 {
 	struct cpushare *s = w->data;
+	unsigned running = 0;
 
-	for (struct group *g = s->weigh_from; g; g = g->next) {
+	for (struct group *g = s->judge_from; g; g = g->next) {
 		uint64_t used_us;
-		double now;
 
 		if (!read_used(g, &used_us))
 			continue;
-		now = (double)(used_us - g->used_us) * 1e3 / ((double)s->interval_ns * s->processors);
+		cpuuse_add(&g->use, (double)(used_us - g->used_us) * 1e3 / ((double)s->interval_ns * s->processors));
 		g->used_us = used_us;
-		g->share = (g->share + (now < 1 ? now : 1)) / 2;
-		set_weight(g, (unsigned)(HEAVIEST / (1 + (HEAVIEST / LIGHTEST - 1) * g->share)));
+		running += cpuuse_runs(&g->use);
+	}
+	for (struct group *g = s->judge_from; g; g = g->next) {
+		bool heavy = cpuuse_heavy(&g->use, running);
+
+		if (heavy != g->use.heavy && g->idle_fd && write(g->idle_fd, heavy ? "1" : "0", 1) == 1)
+			g->use.heavy = heavy;
 	}
 }
 
-static void weighed(uv_work_t *w, int status)
+static void judged(uv_work_t *w, int status)
 {
 	struct cpushare *s = w->data;
 
-	s->weighing = false;
+	s->judging = false;
 }
 
 void cpushare_tick(struct cpushare *s, uv_loop_t *loop)
 {
 	uint64_t now = stk_now_ns();
 
-	if (!s->first || s->weighing || now - s->weighed_ns < WEIGH_NS)
+	if (!s->first || s->judging || now - s->judged_ns < JUDGE_NS)
 		return;
-	s->interval_ns = now - s->weighed_ns;
-	s->weighed_ns = now;
-	s->weigh_from = s->first;
+	s->interval_ns = now - s->judged_ns;
+	s->judged_ns = now;
+	s->judge_from = s->first;
 	s->work.data = s;
-	s->weighing = workers_queue(loop, &s->work, weigh, weighed) == 0;
+	s->judging = workers_queue(loop, &s->work, judge, judged) == 0;
 }
 
 /* --- the end ----------------------------------------------------------------------------------- */
@@ -308,27 +338,25 @@ void cpushare_tick(struct cpushare *s, uv_loop_t *loop)
 static void remove_group(struct cpushare *s, const struct group *g)
 {
 	const struct timespec pause = {.tv_nsec = 10 * STK_NS_PER_MS};
-	char leaf[LEAF_CAP];
 
-	group_leaf(g->name, leaf);
 	close(g->procs_fd);
 	if (g->stat_fd)
 		close(g->stat_fd);
-	if (g->weight_fd)
-		close(g->weight_fd);
-	for (unsigned i = 0; unlinkat(s->base_fd, leaf, AT_REMOVEDIR) && errno == EBUSY; i++) {
+	if (g->idle_fd)
+		close(g->idle_fd);
+	for (unsigned i = 0; unlinkat(s->top_fd, g->name, AT_REMOVEDIR) && errno == EBUSY; i++) {
 		if (i == END_TRIES) {
-			stk_warn("control group %s: something still runs in it", leaf);
+			stk_warn("control group of %s: something still runs in it", g->name);
 			return;
 		}
 		nanosleep(&pause, NULL);
 	}
 }
 
-void cpushare_free(struct cpushare *s)
+static void remove_all(struct cpushare *s)
 {
-	if (!s)
-		return;
+	char leaf[LEAF_CAP];
+
 	while (s->first) {
 		struct group *g = s->first;
 
@@ -337,9 +365,19 @@ void cpushare_free(struct cpushare *s)
 			remove_group(s, g);
 		free(g);
 	}
-	if (s->moved)
+	if (s->moved) {
+		write_at(s->top_fd, "cgroup.subtree_control", "-cpu");
 		move_up(s->base_fd);
-	if (s->base_fd >= 0)
-		close(s->base_fd);
+	}
+	close(s->top_fd);
+	top_leaf(leaf);
+	remove_top(s->base_fd, leaf);
+	close(s->base_fd);
+}
+
+void cpushare_free(struct cpushare *s)
+{
+	if (s && s->base_fd >= 0)
+		remove_all(s);
 	free(s);
 }

@@ -113,6 +113,7 @@ class Host:
         self.programs = programs
         self.port = port or free_port()
         self.options = options
+        self.group = None  # control group that it is started in, if not this process's
         self.process = None
         self.log_path = state + ".log"
 
@@ -129,10 +130,15 @@ class Host:
             else:
                 command += [flag, str(value)]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            preexec_fn=self.group and self.enter_group)
         if wait:
             self.wait_healthy()
         return self
+
+    def enter_group(self):
+        with open(self.group + "/cgroup.procs", "w") as f:
+            f.write("0")
 
     def wait_healthy(self):
         def healthy():
