@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -56,6 +57,26 @@ def test_the_installed_emulator_is_repaired_and_runs():
     assert done.returncode == 7, done.stderr
     if "not one that is known" in done.stderr:
         pytest.skip("the installed QEMU is not one that kvmbox can repair")
+
+
+def test_the_clock_goes_right():
+    """Its rate is not left to what a busy machine lets the emulated one measure."""
+    box = subprocess.Popen([os.path.join(SRC, "kvmbox/kvmbox"), "--", "sh", "-c",
+                            "grep -o 'tsc_early_khz=[0-9]*' /proc/cmdline; for n in 1 2; do cat /proc/uptime; read line; done"],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert int(box.stdout.readline().partition("=")[2]) > 100000
+
+    def reading():
+        inside = float(box.stdout.readline().split()[0])
+        return inside, time.monotonic()
+    first = reading()
+    time.sleep(3)  # the length of what is measured
+    box.stdin.write("\n")
+    box.stdin.flush()
+    second = reading()
+    box.communicate("\n", timeout=60)
+    assert box.returncode == 0
+    assert second[0] - first[0] == pytest.approx(second[1] - first[1], abs=0.5)
 
 
 def test_a_shared_folder_in_an_instruction_counted_run(tmp_path):
