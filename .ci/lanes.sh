@@ -23,7 +23,8 @@ lane() {
 	local at
 	for at in "${!jobs[@]}"; do
 		mkdir "$build/jobs/$at" 2>/dev/null || continue
-		in_own_shell "$at" &
+		# shellcheck disable=SC2086 # a job is words
+		step_name=-$at in_own_shell ${jobs[at]} &
 		lanes=$!
 		wait "$lanes"
 		echo $? >"$build/jobs/$at/status"
@@ -31,11 +32,12 @@ lane() {
 	lanes=
 }
 
+# in_own_shell COMMAND... &: it stops what it has started, not what goes on beside it.
 in_own_shell() {
-	lanes= step_name=-$1
+	lanes=
 	trap stop EXIT
 	trap 'exit 143' TERM
-	${jobs[$1]}
+	"$@"
 }
 
 # All jobs that were noted, and then none is. Fails when one of them ended with another status than 0.
@@ -44,12 +46,7 @@ run_jobs() {
 	rm -rf "$build/jobs"
 	mkdir -p "$build/jobs"
 	for ((left = $(lane_count); left > 0; left--)); do
-		(
-			lanes=
-			trap stop EXIT
-			trap 'exit 143' TERM
-			lane
-		) &
+		in_own_shell lane &
 		lanes="$lanes $!"
 	done
 	# shellcheck disable=SC2086 # the list is words

@@ -1,5 +1,5 @@
 # Folders of tests in Python, as ./test runs them (bash): with what they find written down as it happens. Source it after
-# .ci/lib.sh, with $build, $images, $results and `record` there.
+# .ci/lib.sh and .ci/lanes.sh, with $build, $images, $results and `record` there.
 
 box_memory=$((memory / 2048 < 6144 ? memory / 2048 : 6144)) # of an emulated machine, MiB
 
@@ -40,7 +40,8 @@ integration_tests() {
 	local environment=(
 		STOKER_SRC="$top" STOKER_BUILD="$dir" STOKER_IMAGES="$images" STOKER_OUT="$out"
 		STOKER_FUNCTIONS="$top/build/functions" STOKER_EXAMPLES="$top/build/examples"
-		STOKER_RESULTS="$out/results.txt" STOKER_PREFIX="$prefix" STOKER_SLOW="$speed" STOKER_PREVIOUS="$([ ! -x "$previous/stokerd" ] || echo "$previous")"
+		STOKER_RESULTS="$out/results.txt" STOKER_PREFIX="$prefix" STOKER_SLOW="$speed"
+		STOKER_PREVIOUS="$([ ! -x "$previous/stokerd" ] || echo "$previous")"
 		PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$top/tests/lib"
 		ASAN_OPTIONS=abort_on_error=1:handle_segv=1
 		UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions=$top/tests/tsan.supp"
