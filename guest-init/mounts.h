@@ -2,6 +2,8 @@
 #ifndef GUEST_INIT_MOUNTS_H
 #define GUEST_INIT_MOUNTS_H
 
+#define MOUNTS_SCRATCH "/dev/vdc" /* not there: the function has none */
+
 /* From the initial RAM disk to the runtime's root: /dev/vda read-only as /, function code
  * (/dev/vdb) on /var/task, scratch disk (/dev/vdc) on /tmp, proc, sysfs, devtmpfs, tmpfs. Does not
  * return on failure: without them there is no guest. */

@@ -49,12 +49,12 @@ static int boot_config(const struct pool *p, int *ret_fd)
 	    stk_snprintf(scratch, sizeof(scratch), "%s/scratch.img", o->images_dir) ||
 	    daemon_version_path(p->d, p->ver, "code.img", code, sizeof(code)))
 		return -ENAMETOOLONG;
-	root = json_pack("{s:{s:i, s:i}, s:{s:s, s:s, s:s}, s:[o, o, o], s:{s:i}, s:{}}", "machine-config",
+	root = json_pack("{s:{s:i, s:i}, s:{s:s, s:s, s:s}, s:[o, o, o], s:{s:i}}", "machine-config",
 			 "vcpu_count", 1, "mem_size_mib",
 			 (int)(p->ver->settings.memory_mib + SNAP_GUEST_OVERHEAD_MIB), "boot-source",
 			 "kernel_image_path", kernel, "initrd_path", initrd, "boot_args", SNAP_BOOT_ARGS, "drives",
 			 drive("rootfs", rootfs, true, false), drive("code", code, false, false),
-			 drive("scratch", scratch, false, true), "vsock", "guest_cid", 3, "entropy");
+			 drive("scratch", scratch, false, true), "vsock", "guest_cid", 3);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	if (!text)

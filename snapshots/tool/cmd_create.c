@@ -198,8 +198,6 @@ static int boot(struct create *c, struct stk_err *err)
 	if (r == 0)
 		r = monitor_call(m, "PUT", "/vsock", json_pack("{s:i}", "guest_cid", 3), err);
 	if (r == 0)
-		r = monitor_call(m, "PUT", "/entropy", json_object(), err);
-	if (r == 0)
 		r = monitor_call(m, "PUT", "/actions", json_pack("{s:s}", "action_type", "InstanceStart"), err);
 	return r;
 }

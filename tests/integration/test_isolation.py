@@ -59,6 +59,13 @@ def test_machine_is_closed(host):
     assert int(facts["cap_eff"], 16) == 0
 
 
+def test_nothing_in_a_waiting_machine_wakes_by_itself(host):
+    """Kernel threads that do something now and then would do it in each of a thousand machines."""
+    processes = host.invoke("probe", {"do": "machine"}).json()["processes"]
+    assert "kswapd0" in processes  # the list is there
+    assert not {"hwrng", "ext4lazyinit"} & set(processes)
+
+
 def test_scratch_disk_is_private_and_limited(host):
     filled = host.invoke("probe", {"do": "fill", "mib": 20}).json()
     assert filled == {"mib": 20, "errno": None}

@@ -57,6 +57,7 @@ def machine(event, context):
     meminfo = dict(line.split(":", 1) for line in read("/proc/meminfo").splitlines())
     return {"denied": {p: denied(p) for p in ("/dev/vda", "/dev/vdc", "/dev/mem", "/proc/1/mem")},
             "no_new_privs": status["NoNewPrivs"].strip(), "cap_eff": status["CapEff"].strip(),
+            "processes": [read(f"/proc/{pid}/comm") for pid in os.listdir("/proc") if pid.isdigit()],
             "mounts": read("/proc/mounts").splitlines(), "uptime": read("/proc/uptime"),
             "meminfo": {k: v.strip() for k, v in meminfo.items()}}
 
