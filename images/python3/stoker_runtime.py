@@ -276,6 +276,9 @@ def _set_up_logging():
     logging.root.addHandler(handler)
 
 
+_SPECIALIZED = 20  # rounds after which the interpreter has fitted the code to what it does (PEP 659), and writes to it no more
+
+
 def _warm_up(connection):
     """Uses once, without the function's code, what its first call uses: before the snapshot, so that
     nothing is left to load; and in a clone that waits for its call, so that its pages are there."""
@@ -293,7 +296,8 @@ def _init(connection):
     try:
         handler = _load_handler(os.environ.get("_HANDLER", ""))
         _set_up_logging()
-        _warm_up(connection)
+        for _ in range(_SPECIALIZED):
+            _warm_up(connection)
         while _before_snapshot:
             func, args, kwargs = _before_snapshot.pop()
             func(*args, **kwargs)
