@@ -16,6 +16,7 @@
 #include "vmm/api/api_server.h"
 #include "vmm/control.h"
 #include "vmm/fill.h"
+#include "vmm/giveback.h"
 #include "vmm/options.h"
 #include "vmm/preflight.h"
 #include "vmm/stages.h"
@@ -38,6 +39,7 @@ struct program {
 	struct api_server *api;
 	struct control control;
 	uv_signal_t term[2];
+	uv_timer_t started;
 	int status;
 };
 
@@ -295,6 +297,7 @@ static void report_running(struct program *p)
 	if (vm_get_state(p->vm) == VM_RUNNING) {
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)stages_running_ns());
 		control_say(&p->control, "running", text);
+		giveback_later(&p->loop, &p->started);
 	}
 	if (!p->opts.reusable)
 		control_close(&p->control);
