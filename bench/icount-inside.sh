@@ -71,7 +71,7 @@ for function in echo hello; do
 		stoker-bench --url $url -n 100 $function-reset >/dev/null 2>&1
 		sleep 2
 	done
-	stoker-bench --url $url -n $((N * 10)) --warmup 20 --json - $function-reset 2>/dev/null
+	stoker-bench --url $url -n $((N * 50)) --warmup 20 --json - $function-reset 2>/dev/null
 	stoker --host $url delete $function-reset >/dev/null
 done
 stop_host

@@ -1,81 +1,107 @@
 /* START, END, REPORT: see invlog.h. */
 #include "scheduler/invlog.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "common/base/clock.h"
+#include "common/base/text.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/sandbox.h"
 
-static void line(struct invocation *inv, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define LINE_CAP 512u
 
-static void line(struct invocation *inv, const char *fmt, ...)
+/* t: the line, with room for its end. */
+static void say(struct invocation *inv, struct stk_text *t)
 {
-	char text[512];
-	va_list ap;
-	int n;
+	logs_line(inv->ver->fn->log, inv->id, t->p, t->len);
+	stk_text_str(t, "\n");
+	invocation_logged(inv, t->p, t->len);
+}
 
-	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text) - 1, fmt, ap);
-	va_end(ap);
-	if (n < 0 || n >= (int)sizeof(text) - 1)
-		return;
-	logs_line(inv->ver->fn->log, inv->id, text, (size_t)n);
-	text[n] = '\n';
-	invocation_logged(inv, text, (size_t)n + 1);
+static struct stk_text begin(char buf[LINE_CAP], const struct invocation *inv, const char *what)
+{
+	struct stk_text t = stk_text_init(buf, LINE_CAP);
+
+	stk_text_str(&t, what);
+	stk_text_str(&t, " RequestId: ");
+	stk_text_str(&t, inv->id);
+	return t;
+}
+
+static void add_ms(struct stk_text *t, const char *name, uint64_t ns)
+{
+	stk_text_str(t, name);
+	stk_text_fixed(t, (ns + 5000) / 10000, 2);
+	stk_text_str(t, " ms");
+}
+
+static void add_number(struct stk_text *t, const char *name, uint64_t n, const char *unit)
+{
+	stk_text_str(t, name);
+	stk_text_u64(t, n, 1);
+	stk_text_str(t, unit);
 }
 
 void invlog_start(struct invocation *inv)
 {
+	char buf[LINE_CAP];
+	struct stk_text t;
+
 	if (inv->start_logged || !inv->ver->fn->log)
 		return;
 	inv->start_logged = true;
+	t = begin(buf, inv, "START");
 	if (inv->ver->published)
-		line(inv, "START RequestId: %s Version: %u", inv->id, inv->ver->published);
+		add_number(&t, " Version: ", inv->ver->published, "");
 	else
-		line(inv, "START RequestId: %s Version: $LATEST", inv->id);
+		stk_text_str(&t, " Version: $LATEST");
+	say(inv, &t);
 }
 
 /* How long the VM took to become ready, of a call that had to wait for one. */
-static void start_text(const struct invocation *inv, char *buf, size_t cap)
+static void add_start(struct stk_text *t, const struct invocation *inv)
 {
-	double ms = invocation_span_ms(inv->start_ns, inv->ready_ns);
+	uint64_t ns = invocation_span(inv->start_ns, inv->ready_ns);
 
-	buf[0] = '\0';
 	if (inv->start == INV_COLD_BOOT)
-		snprintf(buf, cap, "Init Duration: %.2f ms\t", ms);
+		add_ms(t, "\tInit Duration: ", ns);
 	else if (inv->start == INV_COLD_RESTORE || inv->start == INV_SHELL)
-		snprintf(buf, cap, "Restore Duration: %.2f ms\t", ms);
+		add_ms(t, "\tRestore Duration: ", ns);
 }
 
 static const char *status_text(enum inv_outcome outcome)
 {
 	if (outcome == INV_OK || outcome == INV_FUNCTION_ERROR)
 		return "";
-	return outcome == INV_TIMEOUT ? "Status: timeout\t" : "Status: error\t";
+	return outcome == INV_TIMEOUT ? "\tStatus: timeout" : "\tStatus: error";
 }
 
 void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 {
-	double ms = invocation_span_ms(inv->sent_ns, now);
-	unsigned long billed = (unsigned long)ms + (ms > (double)(unsigned long)ms);
-	char peak[64] = "", start[64];
+	uint64_t ns = invocation_span(inv->sent_ns, now);
+	char buf[LINE_CAP];
+	struct stk_text t;
 
 	if (!inv->sent_ns || !inv->ver->fn->log)
 		return;
 	invlog_start(inv);
-	if (outcome == INV_TIMEOUT)
-		line(inv, "Task timed out after %u.00 seconds", inv->ver->settings.timeout_s);
-	line(inv, "END RequestId: %s", inv->id);
+	if (outcome == INV_TIMEOUT) {
+		t = stk_text_init(buf, sizeof(buf));
+		add_number(&t, "Task timed out after ", inv->ver->settings.timeout_s, ".00 seconds");
+		say(inv, &t);
+	}
+	t = begin(buf, inv, "END");
+	say(inv, &t);
+	t = begin(buf, inv, "REPORT");
+	add_ms(&t, "\tDuration: ", ns);
+	add_number(&t, "\tBilled Duration: ", (ns + STK_NS_PER_MS - 1) / STK_NS_PER_MS, " ms");
+	add_number(&t, "\tMemory Size: ", inv->ver->settings.memory_mib, " MB");
 	if (inv->peak_mib)
-		snprintf(peak, sizeof(peak), "Max Memory Used: %u MB\t", inv->peak_mib);
-	start_text(inv, start, sizeof(start));
-	line(inv, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %lu ms\tMemory Size: %u MB\t"
-	     "%s%s%sStart: %s", inv->id, ms, billed, inv->ver->settings.memory_mib, peak, start, status_text(outcome),
-	     invocation_start_name(inv->start));
+		add_number(&t, "\tMax Memory Used: ", inv->peak_mib, " MB");
+	add_start(&t, inv);
+	stk_text_str(&t, status_text(outcome));
+	stk_text_str(&t, "\tStart: ");
+	stk_text_str(&t, invocation_start_name(inv->start));
+	say(inv, &t);
 }
 
 void invlog_init_failed(struct sandbox *sb, const struct gw_error *e)
@@ -86,8 +112,14 @@ void invlog_init_failed(struct sandbox *sb, const struct gw_error *e)
 					    [GW_ERR_INIT_TIMEOUT] = "Sandbox.Timedout"};
 	const char *type = e->kind < sizeof(types) / sizeof(types[0]) ? types[e->kind] : NULL;
 
-	if (sb->kind == INV_COLD_BOOT && sb->pool->ver->fn->log)
-		line(sb->inv, "INIT_REPORT Init Duration: %.2f ms\tPhase: init\tStatus: %s\tError Type: %s",
-		     invocation_span_ms(sb->started_ns, stk_now_ns()), e->kind == GW_ERR_INIT_TIMEOUT ? "timeout" : "error",
-		     type ? type : "Sandbox.Died");
+	char buf[LINE_CAP];
+	struct stk_text t = stk_text_init(buf, sizeof(buf));
+
+	if (sb->kind != INV_COLD_BOOT || !sb->pool->ver->fn->log)
+		return;
+	add_ms(&t, "INIT_REPORT Init Duration: ", invocation_span(sb->started_ns, stk_now_ns()));
+	stk_text_str(&t, e->kind == GW_ERR_INIT_TIMEOUT ? "\tPhase: init\tStatus: timeout" : "\tPhase: init\tStatus: error");
+	stk_text_str(&t, "\tError Type: ");
+	stk_text_str(&t, type ? type : "Sandbox.Died");
+	say(sb->inv, &t);
 }

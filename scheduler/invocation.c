@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
+#include "common/base/text.h"
 #include "common/host/http_server.h"
 #include "scheduler/answer.h"
 #include "scheduler/daemon.h"
@@ -224,32 +225,43 @@ static struct fnmetrics *metrics_of(const struct invocation *inv)
 	return fn->metrics;
 }
 
-/* Stage times as far as they are known, in ms. */
+/* Stage times as far as they are known, in ns. */
 struct times {
-	double parse, queue, start, send, call, total;
+	uint64_t parse, queue, start, send, call, total;
 };
 
 static struct times times_of(const struct invocation *inv, uint64_t now)
 {
 	return (struct times){
-		.parse = invocation_span_ms(inv->begin_ns, inv->parsed_ns),
-		.queue = invocation_span_ms(inv->submit_ns, inv->start_ns ? inv->start_ns : now),
-		.start = invocation_span_ms(inv->start_ns, inv->ready_ns),
-		.send = invocation_span_ms(inv->ready_ns, inv->sent_ns),
-		.call = invocation_span_ms(inv->sent_ns, now),
-		.total = invocation_span_ms(inv->begin_ns, now),
+		.parse = invocation_span(inv->begin_ns, inv->parsed_ns),
+		.queue = invocation_span(inv->submit_ns, inv->start_ns ? inv->start_ns : now),
+		.start = invocation_span(inv->start_ns, inv->ready_ns),
+		.send = invocation_span(inv->ready_ns, inv->sent_ns),
+		.call = invocation_span(inv->sent_ns, now),
+		.total = invocation_span(inv->begin_ns, now),
 	};
 }
 
-static void time_headers(struct invocation *inv, const struct times *t)
+/* In ms, as Server Timing wants it. */
+static void add_time(struct stk_text *t, const char *name, uint64_t ns)
 {
-	char text[256];
+	stk_text_str(t, name);
+	stk_text_fixed(t, (ns + 500) / 1000, 3);
+}
 
-	if (stk_snprintf(text, sizeof(text),
-			 "parse;dur=%.3f, queue;dur=%.3f, start;dur=%.3f, send;dur=%.3f, "
-			 "function;dur=%.3f, total;dur=%.3f",
-			 t->parse, t->queue, t->start, t->send, t->call, t->total) == 0)
-		http_resp_header(inv->req, "Server-Timing", text);
+static void time_headers(struct invocation *inv, const struct times *times)
+{
+	char buf[256];
+	struct stk_text t = stk_text_init(buf, sizeof(buf));
+
+	add_time(&t, "parse;dur=", times->parse);
+	add_time(&t, ", queue;dur=", times->queue);
+	add_time(&t, ", start;dur=", times->start);
+	add_time(&t, ", send;dur=", times->send);
+	add_time(&t, ", function;dur=", times->call);
+	add_time(&t, ", total;dur=", times->total);
+	if (!t.cut)
+		http_resp_header(inv->req, "Server-Timing", buf);
 	if (inv->start != INV_ANY)
 		http_resp_header(inv->req, "X-Stoker-Start", invocation_start_name(inv->start));
 }
@@ -271,10 +283,10 @@ static void report_times(struct invocation *inv, uint64_t now)
 		time_headers(inv, &t);
 	if (!m || inv->start == INV_ANY)
 		return;
-	fnmetrics_stage(m, inv->start, FNSTAGE_QUEUE, t.queue / 1e3);
-	fnmetrics_stage(m, inv->start, FNSTAGE_START, t.start / 1e3);
-	fnmetrics_stage(m, inv->start, FNSTAGE_FUNCTION, t.call / 1e3);
-	fnmetrics_stage(m, inv->start, FNSTAGE_TOTAL, t.total / 1e3);
+	fnmetrics_stage(m, inv->start, FNSTAGE_QUEUE, (double)t.queue / STK_NS_PER_S);
+	fnmetrics_stage(m, inv->start, FNSTAGE_START, (double)t.start / STK_NS_PER_S);
+	fnmetrics_stage(m, inv->start, FNSTAGE_FUNCTION, (double)t.call / STK_NS_PER_S);
+	fnmetrics_stage(m, inv->start, FNSTAGE_TOTAL, (double)t.total / STK_NS_PER_S);
 }
 
 void invocation_finish(struct invocation *inv, enum inv_outcome outcome, const char *text)

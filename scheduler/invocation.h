@@ -119,10 +119,10 @@ static inline bool invocation_alone(const struct invocation *inv)
 	return inv->force == INV_SHELL || inv->force == INV_COLD_RESTORE || inv->force == INV_COLD_BOOT;
 }
 
-/* Between two of its times, in ms; 0 when one of them has not come. */
-static inline double invocation_span_ms(uint64_t from, uint64_t to)
+/* Between two of its times, in ns; 0 when one of them has not come. */
+static inline uint64_t invocation_span(uint64_t from, uint64_t to)
 {
-	return from && to > from ? (double)(to - from) / 1e6 : 0.0;
+	return from && to > from ? to - from : 0;
 }
 
 /* caller->done is called for it in the end, perhaps before this returns. -ENOMEM: nothing was begun, done is not called. */

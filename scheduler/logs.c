@@ -17,6 +17,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/base/text.h"
 #include "common/host/workers.h"
 #include "scheduler/daemon.h"
 
@@ -49,6 +50,8 @@ struct logs {
 	uv_timer_t timer;
 	bool armed;
 	bool ended;
+	time_t date_secs; /* what `date` says */
+	char date[24];
 };
 
 struct logs *logs_new(struct daemon *d, const char *dir)
@@ -221,18 +224,32 @@ static void append(struct logsink *s, const char *data, size_t len)
 	s->len += len;
 }
 
-static size_t stamp(char *buf, size_t cap, const char *id)
+/* Date and time of `secs` as RFC 3339 has them, up to the seconds. The last one is kept: lines come in bursts. */
+static const char *date_of(struct logs *l, time_t secs)
 {
-	uint64_t now = stk_wall_ns();
-	time_t secs = (time_t)(now / STK_NS_PER_S);
 	struct tm tm;
-	int n;
 
-	gmtime_r(&secs, &tm);
-	n = snprintf(buf, cap, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ %s ", tm.tm_year + 1900, tm.tm_mon + 1,
-		     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		     (unsigned)(now % STK_NS_PER_S / STK_NS_PER_MS), id);
-	return n > 0 && (size_t)n < cap ? (size_t)n : 0;
+	if (secs != l->date_secs) {
+		l->date_secs = secs;
+		gmtime_r(&secs, &tm);
+		strftime(l->date, sizeof(l->date), "%Y-%m-%dT%H:%M:%S", &tm);
+	}
+	return l->date;
+}
+
+/* cap: more than a date and an id take. */
+static size_t stamp(struct logs *l, char *buf, size_t cap, const char *id)
+{
+	struct stk_text t = stk_text_init(buf, cap);
+	uint64_t now = stk_wall_ns();
+
+	stk_text_str(&t, date_of(l, (time_t)(now / STK_NS_PER_S)));
+	stk_text_str(&t, ".");
+	stk_text_u64(&t, now % STK_NS_PER_S / STK_NS_PER_MS, 3);
+	stk_text_str(&t, "Z ");
+	stk_text_str(&t, id);
+	stk_text_str(&t, " ");
+	return t.cut ? 0 : t.len;
 }
 
 void logs_line(struct logsink *s, const char *id, const char *text, size_t len)
@@ -252,12 +269,12 @@ void logs_line(struct logsink *s, const char *id, const char *text, size_t len)
 				 (unsigned long long)s->dropped);
 
 		s->dropped = 0;
-		n = stamp(head, sizeof(head), "-");
+		n = stamp(s->logs, head, sizeof(head), "-");
 		append(s, head, n);
 		append(s, note, (size_t)m);
 		append(s, "\n", 1);
 	}
-	n = stamp(head, sizeof(head), id);
+	n = stamp(s->logs, head, sizeof(head), id);
 	append(s, head, n);
 	append(s, text, len);
 	append(s, "\n", 1);

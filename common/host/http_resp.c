@@ -2,13 +2,13 @@
  * at once is copied (or, for a body given away, kept) and queued. */
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
+#include "common/base/text.h"
 #include "common/host/http_internal.h"
 
 struct write_req {
@@ -139,18 +139,36 @@ static const char *server_date(struct http_server *s)
 	return s->date;
 }
 
-static bool out_add(struct http_conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static bool out_add(struct http_conn *c, const char *fmt, ...)
+static bool out_add(struct http_conn *c, const char *text)
 {
-	va_list ap;
-	char line[512];
-	int n;
+	return http_buf_add(&c->out, text, strlen(text), SIZE_MAX) == 0;
+}
 
-	va_start(ap, fmt);
-	n = vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	return n >= 0 && (size_t)n < sizeof(line) && http_buf_add(&c->out, line, (size_t)n, SIZE_MAX) == 0;
+static bool out_header(struct http_conn *c, const char *name, const char *value)
+{
+	return out_add(c, name) && out_add(c, ": ") && out_add(c, value) && out_add(c, "\r\n");
+}
+
+static bool out_status(struct http_conn *c, int status)
+{
+	char line[96];
+	struct stk_text t = stk_text_init(line, sizeof(line));
+
+	stk_text_str(&t, "HTTP/1.1 ");
+	stk_text_u64(&t, (uint64_t)status, 3);
+	stk_text_str(&t, " ");
+	stk_text_str(&t, http_status_text(status));
+	stk_text_str(&t, "\r\n");
+	return !t.cut && out_add(c, line);
+}
+
+static bool out_length(struct http_conn *c, uint64_t length)
+{
+	char text[24];
+	struct stk_text t = stk_text_init(text, sizeof(text));
+
+	stk_text_u64(&t, length, 1);
+	return out_header(c, "Content-Length", text);
 }
 
 static bool text_safe(const char *s)
@@ -180,16 +198,16 @@ static bool build_head(struct http_conn *c, int status, const char *type, int64_
 	c->keep = c->want_keep && !c->server->closing && !c->eof && can_skip_rest(c) &&
 		  !(length < 0 && c->http10 && !bare);
 	c->out.len = 0;
-	ok = out_add(c, "HTTP/1.1 %d %s\r\n", status, http_status_text(status));
+	ok = out_status(c, status);
 	if (type && !bare && !c->resp_has_type && text_safe(type))
-		ok = ok && out_add(c, "Content-Type: %s\r\n", type);
+		ok = ok && out_header(c, "Content-Type", type);
 	if (!bare && length >= 0)
-		ok = ok && out_add(c, "Content-Length: %lld\r\n", (long long)length);
+		ok = ok && out_length(c, (uint64_t)length);
 	else if (c->resp_chunked)
-		ok = ok && out_add(c, "Transfer-Encoding: chunked\r\n");
+		ok = ok && out_header(c, "Transfer-Encoding", "chunked");
 	if (!c->resp_has_date)
-		ok = ok && out_add(c, "Date: %s\r\n", server_date(c->server));
-	ok = ok && out_add(c, "Connection: %s\r\n", c->keep ? "keep-alive" : "close");
+		ok = ok && out_header(c, "Date", server_date(c->server));
+	ok = ok && out_header(c, "Connection", c->keep ? "keep-alive" : "close");
 	ok = ok && http_buf_add(&c->out, c->extra.p, c->extra.len, SIZE_MAX) == 0;
 	return ok && http_buf_add(&c->out, "\r\n", 2, SIZE_MAX) == 0;
 }
