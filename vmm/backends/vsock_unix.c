@@ -15,7 +15,6 @@
 #include "vmm/backends/vsock_conn.h"
 
 #define RST_MAX     (VSOCK_UNIX_MAX_CONNS + 64u)
-#define TICK_MS     250u
 #define HELLO_MS    5000u
 #define ASKED_MS    10000u
 #define FLUSH_MS    1000u
@@ -37,6 +36,9 @@ struct vsock_unix {
 	pthread_mutex_t *lock;
 	uint64_t guest_cid;
 	void (*rx_ready)(void *ctx);
+	void (*tick)(void *ctx);
+	void (*unlocked)(void *ctx);
+	bool tick_wanted;
 	void *ctx;
 	struct { uint32_t port; int fd; } lent[VSOCK_UNIX_MAX_LENT]; /* fd -1: used up */
 	uint32_t next_port;
@@ -207,6 +209,12 @@ void vsock_unix_conn_schedule(struct vsock_conn *c)
 		stk_list_add_tail(&c->mux->ready, &c->ready);
 }
 
+static void leave(struct vsock_unix *m)
+{
+	pthread_mutex_unlock(m->lock);
+	m->unlocked(m->ctx);
+}
+
 /* --- time --- */
 
 static void on_tick(uv_timer_t *t)
@@ -226,17 +234,27 @@ static void on_tick(uv_timer_t *t)
 		m->accept_paused = false;
 		vsock_unix_set_active(m, m->active);
 	}
-	if (!m->deadlines && !m->accept_paused)
+	if (m->tick_wanted) {
+		m->tick_wanted = false;
+		m->tick(m->ctx);
+	}
+	if (!m->deadlines && !m->accept_paused && !m->tick_wanted)
 		uv_timer_stop(t);
 	if (vsock_unix_rx_want(m))
 		m->rx_ready(m->ctx);
-	pthread_mutex_unlock(m->lock);
+	leave(m);
 }
 
 static void need_ticks(struct vsock_unix *m)
 {
 	if (!uv_is_active((uv_handle_t *)&m->timer))
-		uv_timer_start(&m->timer, on_tick, TICK_MS, TICK_MS);
+		uv_timer_start(&m->timer, on_tick, VSOCK_UNIX_TICK_MS, VSOCK_UNIX_TICK_MS);
+}
+
+void vsock_unix_want_tick(struct vsock_unix *m)
+{
+	m->tick_wanted = true;
+	need_ticks(m);
 }
 
 void vsock_unix_conn_deadline(struct vsock_conn *c, uint64_t ms)
@@ -330,7 +348,7 @@ static void on_conn(uv_poll_t *poll, int status, int events)
 	if (vsock_unix_rx_want(m))
 		m->rx_ready(m->ctx);
 	update_poll(c); /* the row is not reused before its close callback */
-	pthread_mutex_unlock(m->lock);
+	leave(m);
 }
 
 /* --- from the guest --- */
@@ -812,6 +830,8 @@ int vsock_unix_create(const struct vsock_unix_conf *conf, struct vsock_unix **re
 	m->lock = conf->lock;
 	m->guest_cid = conf->guest_cid;
 	m->rx_ready = conf->rx_ready;
+	m->tick = conf->tick;
+	m->unlocked = conf->unlocked;
 	m->ctx = conf->ctx;
 	m->next_port = PORT_FIRST;
 	m->listen_fd = -1;

@@ -73,6 +73,10 @@ struct vsock_unix_conf {
 	unsigned lent_count;
 	/* There are packets for the guest: fetch them with vsock_unix_recv. Loop thread, lock held. */
 	void (*rx_ready)(void *ctx);
+	/* After vsock_unix_want_tick. Loop thread, lock held. */
+	void (*tick)(void *ctx);
+	/* The lock is free again, after any of the others. Loop thread. */
+	void (*unlocked)(void *ctx);
 	void *ctx;
 };
 
@@ -91,6 +95,10 @@ uint64_t vsock_unix_guest_cid(const struct vsock_unix *m);
 
 /* A packet from the guest; iov is its payload (hdr->len bytes), used up. */
 void vsock_unix_send(struct vsock_unix *m, const struct vsock_hdr *hdr, struct iovec *iov, unsigned n);
+
+/* tick is called once, within VSOCK_UNIX_TICK_MS. */
+#define VSOCK_UNIX_TICK_MS 250u
+void vsock_unix_want_tick(struct vsock_unix *m);
 
 /* How many receive buffers would be of use now; 0: nothing to send to the guest. */
 unsigned vsock_unix_rx_want(const struct vsock_unix *m);

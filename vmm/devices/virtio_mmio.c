@@ -83,10 +83,13 @@ static void raise_irq(struct virtio_mmio *v, uint32_t bit)
 		irq_line_raise(&v->irq);
 }
 
-void virtio_mmio_interrupt(struct virtio_mmio *v, unsigned queue)
+bool virtio_mmio_interrupt(struct virtio_mmio *v, unsigned queue)
 {
-	if (virtq_wants_interrupt(&v->q[queue]))
+	bool wanted = virtq_wants_interrupt(&v->q[queue]);
+
+	if (wanted)
 		raise_irq(v, INT_VRING);
+	return wanted;
 }
 
 void virtio_mmio_config_changed(struct virtio_mmio *v)
@@ -362,13 +365,29 @@ void virtio_mmio_run(struct virtio_mmio *v)
 	settle_reset(v);
 	if (v->paused || !virtio_mmio_live(v))
 		return;
-	v->in_work = true;
+	virtio_mmio_begin(v);
 	v->vops->work(v);
+	virtio_mmio_end(v);
+}
+
+void virtio_mmio_begin(struct virtio_mmio *v)
+{
+	v->in_work = true;
+}
+
+void virtio_mmio_end(struct virtio_mmio *v)
+{
 	v->in_work = false;
-	if (v->irq_due) {
-		v->irq_due = false;
-		irq_line_raise(&v->irq);
-	}
+	v->irq_owed |= v->irq_due;
+	v->irq_due = false;
+}
+
+void virtio_mmio_unlocked(struct virtio_mmio *v)
+{
+	if (!v->irq_owed)
+		return;
+	v->irq_owed = false;
+	irq_line_raise(&v->irq);
 }
 
 static void bind_doorbell(struct virtio_mmio *v)
@@ -394,6 +413,7 @@ static void on_doorbell(uv_poll_t *poll, int status, int events)
 	virtio_mmio_run(v);
 	busy = v->notify_exits >= VIRTIO_MMIO_BUSY;
 	pthread_mutex_unlock(v->host->lock);
+	virtio_mmio_unlocked(v);
 	if (busy && !v->doorbell_bound)
 		bind_doorbell(v);
 }
@@ -468,6 +488,7 @@ void virtio_mmio_resume(struct virtio_mmio *v)
 	if (v->int_status)
 		irq_line_raise(&v->irq);
 	virtio_mmio_run(v);
+	virtio_mmio_unlocked(v); /* it is not, but no processor runs yet */
 }
 
 void virtio_mmio_save(const struct virtio_mmio *v, struct stk_wr *w)

@@ -73,7 +73,8 @@ struct virtio_mmio {
 	bool reset_pending; /* registers are reset, vops->reset still to be called */
 	bool paused;        /* guest memory must not change */
 	bool in_work;       /* interrupts are collected ... */
-	bool irq_due;       /* ... into one at the end of the turn */
+	bool irq_due;       /* ... into one at the end of the turn ... */
+	bool irq_owed;      /* ... which is raised when the lock is free; of the main thread */
 
 	uint64_t malformed;  /* chains that broke the rules */
 	uint64_t bad_access; /* register accesses that did */
@@ -90,9 +91,15 @@ void virtio_mmio_fini(struct virtio_mmio *v);
 
 /* The driver runs the device and nothing is wrong: queues may be touched. */
 bool virtio_mmio_live(const struct virtio_mmio *v);
-/* Does a pending reset, then vops->work when live and not paused. Main thread, lock held. Also the
- * way in for a device's host side events. */
+/* Does a pending reset, then vops->work when live and not paused. Main thread, lock held; virtio_mmio_unlocked
+ * is to be called afterwards. */
 void virtio_mmio_run(struct virtio_mmio *v);
+/* Around what a device does on its host side's behalf: interrupts become one. Main thread, lock held. */
+void virtio_mmio_begin(struct virtio_mmio *v);
+void virtio_mmio_end(struct virtio_mmio *v);
+/* Raises what became due. The lock is not held: the processor that takes the interrupt asks the device at once, and
+ * would only wait for it. Main thread. */
+void virtio_mmio_unlocked(struct virtio_mmio *v);
 /* Makes the main thread call virtio_mmio_run soon. Any thread. */
 void virtio_mmio_kick(struct virtio_mmio *v);
 
@@ -101,8 +108,8 @@ int virtio_mmio_pop(struct virtio_mmio *v, unsigned queue, struct iovec *iov, un
 		    struct virtq_chain *ret_chain);
 /* The guest broke a rule: needs-reset status, configuration interrupt, rate-limited log line. */
 void virtio_mmio_broken(struct virtio_mmio *v, const char *why);
-/* After pushes to a queue: interrupt, unless the guest does not want one. */
-void virtio_mmio_interrupt(struct virtio_mmio *v, unsigned queue);
+/* After pushes to a queue: interrupt, unless the guest does not want one (false). */
+bool virtio_mmio_interrupt(struct virtio_mmio *v, unsigned queue);
 /* The device changed its configuration space. */
 void virtio_mmio_config_changed(struct virtio_mmio *v);
 

@@ -31,6 +31,9 @@ struct virtio_vsock {
 	 * then it may still throw away connections, so nothing new is sent to it. */
 	bool rx_gate;
 	uint16_t gate_idx; /* avail index of the event queue when the event was given */
+	/* Used buffers of the transmit queue that the guest has seen no interrupt for. It only frees them: that can wait
+	 * for the next interrupt of any queue, a tick, or for there to be many. An interrupt costs more than a message. */
+	unsigned untold;
 	uint64_t bad_packets;
 	struct iovec iov[VIRTQ_SIZE_MAX];
 };
@@ -58,6 +61,13 @@ static void take_packet(struct virtio_vsock *d, struct virtq_chain *c)
 	vsock_unix_send(d->mux, &h, iov, n);
 }
 
+static void tell_sent(struct virtio_vsock *d)
+{
+	if (d->untold)
+		virtio_mmio_interrupt(&d->v, TXQ);
+	d->untold = 0;
+}
+
 static void pump_tx(struct virtio_vsock *d)
 {
 	struct virtq *q = &d->v.q[TXQ];
@@ -80,8 +90,11 @@ static void pump_tx(struct virtio_vsock *d)
 		}
 		virtq_set_notify(q, true);
 	} while (taken < TX_ROUND && virtio_mmio_live(&d->v) && virtq_pending(q));
-	if (taken)
-		virtio_mmio_interrupt(&d->v, TXQ);
+	d->untold += taken;
+	if (d->untold >= q->size / 4u)
+		tell_sent(d);
+	else if (d->untold)
+		vsock_unix_want_tick(d->mux);
 	if (taken >= TX_ROUND)
 		virtio_mmio_kick(&d->v);
 }
@@ -174,8 +187,8 @@ static void pump_rx(struct virtio_vsock *d)
 		virtq_set_notify(q, false);
 		pushed = true;
 	}
-	if (pushed)
-		virtio_mmio_interrupt(&d->v, RXQ);
+	if (pushed && virtio_mmio_interrupt(&d->v, RXQ))
+		d->untold = 0;
 	if (rounds > RX_ROUND)
 		virtio_mmio_kick(&d->v);
 }
@@ -219,10 +232,31 @@ static void rx_ready(void *ctx)
 {
 	struct virtio_vsock *d = ctx;
 
-	if (d->v.reset_pending) /* the guest starts over: connections go first */
+	if (d->v.reset_pending) { /* the guest starts over: connections go first */
 		virtio_mmio_run(&d->v);
-	else if (!d->v.paused && virtio_mmio_live(&d->v))
+	} else if (!d->v.paused && virtio_mmio_live(&d->v)) {
+		virtio_mmio_begin(&d->v);
 		pump_rx(d);
+		virtio_mmio_end(&d->v);
+	}
+}
+
+static void tick(void *ctx)
+{
+	struct virtio_vsock *d = ctx;
+
+	if (d->v.paused || !virtio_mmio_live(&d->v))
+		return;
+	virtio_mmio_begin(&d->v);
+	tell_sent(d);
+	virtio_mmio_end(&d->v);
+}
+
+static void unlocked(void *ctx)
+{
+	struct virtio_vsock *d = ctx;
+
+	virtio_mmio_unlocked(&d->v);
 }
 
 static void vsock_reset(struct virtio_mmio *v)
@@ -232,6 +266,7 @@ static void vsock_reset(struct virtio_mmio *v)
 	vsock_unix_set_active(d->mux, false);
 	vsock_unix_drop_all(d->mux);
 	d->reset_event = d->rx_gate = false;
+	d->untold = 0;
 }
 
 static void vsock_free(struct virtio_mmio *v)
@@ -369,6 +404,8 @@ int virtio_vsock_create(struct device_host *host, unsigned mmio_index, uint32_t 
 		.guest_cid = guest_cid,
 		.uds_path = uds_path,
 		.rx_ready = rx_ready,
+		.tick = tick,
+		.unlocked = unlocked,
 		.ctx = d,
 	};
 	int r;

@@ -385,6 +385,41 @@ static void test_lent_once(void **state)
 	close(fd);
 }
 
+static bool have_irq(void *ctx)
+{
+	(void)ctx;
+	return rig_take_irq(&rig, 0) == 1;
+}
+
+/* That a message was taken is no reason to disturb the guest, but it learns of it: with the next message for it, when
+ * many were taken, and after a while. */
+static void test_sent_is_told_later(void **state)
+{
+	int fd = lent_stream(700);
+
+	rig_take_irq(&rig, 0);
+	for (unsigned i = 0; i < 5; i++)
+		send_data(700, LENT, "answer", 6, 0);
+	expect_read(fd, "answeransweransweransweranswer");
+	assert_int_equal(rig_take_irq(&rig, 0), 0);
+	assert_int_equal(write(fd, "event", 5), 5);
+	expect_data("event");
+	assert_int_equal(rig_take_irq(&rig, 0), 1);
+
+	for (unsigned i = 0; i < 64 / 4 - 1; i++) /* its ring has 64 */
+		send_data(700, LENT, "a", 1, 5);
+	assert_int_equal(rig_take_irq(&rig, 0), 0);
+	send_data(700, LENT, "a", 1, 5);
+	assert_int_equal(rig_take_irq(&rig, 0), 1);
+	expect_read(fd, "aaaaaaaaaaaaaaaa");
+
+	send_data(700, LENT, "b", 1, 5);
+	assert_int_equal(rig_take_irq(&rig, 0), 0);
+	assert_true(rig_until(&rig, have_irq, NULL, 5000));
+	expect_read(fd, "b");
+	close(fd);
+}
+
 static void test_half_close(void **state)
 {
 	struct vsock_hdr h;
@@ -987,7 +1022,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_config), T(test_host_connects), T(test_refused), T(test_bad_lines),
-		T(test_silent_client_is_dropped), T(test_guest_connects), T(test_lent_once),
+		T(test_silent_client_is_dropped), T(test_guest_connects), T(test_lent_once), T(test_sent_is_told_later),
 		T(test_rewind),
 		T(test_half_close), T(test_guest_half_close), T(test_last_words), T(test_bulk_to_guest),
 		T(test_credit_to_guest), T(test_credit_from_guest), T(test_credit_breach),
