@@ -69,8 +69,8 @@ static void in_child(void (*work)(void))
 		;
 }
 
-/* What became due meanwhile, above all the kernel's thread that feeds its random generator, runs now: once, and not at
- * the start of each clone. */
+/* What became due meanwhile, above all the kernel's thread that frees memory, runs now: once, and not at the start of
+ * each clone. */
 static void let_due_work_run(void)
 {
 	struct timespec ts = {.tv_nsec = SETTLE_NS};

@@ -296,6 +296,8 @@ static void vsock_resume(struct device *dev)
 {
 	struct virtio_vsock *d = (struct virtio_vsock *)dev;
 
+	if (d->untold) /* a tick during the pause said nothing */
+		vsock_unix_want_tick(d->mux);
 	/* Notifications stay as the queues in guest memory say; if they are off although we wait for
 	 * buffers, pump_rx switches them on. */
 	virtio_mmio_resume(&d->v);

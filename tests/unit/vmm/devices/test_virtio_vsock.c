@@ -417,6 +417,14 @@ static void test_sent_is_told_later(void **state)
 	assert_int_equal(rig_take_irq(&rig, 0), 0);
 	assert_true(rig_until(&rig, have_irq, NULL, 5000));
 	expect_read(fd, "b");
+
+	/* A pause that is longer does not swallow it. */
+	send_data(700, LENT, "c", 1, 5);
+	dev->ops->quiesce(dev);
+	assert_false(rig_until(&rig, have_irq, NULL, 2 * VSOCK_UNIX_TICK_MS));
+	dev->ops->resume(dev);
+	assert_true(rig_until(&rig, have_irq, NULL, 5000));
+	expect_read(fd, "c");
 	close(fd);
 }
 
