@@ -1,34 +1,16 @@
 /* What a start used goes back to the machine, and what is in use stays. */
 #include "tests/unit/unit.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "tests/unit/pages.h"
 #include "vmm/giveback.h"
 
 #define HEAP_PAGES  256u
 #define STACK_PAGES 16u
 #define PAGE        4096u
-
-/* How many pages from p's on are there. */
-static unsigned present(const void *p, unsigned pages)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	unsigned n = 0;
-
-	assert_true(fd >= 0);
-	for (unsigned i = 0; i < pages; i++) {
-		uint64_t entry;
-
-		assert_int_equal(pread(fd, &entry, 8, (off_t)(((uintptr_t)p / PAGE + i) * 8)), 8);
-		n += entry >> 63;
-	}
-	close(fd);
-	return n;
-}
 
 __attribute__((noinline)) static void use_stack(void)
 {
@@ -72,15 +54,15 @@ static void test_goes_back(void **state)
 	uv_loop_init(&loop);
 	heap = use_heap();
 	use_stack();
-	assert_int_equal(present(stack, STACK_PAGES), STACK_PAGES);
+	assert_int_equal(pages_there(stack, STACK_PAGES, 0), STACK_PAGES);
 	giveback_later(&loop, &t);
 	uv_timer_init(&loop, &ticks);
 	uv_timer_start(&ticks, tick, 1, 1); /* unit_time_limit() ends it */
 	while (!uv_is_closing((uv_handle_t *)&t))
 		uv_run(&loop, UV_RUN_ONCE);
-	assert_true(present(stack, STACK_PAGES) < STACK_PAGES / 2); /* the frames in use are there */
+	assert_true(pages_there(stack, STACK_PAGES, 0) < STACK_PAGES / 2); /* the frames in use are there */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they have a heap of their own */
-	assert_true(present((const void *)(heap + PAGE), HEAP_PAGES) < HEAP_PAGES / 4); /* the loop may use some of it */
+	assert_true(pages_there((const void *)(heap + PAGE), HEAP_PAGES, 0) < HEAP_PAGES / 4); /* the loop may use some of it */
 #endif
 	(void)heap;
 	for (unsigned i = 0; i < PAGE; i++)

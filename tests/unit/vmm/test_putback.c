@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "snapshots/pagemap.h"
+#include "tests/unit/pages.h"
 #include "vmm/putback.h"
 
 #define PAGES (PUTBACK_MIN_PAGES + 700u)
@@ -72,18 +72,7 @@ static void assert_pristine(void)
 /* Pages of the mapping that are the process's own. */
 static unsigned own_pages(void)
 {
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	unsigned n = 0;
-
-	assert_true(fd >= 0);
-	for (unsigned i = 0; i < PAGES; i++) {
-		uint64_t e;
-
-		assert_int_equal(pread(fd, &e, 8, (off_t)(((uintptr_t)mem / PAGE + i) * 8)), 8);
-		n += (e & PM_PRESENT_OR_SWAPPED) && !(e & PM_FILE);
-	}
-	close(fd);
-	return n;
+	return pages_there(mem, PAGES, PM_FILE);
 }
 
 static void test_first_search_keeps(void **state)
