@@ -251,20 +251,39 @@ static int start_shell(struct shells *s, unsigned mib)
 
 /* --- how many ----------------------------------------------------------------------------------- */
 
-static void give_up(struct shells *s, unsigned mib)
+/* Is a request waiting that insists on a shell of this size? */
+static bool is_insisted_on(const struct shells *s, unsigned mib)
+{
+	const struct dispatch *ds = &s->d->dispatch;
+
+	if (!ds->shell_forced)
+		return false;
+	STK_LIST_FOREACH(it, &ds->deadlines) {
+		const struct invocation *inv = STK_CONTAINER_OF(it, struct invocation, deadline_node);
+
+		if (inv->force == INV_SHELL && vm_mib(inv->ver->settings.memory_mib) == mib)
+			return true;
+	}
+	return false;
+}
+
+/* One of this size (0: of any) that nobody waits for: a wish that changes at each look would leave none the time to get
+ * ready. false: there is none. */
+static bool give_up(struct shells *s, unsigned mib)
 {
 	struct shell *victim = NULL;
 
 	STK_LIST_FOREACH(it, &s->list) {
 		struct shell *sh = STK_CONTAINER_OF(it, struct shell, node);
 
-		if (sh->state == SHELL_DYING || (mib && sh->mib != mib))
+		if (sh->state == SHELL_DYING || (mib && sh->mib != mib) || is_insisted_on(s, sh->mib))
 			continue;
 		if (!victim || sh->state == SHELL_STARTING)
 			victim = sh;
 	}
 	if (victim)
 		kill_shell(victim);
+	return victim;
 }
 
 static void end_late_ones(struct shells *s, uint64_t now)
@@ -290,7 +309,7 @@ static bool may_start(const struct shells *s, uint64_t now)
 }
 
 /* The size that a request insists on while no such shell is there or being made; 0: none. */
-static unsigned insisted_on(struct shells *s)
+static unsigned insisted_and_missing(struct shells *s)
 {
 	const struct dispatch *ds = &s->d->dispatch;
 
@@ -307,26 +326,36 @@ static unsigned insisted_on(struct shells *s)
 	return 0;
 }
 
+/* The size of the next one to make; 0: none. What is too many, or in its way, goes. */
+static unsigned next_size(struct shells *s)
+{
+	unsigned total = s->d->opt->shells, missing, excess, needed = insisted_and_missing(s);
+
+	shell_mix_next(&s->mix, total, &missing, &excess);
+	if (!needed) {
+		bool full = s->starting + s->ready >= total;
+
+		if (excess && (missing || s->starting + s->ready > total) && !give_up(s, excess) && full)
+			return 0;
+		return missing;
+	}
+	if (s->starting + s->ready >= total && !give_up(s, excess) && !give_up(s, 0))
+		return 0; /* those that are there are waited for, too */
+	if (!shell_mix_find(&s->mix, needed)) /* there was no place for it */
+		shell_mix_want(&s->mix, needed);
+	return needed;
+}
+
 static void on_timer(uv_timer_t *t)
 {
 	struct shells *s = t->data;
-	unsigned total = s->d->opt->shells, missing, excess, needed;
 	uint64_t now = stk_now_ns();
+	unsigned missing;
 
 	if (s->stopped)
 		return;
 	end_late_ones(s, now);
-	needed = insisted_on(s);
-	shell_mix_next(&s->mix, total, &missing, &excess);
-	if (needed) {
-		missing = needed;
-		if (s->starting + s->ready >= total)
-			give_up(s, excess);
-		if (!shell_mix_find(&s->mix, needed)) /* there was no place for it */
-			shell_mix_want(&s->mix, needed);
-	} else if (excess && (missing || s->starting + s->ready > total)) {
-		give_up(s, excess);
-	}
+	missing = next_size(s);
 	if (missing && may_start(s, now)) {
 		int rc = start_shell(s, missing);
 

@@ -27,6 +27,9 @@
 #include "scheduler/fsx.h"
 #include "scheduler/store.h"
 
+#define SLOW_SHELLS   "-slow"   /* beside stoker-vmm */
+#define SLOW_SHELL_NS 60000000 /* several times the pause between two looks at what is missing */
+
 /* --- the guest's side ------------------------------------------------------------------------- */
 
 static void send_frame(unsigned type, uint32_t flags, const void *payload, uint32_t len)
@@ -63,8 +66,8 @@ static void send_error(uint16_t kind, int32_t detail, const char *body)
 		stk_write_full(3, buf, (size_t)n);
 }
 
-/* --shell: the stream comes in a message on the control socket. */
-static void be_shell(void)
+/* --shell: the stream comes in a message on the control socket. Slow where a file beside the program says so. */
+static void be_shell(const char *program)
 {
 	union {
 		struct cmsghdr align;
@@ -74,9 +77,14 @@ static void be_shell(void)
 	struct iovec iov = {line, sizeof(line) - 1};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
 			     .msg_controllen = sizeof(control.buf)};
+	const struct timespec slow = {.tv_nsec = SLOW_SHELL_NS};
 	unsigned at = 0;
+	char path[256];
 	ssize_t n;
 
+	snprintf(path, sizeof(path), "%s" SLOW_SHELLS, program);
+	if (access(path, F_OK) == 0)
+		nanosleep(&slow, NULL);
 	stk_write_full(3, "ready\n", 6);
 	n = recvmsg(3, &msg, 0);
 	if (n <= 0)
@@ -104,7 +112,7 @@ static int be_guest(int argc, char **argv)
 		}
 	}
 	if (argc > 1 && strcmp(argv[1], "--shell") == 0)
-		be_shell();
+		be_shell(argv[0]);
 	stk_write_full(4, "running 1\n", 10);
 	free(read_frame(&h));
 	send_frame(GW_RESUMED, 0, NULL, 0);
@@ -628,6 +636,49 @@ static void each_size_in_its_turn(void **state)
 	wait_metric("\nstoker_memory_charged_bytes ", 2 * 1048576.0);
 }
 
+static void *two_calls_by_shell(void *name)
+{
+	struct http_client_resp r;
+	intptr_t answered = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/v1/functions/%s/invoke", (const char *)name);
+	for (unsigned i = 0; i < 2; i++) {
+		if (request("POST", path, "X-Stoker-Start: shell\r\n", "7", &r) == 0)
+			answered += r.status == 200;
+		http_client_resp_fini(&r);
+	}
+	return (void *)answered;
+}
+
+/* One shell, two that insist on different sizes, and the third size is what is wanted otherwise: a shell that one waits
+ * for is finished, however long it takes. */
+static void shells_that_are_waited_for_are_finished(void **state)
+{
+	static char names[][4] = {"g0", "g1"};
+	pthread_t t[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		add_function_of(names[i], 256 + 128 * i);
+		add_snapshot_of(names[i]);
+	}
+	add_snapshot();
+	add_file("stoker-vmm" SLOW_SHELLS);
+	start_host((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", "queue-timeout", "10000", NULL});
+	for (unsigned i = 0; i < 3; i++)
+		call_by("shell", 200, "shell");
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, two_calls_by_shell, names[i]), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		void *answered;
+
+		pthread_join(t[i], &answered);
+		assert_int_equal((intptr_t)answered, 2);
+	}
+	wait_metric("\nstoker_vms ", 0);
+	wait_metric(SHELLS, 1);
+}
+
 /* What a shell cannot restore, a process of its own is tried with, and says why. */
 static void shells_are_no_way_around_a_fault(void **state)
 {
@@ -695,6 +746,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(many_at_once_use_what_there_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_shell_that_dies_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_size_in_its_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(shells_that_are_waited_for_are_finished, setup, teardown),
 		cmocka_unit_test_setup_teardown(shells_are_no_way_around_a_fault, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_come_before_shells, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_means_gone, setup, teardown),
