@@ -158,6 +158,11 @@ int invocation_append(struct invocation *inv, const uint8_t *data, size_t len)
 
 void invocation_stream(struct invocation *inv, const char *type)
 {
+	if (!inv->req && inv->caller->reader) {
+		inv->req = inv->caller->reader(inv);
+		if (inv->req)
+			http_req_set_ptr(inv->req, &inv->owner);
+	}
 	if (!inv->req || !inv->caller->begin)
 		return;
 	inv->streaming = true;

@@ -79,10 +79,6 @@ void lambda_change_commit(struct lambda_change *ch, struct store_tx *tx, void (*
 /* Instead: answers with an error. */
 void lambda_change_drop(struct lambda_change *ch, enum lambda_error_type type, const char *text);
 
-/* The caller of InvokeWithResponseStream: streamed answers go out as they come, others in one piece; then InvokeComplete,
- * which says how it ended. Errors of the host before that are ordinary ones. stream.c */
-extern const struct inv_caller lambda_stream_caller;
-
 /* The layers that a configuration's text (extra) names, into the settings that a version is built with, if the update that
  * made it has a member Layers; else those of the settings stay. They must be the caller's own. LAMBDA_ACCESS_DENIED,
  * LAMBDA_INVALID_PARAMETER. api_layers.c */

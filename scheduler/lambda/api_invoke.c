@@ -77,7 +77,7 @@ static void submit(struct pending *p)
 	p->event = NULL;
 	if (p->operation == OP_STREAM)
 		rq.caller = &lambda_stream_caller;
-	if (join_wanted(req) && p->operation != OP_STREAM) { /* a stream has one reader */
+	if (join_wanted(req)) {
 		join_submit(p->call.d->joins, p->call.d, req, p->call.who ? p->call.who->key : "", &rq);
 	} else if (invocation_submit(p->call.d, &rq)) {
 		lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");

@@ -30,6 +30,8 @@ struct join {
 	struct stk_list kept; /* of the results that nobody has got */
 	uint64_t crc;         /* of the event: another one is another call */
 	uint64_t until_ns;
+	bool stream; /* the answer is to be an event stream ... */
+	bool unread; /* ... which began while no client was there: it is collected */
 	bool done;
 	struct lambda_result result;
 	char key[];
@@ -66,13 +68,20 @@ static struct join **place(struct joins *j, const char *key)
 	return at;
 }
 
-static void drop(struct join *jn)
+/* No more tries can find it. */
+static void hide(struct join *jn)
 {
-	struct joins *j = jn->all;
-	struct join **at = place(j, jn->key);
+	struct join **at = place(jn->all, jn->key);
 
 	if (*at == jn)
 		*at = jn->next;
+}
+
+static void drop(struct join *jn)
+{
+	struct joins *j = jn->all;
+
+	hide(jn);
 	if (!stk_list_empty(&jn->kept)) {
 		stk_list_del(&jn->kept);
 		j->kept_bytes -= jn->result.len;
@@ -122,6 +131,24 @@ static int wait_for(struct join *jn, struct http_req *req)
 	return 0;
 }
 
+static struct http_req *no_longer_waiting(struct stk_list *node)
+{
+	struct waiter *w = STK_CONTAINER_OF(node, struct waiter, node);
+	struct http_req *req = w->req;
+
+	waiter_gone(&w->owner);
+	http_req_set_ptr(req, NULL);
+	return req;
+}
+
+static void answer(struct join *jn, struct http_req *req, bool last)
+{
+	if (jn->stream)
+		lambda_result_stream(req, &jn->result);
+	else
+		lambda_result_send(req, &jn->result, last);
+}
+
 static void done(struct invocation *inv, struct http_req *none, enum inv_outcome outcome, const char *text)
 {
 	struct join *jn = inv->ctx;
@@ -130,13 +157,9 @@ static void done(struct invocation *inv, struct http_req *none, enum inv_outcome
 
 	lambda_result_of(inv, outcome, text, &jn->result);
 	while (!stk_list_empty(&jn->waiters)) {
-		struct waiter *w = STK_CONTAINER_OF(jn->waiters.next, struct waiter, node);
-		struct http_req *req = w->req;
+		struct http_req *req = no_longer_waiting(jn->waiters.next);
 
-		stk_list_del(&w->node);
-		free(w);
-		http_req_set_ptr(req, NULL);
-		lambda_result_send(req, &jn->result, stk_list_empty(&jn->waiters));
+		answer(jn, req, stk_list_empty(&jn->waiters));
 	}
 	if (told) {
 		drop(jn);
@@ -151,6 +174,59 @@ static void done(struct invocation *inv, struct http_req *none, enum inv_outcome
 }
 
 static const struct inv_caller caller = {.done = done, .waits = true};
+
+/* --- streamed answers ------------------------------------------------------------------------------- */
+
+/* The client of the latest try is the one that listens. Who comes from now on makes a new call. */
+static struct http_req *reader(struct invocation *inv)
+{
+	struct join *jn = inv->ctx;
+	struct http_req *req;
+
+	jn->unread = stk_list_empty(&jn->waiters);
+	if (jn->unread)
+		return NULL;
+	hide(jn);
+	req = no_longer_waiting(jn->waiters.prev);
+	while (!stk_list_empty(&jn->waiters))
+		lambda_error(no_longer_waiting(jn->waiters.next), LAMBDA_RESOURCE_CONFLICT,
+			     "a later try of this call gets its answer");
+	return req;
+}
+
+static void begin(struct invocation *inv, struct http_req *req, const char *type)
+{
+	lambda_stream_caller.begin(inv, req, type);
+}
+
+static size_t data(struct invocation *inv, struct http_req *req, const uint8_t *p, size_t len)
+{
+	return lambda_stream_caller.data(inv, req, p, len);
+}
+
+static void stream_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
+{
+	struct join *jn = inv->ctx;
+
+	if (inv->streaming) {
+		drop(jn);
+		lambda_stream_caller.done(inv, req, outcome, text);
+		return;
+	}
+	if (outcome == INV_TOO_LARGE && jn->unread) { /* for being kept, not for being streamed */
+		while (!stk_list_empty(&jn->waiters))
+			lambda_error(no_longer_waiting(jn->waiters.next), LAMBDA_SERVICE_UNAVAILABLE,
+				     "the answer began while no client was there, and was too large to be kept: try again");
+		drop(jn);
+		return;
+	}
+	done(inv, req, outcome, text);
+}
+
+static const struct inv_caller stream_caller = {
+	.done = stream_done, .begin = begin, .data = data, .reader = reader, .waits = true};
+
+/* --- tries -------------------------------------------------------------------------------------------- */
 
 bool join_wanted(const struct http_req *req)
 {
@@ -177,6 +253,7 @@ static void start(struct joins *j, struct daemon *d, struct http_req *req, const
 	}
 	jn->all = j;
 	jn->crc = crc;
+	jn->stream = rq->caller == &lambda_stream_caller;
 	stk_list_init(&jn->waiters);
 	stk_list_init(&jn->kept);
 	strcpy(jn->key, key);
@@ -189,7 +266,7 @@ static void start(struct joins *j, struct daemon *d, struct http_req *req, const
 	at = place(j, key);
 	jn->next = *at;
 	*at = jn;
-	rq->caller = &caller;
+	rq->caller = jn->stream ? &stream_caller : &caller;
 	rq->ctx = jn;
 	rq->req = NULL;
 	if (invocation_submit(d, rq)) {
@@ -214,9 +291,9 @@ void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const 
 		return;
 	}
 	jn = *place(j, key);
-	if (jn && jn->crc != crc) { /* another call under the same id: not one of the SDKs */
+	if (jn && (jn->crc != crc || jn->stream != (rq->caller == &lambda_stream_caller))) { /* not one of the SDKs */
 		free(rq->event);
-		lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: was used for another payload");
+		lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: was used for another call");
 		return;
 	}
 	if (!jn) {
@@ -225,7 +302,7 @@ void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const 
 	}
 	free(rq->event);
 	if (jn->done) {
-		lambda_result_send(req, &jn->result, true);
+		answer(jn, req, true);
 		drop(jn);
 	} else if (wait_for(jn, req)) {
 		no_memory(req);

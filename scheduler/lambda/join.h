@@ -1,6 +1,8 @@
 /* Retries of an invocation that still runs join it. An SDK that has waited for longer than its read timeout closes the
  * connection and posts the same request again, with the same amz-sdk-invocation-id: without this the function would run
  * once for each try. Such a call goes on when its client goes away; what nobody has been told is kept for a minute.
+ * A call whose answer is streamed can be joined until the first byte of it has gone to a client, and goes on without one
+ * until then; what comes while no client is there is kept like another answer.
  * Loop thread. */
 #ifndef SCHEDULER_LAMBDA_JOIN_H
 #define SCHEDULER_LAMBDA_JOIN_H
@@ -21,8 +23,8 @@ void joins_free(struct joins *j); /* when no call runs any more */
 /* Does the request say which call it is a try of? */
 bool join_wanted(const struct http_req *req);
 /* Answers req in the end, with the result of the call that runs already or has just ended, or with that of a new one made
- * of rq: its id, version and event, which is taken over; caller, ctx and req are set here. owner_key tells callers
- * (credentials) apart. */
+ * of rq: its id, version and event, which is taken over; ctx and req are set here, and the caller, which says with
+ * lambda_stream_caller that the answer is an event stream. owner_key tells callers (credentials) apart. */
 void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const char *owner_key, struct inv_request *rq);
 
 #endif

@@ -63,9 +63,12 @@ static char *encode_tail(const struct invocation *inv)
 
 void lambda_result_of(struct invocation *inv, enum inv_outcome outcome, const char *text, struct lambda_result *ret)
 {
+	bool host;
+
 	memset(ret, 0, sizeof(*ret));
 	fn_version_text(inv->ver->published, ret->version);
 	ret->tail = encode_tail(inv);
+	ret->failure = outcome == INV_FUNCTION_ERROR ? "Unhandled" : answer_failure_type(outcome, &host);
 	switch (outcome) {
 	case INV_OK:
 	case INV_FUNCTION_ERROR:

@@ -11,7 +11,8 @@
 
 struct lambda_result {
 	enum { RESULT_ANSWER, RESULT_ERROR, RESULT_THROTTLED } kind;
-	bool function_error;       /* RESULT_ANSWER: X-Amz-Function-Error */
+	bool function_error;       /* RESULT_ANSWER: X-Amz-Function-Error ... */
+	const char *failure;       /* ... which a stream calls by this name */
 	enum lambda_error_type type;
 	enum lambda_reason reason;
 	char version[FN_VERSION_TEXT];
@@ -25,6 +26,12 @@ struct lambda_result {
 void lambda_result_of(struct invocation *inv, enum inv_outcome outcome, const char *text, struct lambda_result *ret);
 /* Answers; last: nobody else gets it, the body is taken out of r. */
 void lambda_result_send(struct http_req *req, struct lambda_result *r, bool last);
+/* The same as an event stream, to a client that has got nothing yet. stream.c */
+void lambda_result_stream(struct http_req *req, struct lambda_result *r);
 void lambda_result_fini(struct lambda_result *r);
+
+/* The caller of InvokeWithResponseStream: streamed answers go out as they come, others in one piece; then InvokeComplete,
+ * which says how it ended. Errors of the host before that are ordinary ones. stream.c */
+extern const struct inv_caller lambda_stream_caller;
 
 #endif

@@ -1,4 +1,4 @@
-/* InvokeWithResponseStream: the answer as an event stream, while it is made. See lambda_stream_caller in api.h. */
+/* InvokeWithResponseStream: the answer as an event stream, while it is made. See lambda_stream_caller in result.h. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,22 +20,22 @@ static size_t send_event(struct http_req *req, const char *type, const void *pay
 	return n < 0 ? 0 : http_stream_write(req, frame, (size_t)n);
 }
 
-static void open_stream(struct invocation *inv, struct http_req *req)
+static void open_stream(struct http_req *req, const char *version)
 {
-	char version[FN_VERSION_TEXT];
-
-	fn_version_text(inv->ver->published, version);
 	http_resp_header(req, "X-Amz-Executed-Version", version);
 	http_stream_begin(req, 200, EVENTSTREAM_MEDIA, invocation_drained);
 }
 
 static void begin(struct invocation *inv, struct http_req *req, const char *type)
 {
+	char version[FN_VERSION_TEXT];
+
+	fn_version_text(inv->ver->published, version);
 	invocation_headers(inv);
-	open_stream(inv, req);
+	open_stream(req, version);
 }
 
-static size_t data(struct invocation *inv, struct http_req *req, const uint8_t *p, size_t len)
+static size_t send_data(struct http_req *req, const uint8_t *p, size_t len)
 {
 	size_t waiting = 0;
 
@@ -44,6 +44,11 @@ static size_t data(struct invocation *inv, struct http_req *req, const uint8_t *
 		waiting = send_event(req, "PayloadChunk", p, part);
 	}
 	return waiting;
+}
+
+static size_t data(struct invocation *inv, struct http_req *req, const uint8_t *p, size_t len)
+{
+	return send_data(req, p, len);
 }
 
 /* {ErrorCode?, ErrorDetails?, LogResult?}. code: NULL when it has not failed. */
@@ -70,30 +75,40 @@ static void complete(struct http_req *req, const char *code, const char *details
 	http_stream_end(req);
 }
 
+/* What is left to be said on an open stream. */
+static void end(struct http_req *req, const struct lambda_result *r)
+{
+	if (r->kind != RESULT_ANSWER) {
+		complete(req, lambda_error_name(r->type), r->message, strlen(r->message), r->tail);
+	} else if (r->function_error) {
+		complete(req, r->failure, (const char *)r->body, r->len, r->tail);
+	} else {
+		send_data(req, r->body, r->len);
+		complete(req, NULL, NULL, 0, r->tail);
+	}
+}
+
+void lambda_result_stream(struct http_req *req, struct lambda_result *r)
+{
+	if (r->kind != RESULT_ANSWER) { /* the call was never made */
+		lambda_result_send(req, r, true);
+		return;
+	}
+	open_stream(req, r->version);
+	end(req, r);
+}
+
 static void done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
 {
 	struct lambda_result r;
-	bool host;
-	const char *code = outcome == INV_FUNCTION_ERROR ? "Unhandled" : answer_failure_type(outcome, &host);
 
 	if (!req)
 		return;
 	lambda_result_of(inv, outcome, text, &r);
-	if (r.kind != RESULT_ANSWER && !inv->streaming) { /* the call was never made */
-		lambda_result_send(req, &r, true);
-		lambda_result_fini(&r);
-		return;
-	}
-	if (!inv->streaming)
-		open_stream(inv, req); /* which has its other headers from invocation_finish */
-	if (r.kind != RESULT_ANSWER) {
-		complete(req, lambda_error_name(r.type), r.message, strlen(r.message), r.tail);
-	} else if (r.function_error) {
-		complete(req, code, (const char *)r.body, r.len, r.tail);
-	} else {
-		data(inv, req, r.body, r.len);
-		complete(req, NULL, NULL, 0, r.tail);
-	}
+	if (inv->streaming)
+		end(req, &r);
+	else
+		lambda_result_stream(req, &r); /* its other headers are from invocation_finish */
 	lambda_result_fini(&r);
 }
 

@@ -42,7 +42,11 @@ def fails(q):
     yield b"some"
     raise ValueError("in mid-stream")
 
-ACTIONS = {"pieces": pieces, "head": head, "much": much, "fails": fails}
+def late(q):
+    time.sleep(float(q["seconds"]))
+    yield "late"
+
+ACTIONS = {"late": late, "pieces": pieces, "head": head, "much": much, "fails": fails}
 after_restore = []
 stoker_runtime.register_after_restore(lambda: after_restore.append(time.time()))
 
@@ -160,22 +164,36 @@ def test_event_stream(streams):
     assert end["LogResult"]
 
 
-def resident(pid):
+def test_a_retry_gets_the_stream_of_the_call_that_runs(streams):
+    tries = {"amz-sdk-invocation-id": f"test-{time.time()}"}
+    event = json.dumps({"do": "late", "seconds": 3}).encode()
+    before = streams.metrics_total("stoker_invocations_total", function="s")
+    with pytest.raises(OSError):
+        streams.request("POST", STREAMING.format("s"), event, tries, timeout=0.5)
+    got = list(events(streams.request("POST", STREAMING.format("s"), event, tries).body))
+    assert [p for f, p in got if f[":event-type"] == "PayloadChunk"] == [b"late"]
+    assert got[-1][0][":event-type"] == "InvokeComplete"
+    h.wait_for(lambda: streams.metrics_total("stoker_invocations_total", function="s") > before, "the call to be counted")
+    assert streams.metrics_total("stoker_invocations_total", function="s") == before + 1
+
+
+def in_memory(pid):
+    """What the process itself has written; not the blocks of memory that it shares out, and looks at now and then."""
     with open(f"/proc/{pid}/status") as f:
-        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) << 10
+        return int(re.search(r"RssAnon:\s+(\d+)", f.read())[1]) << 10
 
 
 def test_large_stream_in_little_memory(streams):
     """Nobody reads for a while: the function waits, and neither the host nor its VM fills memory."""
-    before = resident(streams.pid)
+    before = in_memory(streams.pid)
     connection, response = open_stream(streams, "/function/s?do=much", receive_buffer=65536)
     size = len(response.read(1 << 20))
-    vm = h.wait_for(lambda: max(streams.vmms(), key=resident, default=0), "a VM")
+    vm = h.wait_for(lambda: max(streams.vmms(), key=in_memory, default=0), "a VM")
     time.sleep(3 * h.SLOW)
-    waiting = resident(vm)
+    waiting = in_memory(vm)
     lines = streams.request("GET", "/v1/functions/s/logs?lines=100").body.decode().count("at MiB")
     assert lines < 10, "the function runs ahead of its client"
-    assert resident(streams.pid) - before < 8 << 20
+    assert in_memory(streams.pid) - before < 8 << 20
     most = waiting
     while True:
         piece = response.read(1 << 20)
@@ -184,11 +202,11 @@ def test_large_stream_in_little_memory(streams):
         size += len(piece)
         if os.path.exists(f"/proc/{vm}"):
             try:
-                most = max(most, resident(vm))
+                most = max(most, in_memory(vm))
             except (OSError, TypeError):
                 pass
     assert size == 320 << 16
-    assert resident(streams.pid) - before < 8 << 20
+    assert in_memory(streams.pid) - before < 8 << 20
     assert most - waiting < 24 << 20
     connection.close()
 

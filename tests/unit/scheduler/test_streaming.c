@@ -58,9 +58,9 @@ static uint8_t *read_frame(struct gw_header *h)
 	return payload;
 }
 
-static void send_error(const char *body)
+static void send_error(uint16_t kind, const char *body)
 {
-	struct gw_error e = {.kind = GW_ERR_FUNCTION, .body = body, .body_len = (uint32_t)strlen(body)};
+	struct gw_error e = {.kind = kind, .body = body, .body_len = (uint32_t)strlen(body)};
 	uint8_t buf[512];
 	int n = gw_error_encode(buf, sizeof(buf), &e);
 
@@ -127,6 +127,10 @@ static int be_guest(void)
 		return 2;
 	memcpy(text, inv.event, inv.event_len < sizeof(text) - 1 ? inv.event_len : sizeof(text) - 1);
 	send_frame(GW_LOG, 0, "\1a line of output\n", 18);
+	if (strstr(text, "held")) {
+		touch("running");
+		await("begin");
+	}
 	if (strstr(text, "do-two")) {
 		send_frame(GW_STREAM, 0, "text/x", 6);
 		send_frame(GW_RESPONSE, 0, "one", 3);
@@ -150,11 +154,11 @@ static int be_guest(void)
 	} else if (strstr(text, "do-early-error")) {
 		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
 		send_frame(GW_RESPONSE, 0, "{", 1);
-		send_error("{\"errorType\":\"Early\",\"errorMessage\":\"m\"}");
+		send_error(GW_ERR_FUNCTION, "{\"errorType\":\"Early\",\"errorMessage\":\"m\"}");
 	} else if (strstr(text, "do-late-error")) {
 		send_frame(GW_STREAM, 0, "", 0);
 		send_frame(GW_RESPONSE, 0, "some", 4);
-		send_error("{\"errorType\":\"Late\",\"errorMessage\":\"m\"}");
+		send_error(GW_ERR_FUNCTION, "{\"errorType\":\"Late\",\"errorMessage\":\"m\"}");
 	} else if (strstr(text, "do-hang")) {
 		send_frame(GW_STREAM, 0, "", 0);
 		send_frame(GW_RESPONSE, 0, "some", 4);
@@ -168,6 +172,8 @@ static int be_guest(void)
 		for (unsigned i = 0; i < 112; i++)
 			send_frame(GW_RESPONSE, 0, piece, sizeof(piece));
 		send_frame(GW_RESPONSE, GW_F_FIN, "", 0);
+	} else if (strstr(text, "do-too-large")) {
+		send_error(GW_ERR_TOO_LARGE, "");
 	} else if (strstr(text, "do-trace")) {
 		const char *trace = "none";
 		size_t len = 4;
@@ -237,14 +243,36 @@ static int dial(void)
 	return -1;
 }
 
-static int setup(void **state)
+static int add_function(const char *name, unsigned timeout_s)
 {
 	struct function fn = {.reserved = -1};
 	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
 	struct store_tx *tx = store_tx_new();
-	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
 	struct stk_err err;
 	struct store *st;
+	char path[160];
+	int rc;
+
+	path_of(path, sizeof(path), "stoker.db");
+	if (store_open(path, &st, &err))
+		return -1;
+	strcpy(fn.name, name);
+	strcpy(v.settings.runtime, "python3");
+	strcpy(v.settings.handler, "a.b");
+	v.settings.memory_mib = 128;
+	v.settings.timeout_s = timeout_s;
+	store_tx_version(tx, &v);
+	store_tx_function(tx, &fn, 1, 1, 0);
+	rc = store_commit(st, tx, &err);
+	store_tx_free(tx);
+	store_close(st);
+	snprintf(path, sizeof(path), "%s/functions/%s/1", root, name);
+	return rc ? rc : fsx_mkdirs(path, 0755);
+}
+
+static int setup(void **state)
+{
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
 	char path[160], script[1200];
 	int fd, n;
 
@@ -256,22 +284,7 @@ static int setup(void **state)
 	n = snprintf(script, sizeof(script), "#!/bin/sh\nHOST_ROOT=%s exec %s --guest\n", root, self);
 	if (stk_write_file_atomic(path, script, (size_t)n, 0755))
 		return -1;
-	path_of(path, sizeof(path), "stoker.db");
-	if (store_open(path, &st, &err))
-		return -1;
-	strcpy(fn.name, "f");
-	strcpy(v.settings.runtime, "python3");
-	strcpy(v.settings.handler, "a.b");
-	v.settings.memory_mib = 128;
-	v.settings.timeout_s = 2;
-	store_tx_version(tx, &v);
-	store_tx_function(tx, &fn, 1, 1, 0);
-	if (store_commit(st, tx, &err))
-		return -1;
-	store_tx_free(tx);
-	store_close(st);
-	path_of(path, sizeof(path), "functions/f/1");
-	if (fsx_mkdirs(path, 0755))
+	if (add_function("f", 2) || add_function("patient", 30))
 		return -1;
 	host = fork();
 	if (host == 0)
@@ -362,13 +375,13 @@ static void expect_all(const char *path, const char *headers, const char *event,
 	close(fd);
 }
 
-static void log_text(char *buf, size_t cap)
+static void log_of(const char *name, char *buf, size_t cap)
 {
 	char path[128], *text = NULL;
 	size_t len = 0;
 
 	buf[0] = '\0';
-	path_of(path, sizeof(path), "logs/f.log");
+	snprintf(path, sizeof(path), "%s/logs/%s.log", root, name);
 	if (stk_read_file(path, 1 << 20, &text, &len) == 0)
 		snprintf(buf, cap, "%.*s", (int)len, text);
 	free(text);
@@ -382,7 +395,7 @@ static void await_log(const char *what, char *buf, size_t cap)
 		if (stk_now_ns() > until)
 			fail_msg("the log has no \"%s\": %s", what, buf);
 		usleep(10000);
-		log_text(buf, cap);
+		log_of("f", buf, cap);
 	} while (!strstr(buf, what));
 }
 
@@ -562,6 +575,98 @@ static void a_guest_may_linger(void **state)
 	}
 }
 
+#define PATIENT "/2021-11-15/functions/patient/response-streaming-invocations"
+#define TRY     "amz-sdk-invocation-id: 1-2-3\r\n"
+
+static void wait_metric(const char *line)
+{
+	static const char question[] = "GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
+
+	do {
+		int fd = dial();
+
+		if (stk_now_ns() > until)
+			fail_msg("no metric \"%s\" in %.*s", line, (int)got_len, got);
+		assert_true(fd >= 0);
+		assert_int_equal(stk_write_full(fd, question, sizeof(question) - 1), 0);
+		receive(fd, NULL);
+		close(fd);
+	} while (!has(line));
+}
+
+/* So many calls of the function were made. */
+static void expect_runs(unsigned want)
+{
+	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
+	unsigned n;
+
+	do {
+		char text[8192], *at = text;
+
+		n = 0;
+		for (log_of("patient", text, sizeof(text)); (at = strstr(at, "a line of output")); at++)
+			n++;
+	} while (n < want && stk_now_ns() < until);
+	assert_int_equal(n, want);
+}
+
+static void a_later_try_gets_the_stream(void **state)
+{
+	int first = post(PATIENT, TRY, "held do-two"), second, third;
+
+	await("running");
+	second = post(PATIENT, TRY, "held do-two");
+	wait_metric("\nstoker_connections 3\n"); /* the host has looked at it */
+	close(first);
+	touch("begin");
+	receive(second, "one");
+	third = post(PATIENT, TRY, "held do-two"); /* too late to join */
+	receive(third, "one");
+	touch("go");
+	receive(second, "InvokeComplete");
+	assert_true(has("two"));
+	receive(third, "InvokeComplete");
+	close(second);
+	close(third);
+	wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"ok\"} 2\n");
+	expect_runs(2);
+}
+
+static void a_stream_that_nobody_read_is_kept(void **state)
+{
+	int fd = post(PATIENT, TRY, "held do-two");
+
+	await("running");
+	close(fd);
+	wait_metric("\nstoker_connections 1\n"); /* the one that asks */
+	touch("go");
+	touch("begin");
+	wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"ok\"} 1\n");
+	expect_all(PATIENT, TRY, "held do-two", (const char *[]){"HTTP/1.1 200 ", "PayloadChunk", "onetwo", "InvokeComplete", NULL});
+	expect_runs(1);
+	expect_all(PATIENT, TRY, "held do-prelude", (const char *[]){"PayloadChunk", "InvokeComplete", NULL});
+	expect_runs(2); /* told: that was another call */
+}
+
+static void a_stream_too_large_to_be_kept(void **state)
+{
+	int fd = post(PATIENT, TRY, "held do-7");
+
+	await("running");
+	close(fd);
+	wait_metric("\nstoker_connections 1\n");
+	touch("begin");
+	wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"response_too_large\"} 1\n");
+	fd = post(PATIENT, TRY, "held do-7");
+	receive(fd, NULL);
+	close(fd);
+	assert_true(got_len > 112 * 65536);
+	assert_true(has("InvokeComplete") && !has("ErrorCode"));
+	/* An answer that is too large for anybody is none that another try would help. */
+	expect_all(PATIENT, TRY, "do-too-large", (const char *[]){"HTTP/1.1 200 ", "Function.ResponseSizeTooLarge", NULL});
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -576,6 +681,9 @@ int main(int argc, char **argv)
 		T(lines_around_the_output),
 		T(trace_ids_go_through),
 		T(a_guest_may_linger),
+		T(a_later_try_gets_the_stream),
+		T(a_stream_that_nobody_read_is_kept),
+		T(a_stream_too_large_to_be_kept),
 	};
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
