@@ -29,6 +29,7 @@ struct furl_request {
 int furl_event(const struct furl_request *r, size_t max, uint8_t **ret_event, size_t *ret_len);
 
 #define FURL_MAX_HEADERS 60
+#define FURL_MAX_TYPE    4096u /* characters of a content type */
 
 struct furl_answer {
 	int status;

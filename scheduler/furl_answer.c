@@ -132,6 +132,10 @@ static int take_headers(struct furl_answer *a, json_t *headers, struct stk_err *
 			a->type = a->type_text;
 			if (!a->type_text)
 				rc = stk_err_set(err, -ENOMEM, "out of memory");
+			else if (strlen(text) > FURL_MAX_TYPE)
+				rc = stk_err_set(err, -EPROTO,
+						 "content-type in the function's answer has more than %u characters",
+						 FURL_MAX_TYPE);
 			else if (strpbrk(text, "\r\n"))
 				rc = stk_err_set(err, -EPROTO, "content-type in the function's answer has a line break");
 		} else if (!hop_header(name)) {

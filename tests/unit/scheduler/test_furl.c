@@ -196,6 +196,24 @@ static void unusable_answers(void **state)
 		assert_int_equal(answer(bad[i], &a), -EPROTO);
 }
 
+/* Other headers are bounded by what the server puts into a head. */
+static void a_content_type_has_a_length(void **state)
+{
+	static char text[FURL_MAX_TYPE + 128];
+
+	for (unsigned more = 0; more < 2; more++) {
+		struct furl_answer a;
+
+		snprintf(text, sizeof(text), "{\"statusCode\":200,\"headers\":{\"content-type\":\"%0*d\"}}",
+			 (int)(FURL_MAX_TYPE + more), 0);
+		assert_int_equal(answer(text, &a), more ? -EPROTO : 0);
+		if (!more) {
+			assert_int_equal(strlen(a.type), FURL_MAX_TYPE);
+			furl_answer_fini(&a);
+		}
+	}
+}
+
 static void base64_both_ways(void **state)
 {
 	uint8_t raw[64], back[64];
@@ -278,6 +296,7 @@ int main(void)
 		cmocka_unit_test(plain_answers),
 		cmocka_unit_test(mapped_answers),
 		cmocka_unit_test(unusable_answers),
+		cmocka_unit_test(a_content_type_has_a_length),
 		cmocka_unit_test(base64_both_ways),
 		cmocka_unit_test(preludes_in_any_pieces),
 		cmocka_unit_test(preludes_say_what_the_head_is),
