@@ -362,7 +362,7 @@ static void on_timer(uv_timer_t *t)
 		if (rc)
 			start_failed(s, strerror(-rc));
 	}
-	if (missing || s->starting)
+	if (missing || s->starting || insisted_and_missing(s))
 		refill_in(s, now < s->retry_ns ? (s->retry_ns - now) / STK_NS_PER_MS + 1 : REFILL_MS);
 }
 
