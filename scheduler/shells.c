@@ -330,20 +330,19 @@ static unsigned insisted_and_missing(struct shells *s)
 static unsigned next_size(struct shells *s)
 {
 	unsigned total = s->d->opt->shells, missing, excess, needed = insisted_and_missing(s);
+	unsigned have = s->starting + s->ready;
 
 	shell_mix_next(&s->mix, total, &missing, &excess);
-	if (!needed) {
-		bool full = s->starting + s->ready >= total;
-
-		if (excess && (missing || s->starting + s->ready > total) && !give_up(s, excess) && full)
-			return 0;
-		return missing;
+	if (needed) {
+		if (have >= total && !give_up(s, excess) && !give_up(s, 0))
+			return 0; /* those that are there are waited for, too */
+		if (!shell_mix_find(&s->mix, needed)) /* there was no place for it */
+			shell_mix_want(&s->mix, needed);
+		return needed;
 	}
-	if (s->starting + s->ready >= total && !give_up(s, excess) && !give_up(s, 0))
-		return 0; /* those that are there are waited for, too */
-	if (!shell_mix_find(&s->mix, needed)) /* there was no place for it */
-		shell_mix_want(&s->mix, needed);
-	return needed;
+	if (excess && (missing || have > total) && !give_up(s, excess) && have >= total)
+		return 0;
+	return missing;
 }
 
 static void on_timer(uv_timer_t *t)
@@ -362,7 +361,7 @@ static void on_timer(uv_timer_t *t)
 		if (rc)
 			start_failed(s, strerror(-rc));
 	}
-	if (missing || s->starting || insisted_and_missing(s))
+	if (missing || s->starting || s->d->dispatch.shell_forced)
 		refill_in(s, now < s->retry_ns ? (s->retry_ns - now) / STK_NS_PER_MS + 1 : REFILL_MS);
 }
 

@@ -270,8 +270,7 @@ static void start(struct joins *j, struct daemon *d, struct http_req *req, const
 	rq->ctx = jn;
 	rq->req = NULL;
 	if (invocation_submit(d, rq)) {
-		waiter_gone(http_req_ptr(req));
-		http_req_set_ptr(req, NULL);
+		no_longer_waiting(jn->waiters.next);
 		drop(jn);
 		no_memory(req);
 	}

@@ -592,6 +592,7 @@ static void wait_metric(const char *line)
 		assert_int_equal(stk_write_full(fd, question, sizeof(question) - 1), 0);
 		receive(fd, NULL);
 		close(fd);
+		usleep(2000);
 	} while (!has(line));
 }
 
