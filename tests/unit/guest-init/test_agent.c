@@ -711,7 +711,8 @@ static void test_external_extension(void **state)
 	ready();
 	call("{\"do\": \"sleep\", \"seconds\": 20}");
 	expect_error(GW_ERR_FUNCTION, 0, "\"errorType\":\"Extension.Crash\",\"errorMessage\":\"RequestId: req-1 Error: exit code 3\"");
-	bye();
+	until_the_end();
+	assert_int_equal(end_session(), 0);
 	assert_int_equal(stk_write_file_atomic(extension, "#!/bin/sh\nexit 4\n", 17, 0755), 0);
 	open_session(python_bootstrap());
 	expect_hello();
