@@ -22,10 +22,20 @@ hash_of() {
 	done | sha256sum | cut -c1-16
 }
 
-# The package files, one a line with version, that would be installed on an empty machine for the given packages.
+# The package files, one a line with version, that would be installed on an empty machine for the given packages. Apt takes a
+# second to find out: what it said is kept as long as the files that it reads are the same.
 closure() {
-	apt-get -qq -o Debug::NoLocking=1 -o Dir::State::status=/dev/null --no-install-recommends --print-uris \
-		install "$@" | awk '{ print $2 }' | LC_ALL=C sort
+	kept=$cache/closure-$({
+		echo "$@"
+		find /etc/apt /var/lib/apt/lists -type f -printf '%p %s %T@\n' 2>/dev/null | LC_ALL=C sort
+	} | sha256sum | cut -c1-16)
+	if [ ! -s "$kept" ]; then
+		find "$cache" -maxdepth 1 -name 'closure-*' -mtime +7 -delete 2>/dev/null || true
+		apt-get -qq -o Debug::NoLocking=1 -o Dir::State::status=/dev/null --no-install-recommends --print-uris \
+			install "$@" | awk '{ print $2 }' | LC_ALL=C sort >"$kept.$$"
+		mv "$kept.$$" "$kept"
+	fi
+	cat "$kept"
 }
 
 # run_logged LABEL LOG COMMAND...: output to LOG, a sign of life every few seconds, tail on failure.
