@@ -85,6 +85,7 @@ int vm_new(uv_loop_t *loop, const struct vm_host_opts *opts, void (*on_stop)(voi
 		.mem = &vm->mem,
 		.loop = loop,
 		.lock = &vm->dev_lock,
+		.iov = vm->device_iov,
 		.pio = &vm->pio,
 		.mmio = &vm->mmio,
 		.kvm_vm_fd = -1,
@@ -114,6 +115,7 @@ void vm_free(struct vm *vm)
 	vcpu_set_fini(&vm->vcpus);
 	recorder_finish(vm->recorder);
 	vm_reset_free(vm->reset);
+	free(vm->cpuid);
 	devtable_destroy(&vm->devices);
 	kvm_fini(&vm->kvm);
 	gmem_fini(&vm->mem);
@@ -178,11 +180,14 @@ int vm_make_shell(struct vm *vm, unsigned mem_size_mib, unsigned vcpu_count, str
 
 	if (vm->used || vm->made)
 		return stk_err_set(err, -EBUSY, "the microVM has been started already");
+	vm->cpuid = malloc(sizeof(*vm->cpuid));
+	if (!vm->cpuid)
+		return stk_err_sys(err, -ENOMEM, "microVM");
 	r = vm_prepare(vm, mem_size_mib, vcpu_count, err);
 	if (r == 0)
 		r = vcpu_set_wait_started(&vm->vcpus, err);
 	if (r == 0)
-		r = warmup_vcpus(&vm->kvm, &vm->vcpus, &vm->cpuid, err);
+		r = warmup_vcpus(&vm->kvm, &vm->vcpus, vm->cpuid, err);
 	if (r == 0)
 		warmup_process();
 	if (r == 0 && vm->opts.seccomp)

@@ -4,6 +4,7 @@
 
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
+#include "vmm/devices/virtq.h"
 #include "vmm/gmem.h"
 #include "vmm/kvm.h"
 #include "vmm/recorder.h"
@@ -22,7 +23,7 @@ struct vm {
 	bool used; /* boot or restore was tried */
 	bool made; /* vm_create_machine has been here */
 	bool shell; /* by vm_make_shell: confined already */
-	struct cpuid_table cpuid; /* of a shell: what its vCPUs were given */
+	struct cpuid_table *cpuid; /* of a shell, until it is filled: what its vCPUs were given; else NULL */
 
 	struct vmconfig cfg;
 	struct kvm kvm;
@@ -36,6 +37,7 @@ struct vm {
 
 	pthread_mutex_t dev_lock;
 	struct device_host host;
+	struct iovec device_iov[VIRTQ_SIZE_MAX];
 	struct device_set devices;
 	struct device_region region[DEVICE_MAX]; /* copy-on-write drives in the memory file */
 

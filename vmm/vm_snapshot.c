@@ -263,8 +263,8 @@ static int match_tsc(struct vm *vm, uint32_t khz, struct stk_err *err)
 /* vCPUs that have entered the guest already cannot be given another CPUID any more: KVM refuses then. */
 static bool has_its_cpuid(struct vm *vm, unsigned i, const struct snap_vcpu *vcpu)
 {
-	cpuid_for_vcpu(&vm->cpuid, i, vm->vcpus.count);
-	return regs_same_cpuid(&vm->cpuid, vcpu);
+	cpuid_for_vcpu(vm->cpuid, i, vm->vcpus.count);
+	return regs_same_cpuid(vm->cpuid, vcpu);
 }
 
 static int restore_vcpus(struct vm *vm, const struct snap_file *f, const struct snap_vm *v, struct stk_err *err)
@@ -290,6 +290,8 @@ static int restore_vcpus(struct vm *vm, const struct snap_file *f, const struct 
 		if (r < 0)
 			stk_err_prefix(err, "vCPU %u", i);
 	}
+	free(vm->cpuid); /* its room goes back with the rest that only the start needed: giveback.h */
+	vm->cpuid = NULL;
 	return r;
 }
 

@@ -24,6 +24,7 @@ void rig_init(struct rig *rig, uint64_t mem_size)
 		.mem = &rig->mem,
 		.loop = &rig->loop,
 		.lock = &rig->lock,
+		.iov = rig->iov,
 		.pio = &rig->pio,
 		.mmio = &rig->mmio,
 		.kvm_vm_fd = -1,

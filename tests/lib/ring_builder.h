@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "vmm/devices/device.h"
+#include "vmm/devices/virtq.h"
 
 #define RIG_DESC_NEXT     1u
 #define RIG_DESC_WRITE    2u
@@ -24,6 +25,7 @@ struct rig {
 	pthread_mutex_t lock;
 	struct bus pio, mmio;
 	struct device_host host;
+	struct iovec iov[VIRTQ_SIZE_MAX]; /* the host's */
 	uint64_t heap; /* next free guest address */
 };
 

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/uio.h>
 #include <uv.h>
 
 #include "common/base/cursor.h"
@@ -66,6 +67,7 @@ struct device_host {
 	struct gmem *mem;
 	uv_loop_t *loop;
 	pthread_mutex_t *lock;
+	struct iovec *iov; /* VIRTQ_SIZE_MAX of them: of the request that is being served. Main thread, lock held */
 	struct bus *pio;
 	struct bus *mmio;
 	int kvm_vm_fd; /* -1 in tests */

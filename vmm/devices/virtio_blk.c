@@ -32,7 +32,6 @@ struct virtio_blk {
 	struct blk_file file;
 	uint8_t config[16];
 	uint64_t io_errors;
-	struct iovec iov[VIRTQ_SIZE_MAX];
 };
 
 static uint8_t get_id(const struct virtio_blk *d, const struct iovec *in, unsigned n, uint64_t room,
@@ -124,7 +123,7 @@ static void blk_work(struct virtio_mmio *v)
 	unsigned served = 0;
 	struct virtq_chain c;
 
-	while (served < ROUND_MAX && virtio_mmio_pop(v, 0, d->iov, VIRTQ_SIZE_MAX, &c) == 1) {
+	while (served < ROUND_MAX && virtio_mmio_pop(v, 0, v->host->iov, VIRTQ_SIZE_MAX, &c) == 1) {
 		int64_t len = serve(d, &c);
 
 		served++;

@@ -13,7 +13,6 @@
 
 struct virtio_rng {
 	struct virtio_mmio v; /* first */
-	struct iovec iov[VIRTQ_SIZE_MAX];
 };
 
 static uint32_t fill(const struct iovec *iov, unsigned n, size_t want)
@@ -41,11 +40,10 @@ static uint32_t fill(const struct iovec *iov, unsigned n, size_t want)
 
 static void rng_work(struct virtio_mmio *v)
 {
-	struct virtio_rng *d = (struct virtio_rng *)v;
 	unsigned served = 0;
 	struct virtq_chain c;
 
-	while (served < ROUND_MAX && virtio_mmio_pop(v, 0, d->iov, VIRTQ_SIZE_MAX, &c) == 1) {
+	while (served < ROUND_MAX && virtio_mmio_pop(v, 0, v->host->iov, VIRTQ_SIZE_MAX, &c) == 1) {
 		uint32_t want = c.in_len < VIRTIO_RNG_REQUEST_MAX ? c.in_len : VIRTIO_RNG_REQUEST_MAX;
 
 		served++;

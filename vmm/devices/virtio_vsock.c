@@ -35,7 +35,6 @@ struct virtio_vsock {
 	 * for the next interrupt of any queue, a tick, or for there to be many. An interrupt costs more than a message. */
 	unsigned untold;
 	uint64_t bad_packets;
-	struct iovec iov[VIRTQ_SIZE_MAX];
 };
 
 /* --- guest -> host --- */
@@ -79,7 +78,7 @@ static void pump_tx(struct virtio_vsock *d)
 	do {
 		virtq_set_notify(q, false);
 		while (taken < TX_ROUND &&
-		       virtio_mmio_pop(&d->v, TXQ, d->iov, VIRTQ_SIZE_MAX, &c) == 1) {
+		       virtio_mmio_pop(&d->v, TXQ, d->v.host->iov, VIRTQ_SIZE_MAX, &c) == 1) {
 			taken++;
 			if (c.n_in) {
 				virtio_mmio_broken(&d->v, "writable segment in the transmit queue");
@@ -109,7 +108,7 @@ static unsigned collect(struct virtio_vsock *d, unsigned want, struct virtq_chai
 
 	while (n < want) {
 		struct virtq_chain *c = &chain[n];
-		int r = virtio_mmio_pop(&d->v, RXQ, d->iov + used_iov, VIRTQ_SIZE_MAX - used_iov, c);
+		int r = virtio_mmio_pop(&d->v, RXQ, d->v.host->iov + used_iov, VIRTQ_SIZE_MAX - used_iov, c);
 
 		if (r != 1) /* none there, broken, or no iovecs left for one this long */
 			break;
@@ -203,7 +202,7 @@ static void pump_event(struct virtio_vsock *d)
 
 	if (d->rx_gate && virtq_avail_idx(q) != d->gate_idx)
 		d->rx_gate = false;
-	if (!d->reset_event || virtio_mmio_pop(&d->v, EVQ, d->iov, VIRTQ_SIZE_MAX, &c) != 1)
+	if (!d->reset_event || virtio_mmio_pop(&d->v, EVQ, d->v.host->iov, VIRTQ_SIZE_MAX, &c) != 1)
 		return;
 	if (c.n_out || c.in_len < sizeof(id)) {
 		virtio_mmio_broken(&d->v, "event buffer too small");
