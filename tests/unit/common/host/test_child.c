@@ -118,15 +118,14 @@ static void test_descriptors(void **state)
 static void test_signals_are_reset(void **state)
 {
 	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
-	uint64_t bits = 0;
 	char out[4096];
 	sigset_t set, old;
 	const char *p;
 
-	for (unsigned i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
+	for (int sig = 1; sig < 32; sig++)
+		signal(sig, SIG_DFL); /* whatever who started us ignores */
+	for (unsigned i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
-		bits |= 1ULL << (ignored[i] - 1);
-	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, &old);
@@ -139,7 +138,8 @@ static void test_signals_are_reset(void **state)
 	assert_int_equal(strtoull(p + 7, NULL, 16), 0);
 	p = strstr(out, "SigIgn:");
 	assert_non_null(p);
-	assert_int_equal(strtoull(p + 7, NULL, 16) & bits, 0);
+	/* 32 and 33 are glibc's own and without effect on what is executed. */
+	assert_int_equal(strtoull(p + 7, NULL, 16) & 0x7fffffff, 0);
 }
 
 static void test_group_of_its_own(void **state)
