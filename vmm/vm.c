@@ -178,7 +178,7 @@ int vm_make_shell(struct vm *vm, unsigned mem_size_mib, unsigned vcpu_count, str
 {
 	int r;
 
-	if (vm->used || vm->made)
+	if (vm->used || vm->made || vm->cpuid)
 		return stk_err_set(err, -EBUSY, "the microVM has been started already");
 	vm->cpuid = malloc(sizeof(*vm->cpuid));
 	if (!vm->cpuid)

@@ -123,7 +123,7 @@ static void blk_work(struct virtio_mmio *v)
 	unsigned served = 0;
 	struct virtq_chain c;
 
-	while (served < ROUND_MAX && virtio_mmio_pop(v, 0, v->host->iov, VIRTQ_SIZE_MAX, &c) == 1) {
+	while (served < ROUND_MAX && virtio_mmio_pop(v, 0, 0, &c) == 1) {
 		int64_t len = serve(d, &c);
 
 		served++;

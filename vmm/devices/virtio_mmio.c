@@ -111,14 +111,13 @@ void virtio_mmio_broken(struct virtio_mmio *v, const char *why)
 		raise_irq(v, INT_CONFIG);
 }
 
-int virtio_mmio_pop(struct virtio_mmio *v, unsigned queue, struct iovec *iov, unsigned cap,
-		    struct virtq_chain *ret_chain)
+int virtio_mmio_pop(struct virtio_mmio *v, unsigned queue, unsigned iov_used, struct virtq_chain *ret_chain)
 {
 	int r;
 
 	if (!virtio_mmio_live(v))
 		return 0;
-	r = virtq_pop(&v->q[queue], iov, cap, ret_chain);
+	r = virtq_pop(&v->q[queue], v->host->iov + iov_used, VIRTQ_SIZE_MAX - iov_used, ret_chain);
 	if (r == -EINVAL)
 		virtio_mmio_broken(v, v->q[queue].fault);
 	return r;

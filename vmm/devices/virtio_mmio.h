@@ -103,9 +103,9 @@ void virtio_mmio_unlocked(struct virtio_mmio *v);
 /* Makes the main thread call virtio_mmio_run soon. Any thread. */
 void virtio_mmio_kick(struct virtio_mmio *v);
 
-/* virtq_pop; a malformed chain puts the device into needs-reset. */
-int virtio_mmio_pop(struct virtio_mmio *v, unsigned queue, struct iovec *iov, unsigned cap,
-		    struct virtq_chain *ret_chain);
+/* virtq_pop; a malformed chain puts the device into needs-reset. The chain's segments lie in host->iov, behind the first
+ * iov_used there (those of chains popped before that are still looked at; 0: none), until the turn ends. */
+int virtio_mmio_pop(struct virtio_mmio *v, unsigned queue, unsigned iov_used, struct virtq_chain *ret_chain);
 /* The guest broke a rule: needs-reset status, configuration interrupt, rate-limited log line. */
 void virtio_mmio_broken(struct virtio_mmio *v, const char *why);
 /* After pushes to a queue: interrupt, unless the guest does not want one (false). */

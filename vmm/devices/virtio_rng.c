@@ -11,10 +11,6 @@
 #define DEVICE_ID 4
 #define ROUND_MAX 16 /* requests per turn of the loop, then others get a chance */
 
-struct virtio_rng {
-	struct virtio_mmio v; /* first */
-};
-
 static uint32_t fill(const struct iovec *iov, unsigned n, size_t want)
 {
 	size_t done = 0;
@@ -43,7 +39,7 @@ static void rng_work(struct virtio_mmio *v)
 	unsigned served = 0;
 	struct virtq_chain c;
 
-	while (served < ROUND_MAX && virtio_mmio_pop(v, 0, v->host->iov, VIRTQ_SIZE_MAX, &c) == 1) {
+	while (served < ROUND_MAX && virtio_mmio_pop(v, 0, 0, &c) == 1) {
 		uint32_t want = c.in_len < VIRTIO_RNG_REQUEST_MAX ? c.in_len : VIRTIO_RNG_REQUEST_MAX;
 
 		served++;
@@ -117,18 +113,18 @@ static const struct device_ops rng_ops = {
 int virtio_rng_create(struct device_host *host, unsigned mmio_index, struct device **ret_dev,
 		      struct stk_err *err)
 {
-	struct virtio_rng *d = calloc(1, sizeof(*d));
+	struct virtio_mmio *v = calloc(1, sizeof(*v));
 	int r;
 
-	if (!d)
+	if (!v)
 		return stk_err_set(err, -ENOMEM, "entropy: out of memory");
-	d->v.dev.ops = &rng_ops;
-	snprintf(d->v.dev.id, sizeof(d->v.dev.id), "entropy");
-	r = virtio_mmio_init(&d->v, &rng_vops, mmio_index, host, err);
+	v->dev.ops = &rng_ops;
+	snprintf(v->dev.id, sizeof(v->dev.id), "entropy");
+	r = virtio_mmio_init(v, &rng_vops, mmio_index, host, err);
 	if (r != 0) {
-		virtio_mmio_fini(&d->v);
+		virtio_mmio_fini(v);
 		return r;
 	}
-	*ret_dev = &d->v.dev;
+	*ret_dev = &v->dev;
 	return 0;
 }

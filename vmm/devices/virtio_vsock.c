@@ -77,8 +77,7 @@ static void pump_tx(struct virtio_vsock *d)
 		return;
 	do {
 		virtq_set_notify(q, false);
-		while (taken < TX_ROUND &&
-		       virtio_mmio_pop(&d->v, TXQ, d->v.host->iov, VIRTQ_SIZE_MAX, &c) == 1) {
+		while (taken < TX_ROUND && virtio_mmio_pop(&d->v, TXQ, 0, &c) == 1) {
 			taken++;
 			if (c.n_in) {
 				virtio_mmio_broken(&d->v, "writable segment in the transmit queue");
@@ -108,7 +107,7 @@ static unsigned collect(struct virtio_vsock *d, unsigned want, struct virtq_chai
 
 	while (n < want) {
 		struct virtq_chain *c = &chain[n];
-		int r = virtio_mmio_pop(&d->v, RXQ, d->v.host->iov + used_iov, VIRTQ_SIZE_MAX - used_iov, c);
+		int r = virtio_mmio_pop(&d->v, RXQ, used_iov, c);
 
 		if (r != 1) /* none there, broken, or no iovecs left for one this long */
 			break;
@@ -202,7 +201,7 @@ static void pump_event(struct virtio_vsock *d)
 
 	if (d->rx_gate && virtq_avail_idx(q) != d->gate_idx)
 		d->rx_gate = false;
-	if (!d->reset_event || virtio_mmio_pop(&d->v, EVQ, d->v.host->iov, VIRTQ_SIZE_MAX, &c) != 1)
+	if (!d->reset_event || virtio_mmio_pop(&d->v, EVQ, 0, &c) != 1)
 		return;
 	if (c.n_out || c.in_len < sizeof(id)) {
 		virtio_mmio_broken(&d->v, "event buffer too small");
