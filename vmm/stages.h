@@ -8,7 +8,7 @@
 void stages_begin(void);
 /* The stage that ends now. name is kept by reference. */
 void stages_mark(const char *name);
-/* The vCPUs are let go now. stages_running_ns: when that was, in nanoseconds since stages_begin. */
+/* The vCPUs have been let go. stages_running_ns: when that was, in nanoseconds since stages_begin. */
 void stages_mark_running(void);
 uint64_t stages_running_ns(void);
 /* "name us, name us, ..., total us" in one debug line. */

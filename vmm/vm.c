@@ -246,14 +246,14 @@ int vm_start(struct vm *vm, bool run, struct stk_err *err)
 	if (r < 0)
 		return r;
 	vm->state = VM_PAUSED;
-	stages_mark_running();
-	if (run)
-		r = vm_resume(vm, err);
-	stages_mark("resume");
-	if (r == 0 && vm->opts.seccomp && !vm->shell) {
+	if (vm->opts.seccomp && !vm->shell) {
 		r = jail_seccomp_install(vm->reset ? JAIL_VMM_REUSABLE : JAIL_VMM_MAIN, err);
 		stages_mark("confined");
 	}
+	if (r == 0 && run)
+		r = vm_resume(vm, err);
+	stages_mark_running();
+	stages_mark("resume");
 	return r;
 }
 

@@ -53,9 +53,8 @@ int vm_create_machine(struct vm *vm, struct stk_err *err);
 int vm_prepare(struct vm *vm, unsigned mem_size_mib, unsigned vcpu_count, struct stk_err *err);
 /* Devices from vm->cfg, and whatever vm->host says about restoring. */
 int vm_create_devices(struct vm *vm, struct stk_err *err);
-/* Lets the guest go when `run` says so, once the vCPU threads are confined; then confines the calling
- * (main) thread, which has not looked at anything of the guest's by then: that begins with the
- * event loop. */
+/* Once the vCPU threads are confined: confines the calling (main) thread, then lets the guest go when `run` says so.
+ * Devices look at what the guest left in its queues from then on, and not before. */
 int vm_start(struct vm *vm, bool run, struct stk_err *err);
 void vm_quiesce_devices(struct vm *vm);
 /* What all vCPUs share: interrupt controllers and clock. */

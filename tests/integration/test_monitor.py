@@ -165,6 +165,26 @@ def test_snapshot_and_load(monitor, tmp_path):
     clones[1].ok("PATCH", "/vm", {"state": "Resumed"})
     for clone in clones:
         assert clone.process.poll() is None
+    confined_before_it_runs(state, memory, tmp_path / "restored.log")
+
+
+def confined_before_it_runs(state, memory, log):
+    with open(log, "wb") as out:
+        process = subprocess.Popen([h.program("stoker-vmm"), "--restore-state", state, "--restore-memory", memory,
+                                    "--serial-off", "--log-level", "debug"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        h.wait_for(lambda: "start: " in log.read_text() or process.poll() is not None, "the times of its start")
+        stages = re.findall(r"([a-z ]+) \d+ us", log.read_text().split("start: ")[1])
+        assert stages.index(" confined") < stages.index(" resume"), stages
+        threads = os.listdir(f"/proc/{process.pid}/task")
+        assert len(threads) > 1
+        for thread in threads:
+            with open(f"/proc/{process.pid}/task/{thread}/status") as f:
+                status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+            assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1", thread
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 @pytest.mark.smoke
