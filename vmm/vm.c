@@ -299,6 +299,34 @@ static int boot_vcpu(struct vm *vm, unsigned i, struct cpuid_table *cpuid, const
 	return r;
 }
 
+/* root= that the caller gave stands for itself. */
+static bool names_root(const char *args)
+{
+	const char *at = args;
+
+	while ((at = strstr(at, "root=")) != NULL) {
+		if (at == args || at[-1] == ' ')
+			return true;
+		at++;
+	}
+	return false;
+}
+
+/* What the caller wants, the root drive (the first, so vda) and the devices' windows. */
+static int make_cmdline(const struct vm *vm, char *cmdline, size_t size, struct stk_err *err)
+{
+	const struct vmconfig_drive *root = &vm->cfg.drive[0];
+	size_t len = strlen(vm->cfg.boot_args);
+	int r = stk_strcpy(cmdline, size, vm->cfg.boot_args);
+
+	if (r == 0 && vm->cfg.drive_count && root->is_root && !names_root(cmdline))
+		r = stk_strcpy(cmdline + len, size - len, root->read_only ? " root=/dev/vda ro" : " root=/dev/vda rw");
+	if (r == 0)
+		r = devtable_cmdline(&vm->devices, cmdline, size);
+	return r < 0 ? stk_err_set(err, r, "boot_args and devices exceed %u bytes of kernel command line",
+				   LAYOUT_CMDLINE_MAX - 1) : 0;
+}
+
 static int boot_machine(struct vm *vm, struct stk_err *err)
 {
 	char cmdline[LAYOUT_CMDLINE_MAX];
@@ -311,13 +339,7 @@ static int boot_machine(struct vm *vm, struct stk_err *err)
 	if (r == 0)
 		r = vm_create_devices(vm, err);
 	if (r == 0)
-		r = stk_strcpy(cmdline, sizeof(cmdline), vm->cfg.boot_args);
-	if (r == 0) {
-		r = devtable_cmdline(&vm->devices, cmdline, sizeof(cmdline));
-		if (r < 0)
-			stk_err_set(err, r, "boot_args and devices exceed %u bytes of kernel command line",
-				    LAYOUT_CMDLINE_MAX - 1);
-	}
+		r = make_cmdline(vm, cmdline, sizeof(cmdline), err);
 	if (r == 0)
 		r = boot_load(&vm->mem, &vm->cfg, cmdline, &entry, err);
 	stages_mark("load kernel");

@@ -125,6 +125,33 @@ def test_boot_pause_resume(monitor):
     assert vm.ok("GET", "/machine-config")["mem_size_mib"] == 128
 
 
+def without_pvh(path, to):
+    """A copy of the kernel that has no PVH entry point, so that it is started by Linux's own 64-bit protocol."""
+    with open(path, "rb") as f:
+        kernel = bytearray(f.read())
+    notes = [m.start() for m in re.finditer(re.escape(b"\x12\0\0\0Xen\0"), kernel)]  # XEN_ELFNOTE_PHYS32_ENTRY
+    assert len(notes) == 1, notes
+    kernel[notes[0]] = 0x63
+    to.write_bytes(kernel)
+    return str(to)
+
+
+@pytest.mark.parametrize("entry", ["PVH", "64-bit"])
+def test_root_drive_without_initrd(monitor, tmp_path, entry):
+    """As with Firecracker: the root device needs no words in boot_args. The shell is init, its script words of the kernel's
+    that have no '=' and no '.'."""
+    vm = monitor()
+    kernel = KERNEL if entry == "PVH" else without_pvh(KERNEL, tmp_path / "vmlinux")
+    vm.ok("PUT", "/boot-source", {"kernel_image_path": kernel, "boot_args":
+                                  'console=ttyS0 panic=-1 reboot=k init=/bin/sh -c "echo root-is-$((6*7)); read x"'})
+    vm.ok("PUT", "/drives/rootfs", {"drive_id": "rootfs", "is_root_device": True, "is_read_only": True,
+                                    "path_on_host": os.path.join(h.IMAGES, "provided.img")})
+    vm.ok("PUT", "/actions", {"action_type": "InstanceStart"})
+    h.wait_for(lambda: "root-is-42" in vm.console_text() or vm.process.poll() is not None, "the shell on the console")
+    assert "root-is-42" in vm.console_text(), vm.console_text()[-2000:]
+    assert re.search(r"Kernel command line: .* root=/dev/vda ro ", vm.console_text())
+
+
 def test_vsock_of_a_booted_guest(monitor, tmp_path):
     """The agent in the guest connects to port 1024: <uds_path>_1024 on this side."""
     uds = str(tmp_path / "v.sock")

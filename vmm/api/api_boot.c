@@ -6,10 +6,14 @@
 
 static const char *const fields[] = {"kernel_image_path", "initrd_path", "boot_args", NULL};
 
+/* Without boot_args, as Firecracker has it: no serial console, no probing for what is not there, a panic ends the VM. */
+static const char default_args[] = "reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.dumbkbd "
+				   "swiotlb=noforce";
+
 int api_boot_parse(json_t *body, struct vmconfig *cfg, struct stk_err *err)
 {
 	char kernel[VMCONFIG_PATH_MAX] = "", initrd[VMCONFIG_PATH_MAX] = "";
-	const char *args = "";
+	const char *args = default_args;
 	int r = api_body_fields(body, fields, err);
 
 	if (r == 0)
