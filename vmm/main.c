@@ -12,6 +12,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "vmm/advice.h"
 #include "vmm/api/api_config.h"
 #include "vmm/api/api_server.h"
 #include "vmm/control.h"
@@ -63,7 +64,7 @@ static int preflight(void)
 		printf("kvm: %s\n", err.text);
 		return OPTIONS_EXIT_ERROR;
 	}
-	preflight_advice(advice, sizeof(advice));
+	advice_on_machine("", advice, sizeof(advice));
 	printf("kvm: ok%s%s\n", advice[0] ? "; " : "", advice);
 	return OPTIONS_EXIT_OK;
 }

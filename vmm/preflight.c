@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/base/cleanup.h"
 #include "common/base/fd.h"
 #include "vmm/gmem.h"
 #include "vmm/kvm.h"
@@ -252,58 +251,3 @@ int preflight_run(struct stk_err *err)
 }
 
 /* ---- advice ---- */
-
-/* KVM moves a helper thread into the caller's cgroups when a VM is made. Unless the hierarchy is
- * mounted with favordynmods, that waits for an RCU grace period (about 10 ms each time). With
- * nx_huge_pages=never there is no such thread. */
-static bool cgroups_slow(void)
-{
-	stk_autofile f = fopen("/proc/self/mounts", "re");
-	char line[1024];
-	bool slow = false;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, " cgroup2 ") && !strstr(line, " cgroup "))
-			continue;
-		if (strstr(line, "favordynmods"))
-			return false;
-		slow = true;
-	}
-	return slow;
-}
-
-static bool helper_thread_off(void)
-{
-	stk_autofd fd = open("/sys/module/kvm/parameters/nx_huge_pages", O_RDONLY | O_CLOEXEC);
-	char text[16] = "";
-
-	return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strncmp(text, "never", 5) == 0;
-}
-
-/* KVM makes a folder with some 70 files for each VM, used or not. */
-static bool debugfs_there(void)
-{
-	stk_autofile f = fopen("/proc/filesystems", "re");
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (strstr(line, "\tdebugfs\n"))
-			return true;
-	}
-	return false;
-}
-
-void preflight_advice(char *text, size_t cap)
-{
-	text[0] = '\0';
-	if (cgroups_slow() && !helper_thread_off())
-		snprintf(text, cap,
-			 "advice: every VM start waits about 10 ms for an RCU grace period: mount -o remount,favordynmods /sys/fs/cgroup, or load the kvm module with nx_huge_pages=never");
-	if (debugfs_there()) {
-		size_t n = strlen(text);
-
-		snprintf(text + n, cap - n,
-			 "%sadvice: every VM start makes, and its end removes, some 70 files in debugfs (5 %% of the start): boot with debugfs=off",
-			 n ? "; " : "");
-	}
-}

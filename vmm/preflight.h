@@ -2,15 +2,10 @@
 #ifndef VMM_PREFLIGHT_H
 #define VMM_PREFLIGHT_H
 
-#include <stddef.h>
-
 #include "common/base/err.h"
 
 /* Runs a few instructions of 64-bit kernel-mode code in a throw-away VM, for at most 2 s.
  * 0, or negative errno with err saying why not and what to do. Uses SIGALRM. */
 int preflight_run(struct stk_err *err);
-
-/* One line of advice on settings that slow down every start of a VM; empty when there is none. */
-void preflight_advice(char *text, size_t cap);
 
 #endif
