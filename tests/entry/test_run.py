@@ -92,6 +92,43 @@ def test_interrupt(port, state, tmp_path):
     nothing_left(port, state)
 
 
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill"])
+def test_command_is_interrupted(port, state, tmp_path, how):
+    pid_file = tmp_path / "pid"
+    process = subprocess.Popen([RUN, "--port", str(port), "--state", state, "--", "sh", "-c",
+                                f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; sleep 1234; true"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    end = time.monotonic() + 300
+    while not pid_file.exists():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.2)
+    shell = pid_file.read_text().strip()
+    while not (children := open(f"/proc/{shell}/task/{shell}/children").read().split()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    if how == "Ctrl-C":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.terminate()
+    assert process.wait(60) == (130 if how == "Ctrl-C" else 143)
+    while any(os.path.exists(f"/proc/{pid}") for pid in [shell, *children]):
+        assert time.monotonic() < end, "the command still runs"
+        time.sleep(0.05)
+    nothing_left(port, state)
+
+
+def test_port_in_use(state):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        taken = s.getsockname()[1]
+        done = run(taken, state, "true")
+    assert done.returncode == 1
+    assert f"port {taken} already" in done.stderr and "--port N" in done.stderr
+
+
 def test_own_functions(port, state, tmp_path):
     for name, files in {"one": {"app.py": "def handler(event, context):\n    return 1\n"},
                         "two": {"main.py": "import os\n\n\ndef go(event, context):\n    return os.environ['WHAT']\n",
