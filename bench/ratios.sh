@@ -35,19 +35,30 @@ echo
 	--json "$dir/primes.json" --event '{"n": 100}' primes
 echo
 
-# Snapshot load: process start to vCPUs running, as the monitor itself measures and reports it.
+# Snapshot load: from before the process is made until it has said that its vCPUs run, as QEMU's is measured.
 version=$(ls -d "$dir"/state/functions/hello/*/ | sort -V | tail -n 1)
-for i in $(seq "$n"); do
-	"$build/stoker-vmm" --restore-state "$version/snapshot/state" --restore-memory "$version/snapshot/memory" \
-		--drive "code=$version/code.img" --control-fd 4 --serial-off 4>"$dir/ready" >/dev/null 2>>"$dir/vmm.log" &
-	vmm=$!
-	until grep -q . "$dir/ready" || ! kill -0 $vmm 2>/dev/null; do sleep 0.01; done
-	kill -9 $vmm 2>/dev/null || true
-	wait $vmm 2>/dev/null || true
-	cat "$dir/ready"
-done | sed -n 's/^running //p' | sort -n >"$dir/load"
-[ -s "$dir/load" ] || { echo "stoker-vmm did not restore:"; tail -n 5 "$dir/vmm.log"; exit 1; }
-ours=$(sed -n "$((($(wc -l <"$dir/load") + 1) / 2))p" "$dir/load")
+ours=$(/usr/bin/python3 - "$build/stoker-vmm" "${version%/}" "$n" 2>"$dir/vmm.log" <<'END'
+import os, statistics, subprocess, sys, time
+vmm, version, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+took = []
+for _ in range(n):
+    ours, theirs = os.pipe()
+    start = time.monotonic_ns()
+    process = subprocess.Popen(
+        [vmm, "--restore-state", version + "/snapshot/state", "--restore-memory", version + "/snapshot/memory",
+         "--drive", f"code={version}/code.img", "--control-fd", str(theirs), "--serial-off"],
+        pass_fds=[theirs], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    said = os.read(ours, 100)
+    took.append(time.monotonic_ns() - start)
+    process.kill()
+    process.wait()
+    os.close(ours)
+    if not said.startswith(b"running "):
+        sys.exit(1)
+print(int(statistics.median(took)))
+END
+) || { echo "stoker-vmm did not restore:"; tail -n 5 "$dir/vmm.log"; exit 1; }
 qemu=
 if [ -x "$top/bench/qemu-incoming.sh" ]; then
 	qemu=$("$top/bench/qemu-incoming.sh" "$images" 5 | sed -n 's/^median_ns //p')
