@@ -3,15 +3,21 @@
 
 box_memory=$((memory / 2048 < 6144 ? memory / 2048 : 6144)) # of an emulated machine, MiB
 
-# Whether microVMs hung in the emulated machine that the tests of this folder ran in: kvmbox/README.md, "Emulator".
+# Whether tests of this folder failed because microVMs hung in the emulated machine: kvmbox/README.md, "Emulator".
 guests_hung() {
-	[ "$box" = 1 ] && grep -qs '^FAIL' "$1/results.txt" && grep -rqs --include='*log' 'no answer in time' "$1"
+	[ "$box" = 1 ] && grep -qs '^HUNG' "$1/results.txt"
+}
+
+# The lines of results but the failures by hanging: these are followed by a line of their own.
+without_hung() {
+	awk '/^HUNG / { held = "" } held != "" { print held; held = "" } /^FAIL / { held = $0 } /^(PASS|SKIP) /
+		END { if (held != "") print held }' "$1"
 }
 
 # Says so, keeps the results, and puts the folder aside.
 run_again() {
-	say "microVMs hung in the emulated machine: what has not passed is run in a new one (the first: $1-hung)"
-	grep -E '^(PASS|SKIP) ' "$1/results.txt" >>"$results"
+	say "microVMs hung in the emulated machine: these tests and what is left are run in a new one (the first: $1-hung)"
+	without_hung "$1/results.txt" >>"$results"
 	rm -rf "$1-hung"
 	mv "$1" "$1-hung"
 	mkdir -p "$1"
@@ -120,6 +126,12 @@ entry_tests() {
 	tests_here entry "tests of ./run"
 }
 
+# Those of them that start no virtual machine.
+entry_tests_without_vm() {
+	tests_here entry "tests of ./test and of what is installed" \
+		PYTEST_ADDOPTS="--ignore=$top/tests/entry/test_run.py --ignore=$top/tests/entry/test_kvmbox.py"
+}
+
 # The AWS command line and SDKs, pointed at a host.
 client_tests() {
 	tests_here clients "clients of the Lambda API" STOKER_BUILD="$build" STOKER_IMAGES="$images" STOKER_BOX="$box" \
@@ -134,11 +146,11 @@ follow() {
 		kill -0 "$pid" 2>/dev/null || alive=0
 		lines=$(wc -l 2>/dev/null <"$file" || echo 0)
 		if [ "$lines" -gt "$seen" ]; then
-			sed -n "$((seen + 1)),${lines}p" "$file" | grep -v '^END' >&2
+			sed -n "$((seen + 1)),${lines}p" "$file" | grep -E '^(PASS|FAIL|SKIP) ' >&2
 			seen=$lines
 			last=$SECONDS
 		elif [ $((SECONDS - last)) -ge 20 ]; then
-			say "... $seen results so far"
+			say "... $(grep -cE '^(PASS|FAIL|SKIP) ' "$file") results so far"
 			last=$SECONDS
 		fi
 		[ "$alive" = 1 ] || return 0

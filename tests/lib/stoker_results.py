@@ -1,7 +1,8 @@
 """pytest plug-in: writes results to $STOKER_RESULTS, as ./test reads them.
 
 $STOKER_HANGS: after so many failures because microVMs do not answer in time the rest is left, for another emulated machine.
-$STOKER_DONE: the results of the first one; what passed or was skipped there is not run again."""
+Such a failure's line is followed by one that says HUNG, each other test ends with a line DONE.
+$STOKER_DONE: the results of the first one; what was DONE there is not run again."""
 import os
 
 HUNG = "no answer in time"
@@ -18,17 +19,8 @@ def _write(line):
 
 
 def _done_before():
-    done, failed = set(), set()
     with open(DONE) as results:
-        for line in results:
-            kind, _, rest = line.rstrip("\n").partition(" ")
-            if kind == "FAIL":
-                failed.add(rest.partition(": ")[0].rpartition(" (")[0])
-            elif kind == "PASS":
-                done.add(rest.rpartition(" (")[0])
-            elif kind == "SKIP":
-                done.add(rest.partition(": ")[0])
-    return done - failed
+        return {line.rstrip("\n").partition(" ")[2] for line in results if line.startswith("DONE ")}
 
 
 def pytest_collection_modifyitems(config, items):
@@ -41,7 +33,7 @@ def pytest_collection_modifyitems(config, items):
 class Hangs:
     """Ends the session when there are too many."""
     session = None
-    count = 0
+    tests = set()
 
 
 def pytest_sessionstart(session):
@@ -57,11 +49,15 @@ def pytest_runtest_logreport(report):
     elif report.failed:
         reason = str(getattr(report.longrepr, "reprcrash", None) and report.longrepr.reprcrash.message or "")
         _write(f"FAIL {name} ({report.when}): {reason.splitlines()[0][:300] if reason else 'see the log'}")
-        Hangs.count += HUNG in report.longreprtext
-        if HANGS and Hangs.count >= HANGS:
+        if HUNG in report.longreprtext:
+            _write(f"HUNG {name}")
+            Hangs.tests.add(name)
+        if HANGS and len(Hangs.tests) >= HANGS:
             Hangs.session.shouldstop = "microVMs hang in this emulated machine"
     elif report.when == "call":
         _write(f"PASS {name} ({report.duration:.1f} s)")
+    if report.when == "teardown" and name not in Hangs.tests:
+        _write(f"DONE {name}")
 
 
 def pytest_sessionfinish(session, exitstatus):
