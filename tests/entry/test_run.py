@@ -1,6 +1,7 @@
 """The commands a newcomer types: ./run does what the README says and leaves nothing behind."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -137,12 +138,15 @@ def test_own_functions(port, state, tmp_path):
         (tmp_path / name).mkdir()
         for file, text in files.items():
             (tmp_path / name / file).write_text(text)
+    (tmp_path / "bare").mkdir()
+    shutil.copy(os.path.join(SRC, "build/functions/echo/bootstrap"), tmp_path / "bare")
     done = subprocess.run(
         [RUN, "--port", str(port), "--state", state, "--functions", str(tmp_path), "--", "curl", "-sS", "-d", "{}",
-         f"http://127.0.0.1:{port}/v1/functions/one/invoke", f"http://127.0.0.1:{port}/v1/functions/two/invoke"],
+         f"http://127.0.0.1:{port}/v1/functions/one/invoke", f"http://127.0.0.1:{port}/v1/functions/two/invoke",
+         f"http://127.0.0.1:{port}/v1/functions/bare/invoke"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == '1"two = 2"'
+    assert done.stdout == '1"two = 2"{}'
     nothing_left(port, state)
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+import zipfile
 
 import pytest
 
@@ -160,6 +161,16 @@ class Follower:
         status = self.process.wait(h.DEADLINE)
         with self.process.stderr as err:
             return status, err.read()
+
+
+def test_deploy_of_a_zip(host, tmp_path):
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return event['a'] + 1\n")
+    try:
+        host.cli("deploy", "zipped", "--runtime", "python3", "--handler", "app.handler", str(tmp_path / "code.zip"))
+        assert host.cli("invoke", "zipped", "--data", '{"a": 41}').stdout.strip() == "42"
+    finally:
+        host.cli("delete", "zipped", check=False)
 
 
 def test_logs_are_followed(own_host, tmp_path):

@@ -1,6 +1,7 @@
 """No invocation sees another's traces; no two clones are alike."""
 import concurrent.futures
 import os
+import re
 import time
 
 import pytest
@@ -32,9 +33,10 @@ def test_clones_are_unique(host):
     before = time.time()
     answers = [a.json() for a in many(host, "probe", {"do": "unique"}, 24, 6)]
     after = time.time()
-    for what in ("urandom", "uuid4", "random", "boot_id"):
+    for what in ("urandom", "uuid4", "random", "boot_id", "hostname"):
         assert len({a[what] for a in answers}) == len(answers), what
     for a in answers:
+        assert re.fullmatch("probe-[0-9a-f]{8}", a["hostname"])
         assert before - 0.05 <= a["time"] <= after + 0.05
 
 

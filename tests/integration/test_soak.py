@@ -71,6 +71,7 @@ def test_soak(own_host):
         ["disconnect"] * 20 + ["count"] * 430 + ["primes"] * 430
     plan = [rng.choice(kinds) for _ in range(COUNT)]
     late = []
+    excused = 0
 
     def one(kind):
         if kind == "disconnect":
@@ -109,6 +110,9 @@ def test_soak(own_host):
                 good = (answer.status == 502 and body["errorType"].startswith("Runtime.")) or timed_out
             if not good:
                 wrong.append((kind, answer.status, body))
+            excused += timed_out and kind != "loop"
+    print(f"innocent calls that ran into their limit: {excused}")
+    assert excused <= max(2, COUNT // 50) * h.SLOW
     print(f"timeouts late by (ms): {sorted(round(x) for x in late)}")
     assert not wrong, (len(wrong), wrong[:10])
     assert not late or sorted(late)[len(late) // 2] < 100 * h.SLOW, late
