@@ -38,6 +38,12 @@ def put(host, who, name, text):
     assert answer.status == 201, answer
 
 
+def throttled(answer):
+    assert answer.status == 429 and answer.headers["x-amzn-ErrorType"] == "TooManyRequestsException", answer
+    assert int(answer.headers["Retry-After"]) >= 1
+    return answer.json()["Reason"]
+
+
 def test_tenants(host):
     put(host, ACME, "f", "acme's")
     put(host, BOLT, "f", "bolt's")
@@ -59,6 +65,13 @@ def test_tenants(host):
         other = pool.submit(call, BOLT)
         assert sorted(f.result().status for f in flood) == [200, 200, 429, 429, 429, 429]
         assert other.result().status == 200
+    # The same through the Lambda API, in a burst: each refusal says whose limit it was, and when to come again.
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        path, body = "/2015-03-31/functions/f/invocations", b'{"s": 3}'
+        burst = list(pool.map(lambda _: host.request("POST", path, body, signature(host, "POST", path, body)), range(20)))
+        assert sum(a.status == 200 for a in burst) == 2, [a.status for a in burst]
+        for answer in burst:
+            assert answer.status == 200 or throttled(answer) == "ConcurrentInvocationLimitExceeded", answer
     # An open URL is anyone's, also from outside the tenant; its other paths are not.
     assert host.request("GET", "/function/f.acme").status == 401
     path, body = "/2021-10-31/functions/f/url", b'{"AuthType": "NONE"}'
