@@ -32,3 +32,10 @@ def echo_zip(tmp_path_factory):
     path = tmp_path_factory.mktemp("code") / "echo.zip"
     path.write_bytes(s.echo())
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def failing_zip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("code") / "failing.zip"
+    path.write_bytes(s.failing())
+    return str(path)

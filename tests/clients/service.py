@@ -72,6 +72,12 @@ def echo():
         return zipped({"bootstrap": (f.read(), 0o755)})
 
 
+def failing():
+    """A shell as runtime that fails as its event says."""
+    with open(os.path.join(FUNCTIONS, "matrix/sh/bootstrap"), "rb") as f:
+        return zipped({"bootstrap": (f.read(), 0o755)})
+
+
 def sha256(data):
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 

@@ -8,7 +8,10 @@ import pytest
 import service as s
 
 boto3 = pytest.importorskip("boto3", reason="the package python3-boto3 is not installed")
+from botocore.auth import SigV4Auth  # noqa: E402
+from botocore.awsrequest import AWSRequest  # noqa: E402
 from botocore.client import Config  # noqa: E402
+from botocore.credentials import Credentials  # noqa: E402
 from botocore.exceptions import ClientError, WaiterError  # noqa: E402
 
 NAME = "boto-function"
@@ -90,6 +93,27 @@ def test_invoke(client, function):
     assert got["StatusCode"] == 204
     got = client.invoke_async(FunctionName=NAME, InvokeArgs=b"{}")
     assert got["Status"] == 202
+
+
+def invocations(host):
+    request = AWSRequest("GET", host.url + "/metrics")
+    SigV4Auth(Credentials(s.KEY, s.SECRET), "lambda", s.REGION).add_auth(request)
+    status, _, text = host.get("/metrics", dict(request.headers))
+    assert status == 200, text
+    return sum(float(line.rpartition(" ")[2]) for line in text.decode().splitlines()
+               if line.startswith("stoker_invocations_total{") and f'function="{NAME}"' in line)
+
+
+def test_a_retry_is_the_same_call(client, function, host):
+    """A client that has given up waiting asks again, by itself and with the same invocation id."""
+    hasty = boto3.session.Session().client("lambda", endpoint_url=host.url, region_name=s.REGION, config=Config(
+        retries={"mode": "standard", "total_max_attempts": 60}, read_timeout=1))
+    before = invocations(host)
+    got, value = invoke(hasty, {"do": "sleep", "seconds": 4})
+    assert value == "slept"
+    assert got["ResponseMetadata"]["RetryAttempts"] >= 2
+    s.wait_for(lambda: invocations(host) > before, "the call to be counted")
+    assert invocations(host) == before + 1
 
 
 def test_many_at_once(client, function):

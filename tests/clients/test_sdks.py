@@ -25,7 +25,7 @@ def run(command, host, steps, **more):
 
 
 STEPS = ["create", "conflict", "active", "invoke", "error-class", "precondition", "tail", "update", "updated",
-         "publish", "alias", "list", "throttled", "delete", "gone"]
+         "publish", "alias", "failures", "list", "throttled", "delete", "gone"]
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,12 @@ def node_modules(tmp_path_factory):
     return folder
 
 
-def test_javascript_sdk(host, echo_zip, node_modules):
+def test_javascript_sdk(host, echo_zip, failing_zip, node_modules):
     shutil.copy(os.path.join(HERE, "js/life.mjs"), node_modules)
-    run(["node", os.path.join(node_modules, "life.mjs"), host.url, echo_zip, s.ROLE], host, STEPS + ["stream"])
+    run(["node", os.path.join(node_modules, "life.mjs"), host.url, echo_zip, s.ROLE, failing_zip], host, STEPS + ["stream"])
 
 
-def test_go_sdk(host, echo_zip, tmp_path):
+def test_go_sdk(host, echo_zip, failing_zip, tmp_path):
     go = shutil.which("go") or ("/usr/lib/go/bin/go" if os.path.exists("/usr/lib/go/bin/go") else None)
     if not go:
         pytest.skip("go is not installed")
@@ -64,4 +64,4 @@ def test_go_sdk(host, echo_zip, tmp_path):
                            text=True, timeout=170, env={**os.environ, "GO111MODULE": "off", "GOPATH": GOPATH,
                                              "GOCACHE": GOCACHE, "GOFLAGS": ""})
     assert built.returncode == 0, built.stderr
-    run([program, host.url, echo_zip, s.ROLE], host, STEPS)
+    run([program, host.url, echo_zip, s.ROLE, failing_zip], host, STEPS)

@@ -1,4 +1,4 @@
-// A function's life with the SDK for Go, version 2: life URL ZIP ROLE. Prints each step that was right.
+// A function's life with the SDK for Go, version 2: life URL ZIP ROLE FAILING-ZIP. Prints each step that was right.
 package main
 
 import (
@@ -73,6 +73,9 @@ func main() {
 	got, err = client.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, InvocationType: types.InvocationTypeEvent})
 	must(err, "event")
 	check(got.StatusCode == 202, "event", got.StatusCode)
+	got, err = client.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, InvocationType: types.InvocationTypeDryRun})
+	must(err, "dry run")
+	check(got.StatusCode == 204, "dry run", got.StatusCode)
 	fmt.Println("invoke")
 
 	var missing *types.ResourceNotFoundException
@@ -121,6 +124,19 @@ func main() {
 	must(err, "alias")
 	check(*got.ExecutedVersion == "1" && string(got.Payload) == "[2]", "alias", *got.ExecutedVersion)
 	fmt.Println("alias")
+
+	failing, err := os.ReadFile(os.Args[4])
+	must(err, "failing zip")
+	_, err = client.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: name, ZipFile: failing})
+	must(err, "code")
+	must(updated.Wait(ctx, &lambda.GetFunctionInput{FunctionName: name}, wait), "code")
+	for what, kind := range map[string]string{"error": "Shell.Error", "exit 3": "Runtime.ExitError"} {
+		got, err = client.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte(`{"do":"` + what + `"}`)})
+		must(err, what)
+		check(got.StatusCode == 200 && got.FunctionError != nil && *got.FunctionError == "Unhandled" &&
+			strings.Contains(string(got.Payload), `"`+kind+`"`), what, string(got.Payload))
+	}
+	fmt.Println("failures")
 
 	pages := lambda.NewListVersionsByFunctionPaginator(client, &lambda.ListVersionsByFunctionInput{FunctionName: name,
 		MaxItems: aws.Int32(1)})

@@ -1,9 +1,9 @@
-// A function's life with the SDK for JavaScript, version 3: life.mjs URL ZIP ROLE. Prints each step that was right.
+// A function's life with the SDK for JavaScript, version 3: life.mjs URL ZIP ROLE FAILING-ZIP. Prints each step that was right.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as aws from "@aws-sdk/client-lambda";
 
-const [url, zip, Role] = process.argv.slice(2);
+const [url, zip, Role, failing] = process.argv.slice(2);
 const FunctionName = "js-function";
 const client = new aws.LambdaClient({ endpoint: url, maxAttempts: 1 });
 const send = (command, input) => client.send(new aws[command + "Command"]({ FunctionName, ...input }));
@@ -71,6 +71,17 @@ await send("CreateAlias", { Name: "prod", FunctionVersion: "1" });
 got = await send("Invoke", { Qualifier: "prod", Payload: "[2]" });
 assert.deepEqual([got.ExecutedVersion, text(got.Payload)], ["1", "[2]"]);
 console.log("alias");
+
+got = await send("UpdateFunctionCode", { ZipFile: readFileSync(failing) });
+assert.equal(got.LastUpdateStatus, "InProgress");
+await aws.waitUntilFunctionUpdatedV2(wait, { FunctionName });
+for (const [what, type] of [["error", "Shell.Error"], ["exit 3", "Runtime.ExitError"]]) {
+	got = await send("Invoke", { Payload: JSON.stringify({ do: what }) });
+	assert.deepEqual([got.StatusCode, got.FunctionError, JSON.parse(text(got.Payload)).errorType], [200, "Unhandled", type]);
+}
+got = await send("Invoke", { Qualifier: "prod", Payload: '{"do":"error"}' });
+assert.deepEqual([got.FunctionError, text(got.Payload)], [undefined, '{"do":"error"}']);
+console.log("failures");
 
 const versions = [];
 for await (const page of aws.paginateListVersionsByFunction({ client, pageSize: 1 }, { FunctionName }))
