@@ -16,9 +16,6 @@
 #include "scheduler/lambda/names.h"
 #include "snapshots/funcenv.h"
 
-#ifndef STOKER_LIBEXECDIR
-#define STOKER_LIBEXECDIR "/usr/local/libexec/stoker"
-#endif
 #ifndef STOKER_DATADIR
 #define STOKER_DATADIR "/usr/local/share/stoker"
 #endif
@@ -318,36 +315,29 @@ int options_parse(int argc, char *const *argv, struct options *ret_options, stru
 	return 0;
 }
 
-static int absolute(char *path, const char *what, struct stk_err *err)
+static int absolute(char *path, const char *what, const char *advice, struct stk_err *err)
 {
 	stk_autofree char *real = realpath(path, NULL);
 
 	if (!real)
-		return stk_err_sys(err, -errno, "%s folder %s", what, path);
+		return stk_err_sys(err, -errno, "%s folder %s%s", what, path, advice);
 	if (stk_strcpy(path, OPTIONS_PATH_MAX, real))
 		return stk_err_set(err, -ENAMETOOLONG, "%s folder: path longer than %d bytes", what,
 				   OPTIONS_PATH_MAX - 1);
 	return 0;
 }
 
-/* Where the helper programs are: beside stokerd in a build tree, else where they were installed. */
-static int find_bin_dir(struct options *o)
+/* Where the helper programs are: beside stokerd, in a build tree and where it is installed (bindir has links only). */
+static int find_bin_dir(struct options *o, struct stk_err *err)
 {
-	char exe[OPTIONS_PATH_MAX], probe[OPTIONS_PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	char *slash;
+	stk_autofree char *exe = realpath("/proc/self/exe", NULL);
 
-	if (n > 0) {
-		exe[n] = '\0';
-		slash = strrchr(exe, '/');
-		if (slash) {
-			*slash = '\0';
-			if (stk_snprintf(probe, sizeof(probe), "%s/stoker-vmm", exe) == 0 &&
-			    access(probe, X_OK) == 0)
-				return stk_strcpy(o->bin_dir, sizeof(o->bin_dir), exe);
-		}
-	}
-	return stk_strcpy(o->bin_dir, sizeof(o->bin_dir), STOKER_LIBEXECDIR);
+	if (!exe)
+		return stk_err_sys(err, -errno, "stokerd's own folder (name it with --bin)");
+	strrchr(exe, '/')[1] = '\0';
+	if (stk_strcpy(o->bin_dir, sizeof(o->bin_dir), exe))
+		return stk_err_set(err, -ENAMETOOLONG, "bin folder: path too long");
+	return 0;
 }
 
 static uint64_t mem_available_mib(void)
@@ -365,17 +355,17 @@ static uint64_t mem_available_mib(void)
 
 int options_complete(struct options *o, struct stk_err *err)
 {
-	int rc;
+	int rc = o->bin_dir[0] ? 0 : find_bin_dir(o, err);
 
-	if (!o->bin_dir[0] && find_bin_dir(o))
-		return stk_err_set(err, -ENAMETOOLONG, "bin folder: path too long");
+	if (rc)
+		return rc;
 	if (!o->images_dir[0] && stk_strcpy(o->images_dir, sizeof(o->images_dir), STOKER_DATADIR "/images"))
 		return stk_err_set(err, -ENAMETOOLONG, "images folder: path too long");
-	rc = absolute(o->bin_dir, "bin", err);
+	rc = absolute(o->bin_dir, "bin", "", err);
 	if (rc == 0)
-		rc = absolute(o->images_dir, "images", err);
+		rc = absolute(o->images_dir, "images", " (" OPTIONS_IMAGES_ADVICE ")", err);
 	if (rc == 0)
-		rc = absolute(o->state_dir, "state", err);
+		rc = absolute(o->state_dir, "state", "", err);
 	if (rc)
 		return rc;
 	if (!o->memory_budget_mib)
@@ -393,8 +383,8 @@ const char *options_usage(void)
 	return "usage: stokerd [OPTION VALUE]...\n"
 	       "  --listen HOST:PORT|unix:/PATH  address of the HTTP API (127.0.0.1:8080)\n"
 	       "  --state DIR            functions, snapshots, logs (" STOKER_STATEDIR ")\n"
-	       "  --images DIR           guest kernel and runtime images\n"
-	       "  --bin DIR              stoker-vmm, stoker-snapshot and stoker-initrd.cpio\n"
+	       "  --images DIR           guest kernel and runtime images (" STOKER_DATADIR "/images)\n"
+	       "  --bin DIR              stoker-vmm, stoker-snapshot and stoker-initrd.cpio (beside stokerd)\n"
 	       "  --keys FILE            access keys and tokens: who may use the host (without: everybody)\n"
 	       "  --region NAME          in ARNs and in the functions' environment (" SNAP_REGION ")\n"
 	       "  --insecure-no-auth     listen on an address that is not loopback without keys\n"

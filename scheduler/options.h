@@ -11,6 +11,8 @@
 
 #define OPTIONS_PATH_MAX 512
 
+#define OPTIONS_IMAGES_ADVICE "make the images with images/prepare of Stoker's sources, or give their folder with --images"
+
 struct options {
 	char listen_host[256]; /* or the socket's path when listen_unix */
 	unsigned listen_port;

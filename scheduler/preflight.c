@@ -31,8 +31,8 @@ static int need(const char *dir, const char *name, int mode, const char *advice,
 
 int preflight_files(const struct options *o, struct stk_err *err)
 {
-	static const char images[] = "prepare the images, or give their folder with --images";
-	static const char bins[] = "build or install Stoker, or give the folder with --bin";
+	static const char images[] = OPTIONS_IMAGES_ADVICE;
+	static const char bins[] = "build or install all of Stoker, or give the folder of its parts with --bin";
 	int rc = need(o->bin_dir, "stoker-vmm", X_OK, bins, err);
 
 	rc = rc ? rc : need(o->bin_dir, "stoker-snapshot", X_OK, bins, err);

@@ -71,9 +71,7 @@ static int find_vmm(struct create *c, struct stk_err *err)
 		*slash = '\0';
 	if (stk_snprintf(c->vmm, sizeof(c->vmm), "%s/stoker-vmm", self) == 0 && access(c->vmm, X_OK) == 0)
 		return 0;
-	if (stk_snprintf(c->vmm, sizeof(c->vmm), "%s/stoker-vmm", LIBEXECDIR) == 0 && access(c->vmm, X_OK) == 0)
-		return 0;
-	return stk_err_set(err, -ENOENT, "no stoker-vmm in %s or %s: name it with --vmm", self, LIBEXECDIR);
+	return stk_err_set(err, -ENOENT, "no stoker-vmm in %s: name it with --vmm", self);
 }
 
 static int find_out(struct create *c, struct stk_err *err)

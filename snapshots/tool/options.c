@@ -16,7 +16,7 @@ const char create_usage[] =
 	"usage: stoker-snapshot create --out DIR --kernel FILE --initrd FILE --rootfs IMG\n"
 	"                              --code IMG --scratch IMG [options]\n"
 	"  --out DIR          folder to make; must not exist\n"
-	"  --vmm PROGRAM      the monitor (default: stoker-vmm beside this program or in libexec)\n"
+	"  --vmm PROGRAM      the monitor (default: stoker-vmm beside this program)\n"
 	"  --kernel, --initrd, --rootfs, --code, --scratch   what the machine is made of\n"
 	"  --memory MIB       128 to 10240 (default 128)\n"
 	"  --handler H        (default bootstrap)\n"
