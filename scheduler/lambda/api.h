@@ -85,6 +85,10 @@ void lambda_change_drop(struct lambda_change *ch, enum lambda_error_type type, c
 int lambda_layers_apply(const struct lambda_call *c, const char *update, const char *extra, struct fn_settings *s,
 			struct lambda_err *err);
 
+/* The function that a configuration's text, or an update of one, names as its DeadLetterConfig must be there.
+ * LAMBDA_INVALID_PARAMETER. api_events.c */
+int lambda_dead_letter_check(const struct lambda_call *c, const char *extra, struct lambda_err *err);
+
 /* Handlers. */
 typedef void lambda_handler(void *ctx, struct http_req *req, const struct router_match *m);
 lambda_handler lambda_invoke, lambda_invoke_stream, lambda_invoke_async;          /* api_invoke.c */

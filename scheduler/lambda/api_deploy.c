@@ -384,7 +384,8 @@ static void create(struct change *g)
 	settings = g->create.config.settings;
 	g->create.config.settings.env = NULL;
 	g->create.config.settings.env_len = 0;
-	if (lambda_layers_apply(c, g->create.config.extra, g->create.config.extra, &settings, &g->err)) {
+	if (lambda_layers_apply(c, g->create.config.extra, g->create.config.extra, &settings, &g->err) ||
+	    lambda_dead_letter_check(c, g->create.config.extra, &g->err)) {
 		fn_settings_fini(&settings);
 		fail(g);
 		return;
@@ -485,7 +486,8 @@ static void update_configuration(struct change *g)
 		return;
 	}
 	if (lambda_config_apply(&g->config.config, &settings, &extra, &g->err) ||
-	    lambda_layers_apply(&g->call, g->config.config.extra, extra, &settings, &g->err)) {
+	    lambda_layers_apply(&g->call, g->config.config.extra, extra, &settings, &g->err) ||
+	    lambda_dead_letter_check(&g->call, g->config.config.extra, &g->err)) {
 		fn_settings_fini(&settings);
 		free(extra);
 		fail(g);

@@ -12,6 +12,7 @@
 #include "scheduler/front.h"
 #include "scheduler/lambda/api.h"
 #include "scheduler/lambda/eventinvoke.h"
+#include "scheduler/lambda/extra.h"
 #include "scheduler/lambda/paging.h"
 
 /* An answer that waits for the disk. */
@@ -101,23 +102,33 @@ static void change(const struct lambda_call *c, const struct evconfig *config)
 		lambda_error(c->req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
 }
 
-/* A destination has to exist, as far as it is a function. */
-static bool reachable(const struct lambda_call *c, const char *text)
+/* A target has to exist, as far as it is a function. */
+static int check_exists(const struct lambda_call *c, const char *text, const char *what, struct lambda_err *err)
 {
 	struct evconfig_target t;
-	char key[FN_NAME_MAX + 1], why[EVCONFIG_TARGET_MAX + 96];
+	char key[FN_NAME_MAX + 1];
 	const struct function *fn;
 
 	if (evconfig_target_parse(text, &t, NULL) || t.kind != EVCONFIG_FUNCTION)
-		return true;
+		return 0;
 	if (stk_snprintf(key, sizeof(key), "%s%s", t.function, strchrnul(c->key, '.')))
-		return true;
+		return 0;
 	fn = registry_find(&c->d->registry, key);
-	if (fn && fn->latest)
-		return true;
-	snprintf(why, sizeof(why), "The destination ARN %s is invalid: there is no such function.", text);
-	lambda_error(c->req, LAMBDA_INVALID_PARAMETER, why);
-	return false;
+	if (fn && (fn->latest || fn == c->fn)) /* its own may be about to be made */
+		return 0;
+	return lambda_err_set(err, LAMBDA_INVALID_PARAMETER, "The %s %s is invalid: there is no such function.", what, text);
+}
+
+int lambda_dead_letter_check(const struct lambda_call *c, const char *extra, struct lambda_err *err)
+{
+	json_t *o = lambda_json_object(extra);
+	const char *text = json_string_value(json_object_get(json_object_get(o, "DeadLetterConfig"), "TargetArn"));
+	int rc = o ? 0 : lambda_err_nomem(err);
+
+	if (text)
+		rc = check_exists(c, text, "dead letter target", err);
+	json_decref(o);
+	return rc;
 }
 
 static void put(const struct lambda_call *c, struct evconfig *config)
@@ -126,9 +137,11 @@ static void put(const struct lambda_call *c, struct evconfig *config)
 	size_t len = 0;
 	const uint8_t *body = http_req_body(c->req, &len);
 
-	if (lambda_eventinvoke_parse((const char *)body, len, config, &err))
+	if (lambda_eventinvoke_parse((const char *)body, len, config, &err) ||
+	    check_exists(c, config->on_success, "destination ARN", &err) ||
+	    check_exists(c, config->on_failure, "destination ARN", &err))
 		lambda_error_err(c->req, &err);
-	else if (reachable(c, config->on_success) && reachable(c, config->on_failure))
+	else
 		change(c, config);
 }
 

@@ -7,20 +7,7 @@
 #include "scheduler/async/retry.h"
 #include "scheduler/lambda/body.h"
 #include "scheduler/lambda/member.h"
-
-static bool target_fits(const char *text)
-{
-	struct evconfig_target t;
-
-	return evconfig_target_parse(text, &t, NULL) == 0;
-}
-
-static const struct member_text target_text = {
-	.max = EVCONFIG_TARGET_MAX,
-	.fits = target_fits,
-	.pattern = "^$|arn:(aws[a-zA-Z0-9-]*):lambda:([a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"
-		   "|https?://.*",
-};
+#include "scheduler/lambda/target.h"
 
 static void read_destination(struct members *m, const json_t *config, const char *key, const char *path,
 			     const char *text_path, char *ret)
@@ -30,7 +17,7 @@ static void read_destination(struct members *m, const json_t *config, const char
 
 	ret[0] = '\0';
 	if (member_object(m, config, key, path, false, &o) &&
-	    member_string(m, o, "Destination", text_path, false, &target_text, &text))
+	    lambda_target_read(m, o, "Destination", text_path, &text))
 		stk_strcpy(ret, EVCONFIG_TARGET_MAX + 1, text);
 }
 
@@ -63,7 +50,9 @@ static int read_members(const json_t *o, struct evconfig *c, struct lambda_err *
 	if (rc == 0 && !given)
 		return lambda_err_set(err, LAMBDA_INVALID_PARAMETER,
 				      "You must specify at least one of error handling or destination setting.");
-	return rc;
+	if (rc == 0)
+		rc = lambda_target_check(c->on_success, "destination ARN", err);
+	return rc ? rc : lambda_target_check(c->on_failure, "destination ARN", err);
 }
 
 int lambda_eventinvoke_parse(const char *body, size_t len, struct evconfig *c, struct lambda_err *err)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "scheduler/lambda/names.h"
+#include "scheduler/lambda/target.h"
 
 char *lambda_json_text(const json_t *value)
 {
@@ -150,15 +151,19 @@ static void read_storage(struct reader *r)
 		put(r, "EphemeralStorage", size != 512 ? json_pack("{s:I}", "Size", size) : json_null());
 }
 
-static void read_dead_letter(struct reader *r)
+static int read_dead_letter(struct reader *r, struct lambda_err *err)
 {
 	const char *text = "";
 	const json_t *o;
+	int rc;
 
 	if (!member_object(r->m, r->body, "DeadLetterConfig", "deadLetterConfig", false, &o))
-		return;
-	member_string(r->m, o, "TargetArn", "deadLetterConfig.targetArn", false, &arn_text, &text);
-	put(r, "DeadLetterConfig", *text ? json_pack("{s:s}", "TargetArn", text) : json_null());
+		return 0;
+	lambda_target_read(r->m, o, "TargetArn", "deadLetterConfig.targetArn", &text);
+	rc = lambda_target_check(text, "dead letter target", err);
+	if (rc == 0)
+		put(r, "DeadLetterConfig", *text ? json_pack("{s:s}", "TargetArn", text) : json_null());
+	return rc;
 }
 
 static int read_logging(struct reader *r, struct lambda_err *err)
@@ -309,10 +314,11 @@ json_t *lambda_extra_read(struct members *m, const json_t *body, unsigned take, 
 		read_choice(&r, "TracingConfig", "tracingConfig", "Mode", "tracingConfig.mode", tracing);
 		read_choice(&r, "SnapStart", "snapStart", "ApplyOn", "snapStart.applyOn", snapstart);
 		read_storage(&r);
-		read_dead_letter(&r);
 		read_vpc(&r);
 		read_file_systems(&r);
-		rc = read_logging(&r, err);
+		rc = read_dead_letter(&r, err);
+		if (rc == 0)
+			rc = read_logging(&r, err);
 		if (rc == 0)
 			rc = read_layers(&r, err);
 	}

@@ -111,6 +111,8 @@ def test_what_is_wrong_with_a_function_is_said(aws, app_zip):
     assert "exceeded the 4KB limit" in said
     refused("InvalidParameterValueException", "--architectures", "arm64")
     refused("InvalidParameterValueException", "--tags", "aws:x=y")
+    said = refused("InvalidParameterValueException", "--dead-letter-config", f"TargetArn=arn:aws:sqs:{s.REGION}:1:queue")
+    assert "not to the service 'sqs'" in said
     aws.refused("InvalidParameterValueException", "create-function", "--function-name", NAME, "--role", s.ROLE,
                 "--handler", "a.b", "--runtime", aws.host.python, "--code", "S3Bucket=bucket,S3Key=key")
     assert aws("list-functions") == {"Functions": []}
@@ -418,8 +420,20 @@ def test_event_invoke_config(aws):
     assert aws(*config("get"))["MaximumEventAgeInSeconds"] == 120
     listed = aws("list-function-event-invoke-configs", "--function-name", NAME)["FunctionEventInvokeConfigs"]
     assert [c["FunctionArn"] for c in listed] == [got["FunctionArn"]]
+    said = aws.refused("InvalidParameterValueException", *config(
+        "put", "--destination-config", json.dumps({"OnFailure": {"Destination": f"arn:aws:sns:{s.REGION}:1:topic"}})))
+    assert "not to the service 'sns'" in said
     aws(*config("delete"))
     aws.refused("ResourceNotFoundException", *config("get"))
+
+
+def test_dead_letter_targets(aws):
+    for target in "http://127.0.0.1:1/dead", SMALL, aws.seen["arn"], "":
+        got = aws("update-function-configuration", "--function-name", NAME, "--dead-letter-config", f"TargetArn={target}")
+        assert got.get("DeadLetterConfig", {}).get("TargetArn", "") == target
+        assert got["LastUpdateStatus"] == "Successful"  # the guest is not told of it
+    aws.refused("InvalidParameterValueException", "update-function-configuration", "--function-name", NAME,
+                "--dead-letter-config", f"TargetArn=arn:aws:sns:{s.REGION}:1:topic")
 
 
 def test_tags(aws):

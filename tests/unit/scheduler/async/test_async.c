@@ -536,6 +536,49 @@ static void dead_letters(void **state)
 	assert_true(metric(QUEUED) == 1);
 }
 
+static void change_dead_letter(const char *dead_letter, int status, const char *part)
+{
+	struct http_client_resp r;
+	char body[256];
+
+	snprintf(body, sizeof(body), "{\"DeadLetterConfig\":{\"TargetArn\":\"%s\"}}", dead_letter);
+	assert_int_equal(request("PUT", "/2015-03-31/functions/f/configuration", NULL, body, &r), 0);
+	if (r.status != status || !strstr((char *)r.body, part))
+		fail_msg("%s: %d, not %d: %s", body, r.status, status, (char *)r.body);
+	http_client_resp_fini(&r);
+}
+
+/* Whatever the API takes as TargetArn is used. */
+static void dead_letters_by_name_and_address(void **state)
+{
+	unsigned total, *count;
+	char address[64], zip[128];
+
+	add_function("g");
+	snprintf(zip, sizeof(zip), "%s/functions/f/1/code.zip", root);
+	assert_int_equal(stk_write_file_atomic(zip, "zip", 3, 0600), 0); /* an update keeps it */
+	received = 0;
+	start_host();
+	configure("PUT", "{\"MaximumRetryAttempts\":0}", 200, "");
+	change_dead_letter("arn:aws:sqs:us-east-1:000000000000:q", 400, "not to the service 'sqs'");
+	change_dead_letter("arn:aws:sns:us-east-1:000000000000:t", 400, "not to the service 'sns'");
+	change_dead_letter("nobody", 400, "no such function");
+	snprintf(address, sizeof(address), "http://127.0.0.1:%u/dead?x=y", receiver_port);
+	change_dead_letter(address, 200, address);
+	accept_events(1, 2, "error");
+	wait_received(1);
+	assert_non_null(strstr(receiver_text, "POST /dead?x=y HTTP/1.1\r\n"));
+	assert_non_null(strstr(receiver_text, "\r\nErrorMessage: as asked\r\n"));
+	assert_non_null(strstr(receiver_text, "n=1"));
+	change_dead_letter("g", 200, "\"TargetArn\":\"g\"");
+	accept_events(2, 3, "error");
+	wait_metric("\nstoker_async_retries_total{cause=\"function\"} ", 1, 20); /* g's call fails as well */
+	count = read_calls(3, &total);
+	assert_int_equal(count[2], 2);
+	free(count);
+	assert_int_equal(received, 1);
+}
+
 static void configuration(void **state)
 {
 	char list[] = "/2019-09-25/functions/f/event-invoke-config/list?MaxItems=1";
@@ -819,7 +862,8 @@ static void killed_again_and_again(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(accepted_means_it_runs), CASE(results_are_sent), CASE(destinations_and_retries), CASE(dead_letters), CASE(configuration),
+		CASE(accepted_means_it_runs), CASE(results_are_sent), CASE(destinations_and_retries), CASE(dead_letters),
+		CASE(dead_letters_by_name_and_address), CASE(configuration),
 		CASE(refusals),
 		CASE(a_full_queue_is_429), CASE(cloud_events), CASE(a_stop_loses_nothing),
 		CASE(events_of_a_function_that_is_gone), CASE(accepted_in_groups), CASE(killed_again_and_again),

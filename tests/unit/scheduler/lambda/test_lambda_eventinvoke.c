@@ -67,7 +67,13 @@ static void what_is_wrong(void **state)
 	refused("{\"MaximumRetryAttempts\":-1,\"MaximumEventAgeInSeconds\":59}", LAMBDA_VALIDATION, "2 validation errors");
 	refused("{\"MaximumEventAgeInSeconds\":21601}", LAMBDA_VALIDATION, "maximumEventAgeInSeconds");
 	refused("{\"MaximumRetryAttempts\":\"1\"}", LAMBDA_SERIALIZATION, "");
-	refused("{\"DestinationConfig\":{\"OnSuccess\":{\"Destination\":\"arn:aws:sqs:us-east-1:0:q\"}}}", LAMBDA_VALIDATION,
+	refused("{\"DestinationConfig\":{\"OnSuccess\":{\"Destination\":\"arn:aws:sqs:us-east-1:0:q\"}}}",
+		LAMBDA_INVALID_PARAMETER, "The destination ARN arn:aws:sqs:us-east-1:0:q is invalid");
+	refused("{\"DestinationConfig\":{\"OnFailure\":{\"Destination\":\"arn:aws:sns:us-east-1:0:t\"}}}",
+		LAMBDA_INVALID_PARAMETER, "not to the service 'sns'");
+	refused("{\"DestinationConfig\":{\"OnSuccess\":{\"Destination\":\"arn:aws:lambda:us-east-1:0:layer:l\"}}}",
+		LAMBDA_VALIDATION, "destinationConfig.onSuccess.destination");
+	refused("{\"DestinationConfig\":{\"OnSuccess\":{\"Destination\":\"arn:aws:sqs:\u00fc\"}}}", LAMBDA_VALIDATION,
 		"destinationConfig.onSuccess.destination");
 	refused("{\"DestinationConfig\":{\"OnFailure\":[]}}", LAMBDA_SERIALIZATION, "");
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/cleanup.h"
 #include "scheduler/lambda/extra.h"
 
 static struct lambda_err err;
@@ -73,6 +74,32 @@ static void an_update_replaces_whole_members(void **state)
 	assert_string_equal(kept("{\"Description\":null}", old), old);
 }
 
+/* What destinations may be: nothing is kept that would never be used. */
+static void where_dead_letters_go(void **state)
+{
+	static const char *const good[] = {"f", "f:live", "arn:aws:lambda:us-east-1:000000000000:function:f",
+					   "http://10.0.0.1:81/dead?x=y", "https://example.org/"};
+	static const struct { const char *target, *said; } bad[] = {
+		{"arn:aws:sqs:us-east-1:0:q", "!The dead letter target arn:aws:sqs:us-east-1:0:q is invalid"},
+		{"arn:aws:sns:us-east-1:0:t", "not to the service 'sns'"},
+		{"arn:aws:lambda:us-east-1:0:layer:l", "deadLetterConfig.targetArn"},
+		{"arn:aws", "deadLetterConfig.targetArn"},
+		{"ftp://x/", "deadLetterConfig.targetArn"},
+	};
+	char body[300], text[300];
+
+	for (size_t i = 0; i < STK_ARRAY_LEN(good); i++) {
+		snprintf(text, sizeof(text), "{\"DeadLetterConfig\":{\"TargetArn\":\"%s\"}}", good[i]);
+		assert_string_equal(kept(text, NULL), text);
+		assert_string_equal(kept("{\"DeadLetterConfig\":{\"TargetArn\":\"\"}}", text), "");
+	}
+	for (size_t i = 0; i < STK_ARRAY_LEN(bad); i++) {
+		snprintf(body, sizeof(body), "{\"DeadLetterConfig\":{\"TargetArn\":\"%s\"}}", bad[i].target);
+		if (*kept(body, NULL) != '!' || !strstr(kept(body, NULL), bad[i].said))
+			fail_msg("%s: %s", body, kept(body, NULL));
+	}
+}
+
 static void one_member_can_be_set(void **state)
 {
 	char *text;
@@ -117,6 +144,7 @@ int main(void)
 		cmocka_unit_test(defaults_leave_nothing),
 		cmocka_unit_test(equal_configurations_have_equal_texts),
 		cmocka_unit_test(an_update_replaces_whole_members),
+		cmocka_unit_test(where_dead_letters_go),
 		cmocka_unit_test(one_member_can_be_set),
 		cmocka_unit_test(too_much_is_refused),
 		cmocka_unit_test(texts_of_elsewhere_are_no_crash),
