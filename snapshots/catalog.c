@@ -80,7 +80,7 @@ int snap_catalog_write_checksums(const char *dir, struct stk_err *err)
 	}
 	r = stk_snprintf(path, sizeof(path), "%s/checksums", dir);
 	if (r == 0)
-		r = stk_write_file_atomic(path, text, len, 0644);
+		r = stk_write_file_atomic(path, text, len, SNAP_FILE_MODE);
 	return r < 0 ? stk_err_sys(err, r, "%s/checksums", dir) : 0;
 }
 

@@ -15,6 +15,7 @@
 #include "common/base/crc64.h"
 #include "common/base/fd.h"
 #include "snapshots/pagemap.h"
+#include "snapshots/snapfile.h"
 
 #define CHUNK (256u * 1024)
 
@@ -187,7 +188,7 @@ int snap_memfile_write(const char *path, const struct snap_source *src, unsigned
 	if (fd < 0)
 		return stk_err_sys(err, fd, "cannot write %s", path);
 	r = write_all(fd, src, src_count, &runs);
-	if (r == 0 && (fchmod(fd, 0644) < 0 || rename(tmp, path) < 0))
+	if (r == 0 && (fchmod(fd, SNAP_FILE_MODE) < 0 || rename(tmp, path) < 0))
 		r = -errno;
 	if (r < 0) {
 		unlink(tmp);

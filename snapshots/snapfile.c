@@ -312,7 +312,7 @@ int snap_writer_commit(struct snap_writer *w, const char *path, struct stk_err *
 	int r;
 
 	snap_writer_finish(w, &data, &len);
-	r = stk_write_file_atomic(path, data, len, 0644);
+	r = stk_write_file_atomic(path, data, len, SNAP_FILE_MODE);
 	return r < 0 ? stk_err_sys(err, r, "cannot write %s", path) : 0;
 }
 

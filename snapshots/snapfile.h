@@ -18,6 +18,10 @@
 #define SNAP_HEADER_LEN   32u
 #define SNAP_ENTRY_LEN    32u
 
+/* Of each file of a snapshot, also where a copy has left its folder: a function's memory holds its environment and secrets.
+ * All who read them run as the same user: the host, its monitors, stoker-snapshot. */
+#define SNAP_FILE_MODE 0600
+
 enum snap_section_type {
 	SNAP_SECTION_CONFIG = 1, /* struct snap_config */
 	SNAP_SECTION_VM = 2,     /* struct snap_vm */

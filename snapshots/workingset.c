@@ -9,6 +9,7 @@
 #include "common/base/crc64.h"
 #include "common/base/cursor.h"
 #include "common/base/fd.h"
+#include "snapshots/snapfile.h"
 
 #define MAGIC     "STKWSET2"
 #define MAGIC_LEN 8u
@@ -168,6 +169,6 @@ int snap_workingset_write(const char *path, const struct snap_workingset *ws, st
 	int r = snap_workingset_encode(ws, &data, &len);
 
 	if (r == 0)
-		r = stk_write_file_atomic(path, data, len, 0644);
+		r = stk_write_file_atomic(path, data, len, SNAP_FILE_MODE);
 	return r < 0 ? stk_err_sys(err, r, "%s", path) : 0;
 }

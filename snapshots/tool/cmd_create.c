@@ -324,7 +324,7 @@ static int publish(struct create *c, struct stk_err *err)
 		return r;
 	r = stk_snprintf(path, sizeof(path), "%s/manifest.json", c->tmp);
 	if (r == 0)
-		r = stk_write_file_atomic(path, text, len, 0644);
+		r = stk_write_file_atomic(path, text, len, SNAP_FILE_MODE);
 	if (r < 0)
 		return stk_err_sys(err, r, "%s/manifest.json", c->tmp);
 	r = snap_catalog_write_checksums(c->tmp, err);

@@ -43,6 +43,9 @@ def test_create_info_verify(code, tmp_path):
     assert done.returncode == 0, done.stderr
     assert {"manifest.json", "state", "memory", "working-set", "checksums"} <= set(os.listdir(out))
     assert os.stat(out / "memory").st_blocks * 512 < 60 << 20
+    # With the memory goes the environment: it is the owner's alone.
+    assert {f"{os.stat(out / name).st_mode & 0o7777:o}" for name in os.listdir(out)} == {"600"}
+    assert f"{os.stat(out).st_mode & 0o7777:o}" == "700"
     pages = (out / "working-set").read_bytes()
     assert pages[:8] == b"STKWSET2"
     count = int.from_bytes(pages[8:12], "little")

@@ -129,6 +129,25 @@ static void test_publish_and_verify(void **state)
 	assert_int_equal(unit_count_fds(), fds);
 }
 
+/* Also for who has given the folder a wider mode, or copied the files. */
+static void test_modes(void **state)
+{
+	static const char *const names[] = {"memory", "state", "working-set", "checksums"};
+	mode_t before = umask(0);
+	char path[256];
+	struct stat st;
+
+	assert_int_equal(snap_catalog_remove(tmp, &err), 0);
+	make_unpublished();
+	umask(before);
+	for (size_t i = 0; i < STK_ARRAY_LEN(names); i++) {
+		path_of(path, tmp, names[i]);
+		assert_int_equal(stat(path, &st), 0);
+		if ((st.st_mode & 07777) != 0600)
+			fail_msg("%s has mode %o", names[i], (unsigned)st.st_mode);
+	}
+}
+
 static void test_never_over_an_existing_one(void **state)
 {
 	struct stat st;
@@ -286,7 +305,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_publish_and_verify), T(test_never_over_an_existing_one),
+		T(test_publish_and_verify), T(test_modes), T(test_never_over_an_existing_one),
 		T(test_incomplete_is_not_published), T(test_flipped_bytes), T(test_place_is_named),
 		T(test_sizes), T(test_missing_files), T(test_mixed_up_files),
 	};
