@@ -136,6 +136,7 @@ void api_functions_list(void *ctx, struct http_req *req, const struct router_mat
 	const struct registry *r = &d->registry;
 	char id[64], after[FN_NAME_MAX + 1];
 	unsigned limit, i, n = 0;
+	const char *last = NULL;
 	json_t *array, *answer;
 
 	front_request_id(req, id);
@@ -144,14 +145,18 @@ void api_functions_list(void *ctx, struct http_req *req, const struct router_mat
 	array = json_array();
 	answer = json_pack("{s:o}", "functions", array);
 	i = registry_behind(r, after);
-	for (; answer && i < r->count && n < limit; i++) {
-		if (tenants_shows(auth_of(req), r->sorted[i]->name)) {
-			json_array_append_new(array, describe_function(r->sorted[i]));
-			n++;
+	for (; answer && i < r->count; i++) {
+		const struct function *fn = r->sorted[i];
+
+		if (!tenants_shows(auth_of(req), fn->name)) /* others' functions do not follow, either */
+			continue;
+		if (n++ == limit) {
+			json_object_set_new(answer, "next", json_string(last));
+			break;
 		}
+		json_array_append_new(array, describe_function(fn));
+		last = fn->name;
 	}
-	if (answer && i < r->count)
-		json_object_set_new(answer, "next", json_string(r->sorted[i - 1]->name));
 	answer_json(req, 200, answer);
 }
 

@@ -10,6 +10,7 @@
 #include "scheduler/lambda/body.h"
 #include "scheduler/lambda/config_json.h"
 #include "scheduler/lambda/extra.h"
+#include "scheduler/lambda/notes.h"
 #include "scheduler/lambda/paging.h"
 #include "scheduler/pool.h"
 #include "scheduler/provisioned.h"
@@ -180,15 +181,9 @@ void lambda_put_provisioned(void *ctx, struct http_req *req, const struct router
 	store_config(&c, json);
 }
 
-static void list_provisioned(const struct lambda_call *c)
+static json_t *show_note(const struct lambda_call *c, const struct fn_note *n)
 {
-	json_t *array = json_array(), *answer = json_pack("{s:o}", "ProvisionedConcurrencyConfigs", array);
-
-	for (unsigned i = 0; answer && i < c->fn->note_count; i++) {
-		if (strcmp(c->fn->notes[i]->kind, PROVISIONED_NOTE) == 0)
-			json_array_append_new(array, show(c, c->fn->notes[i]->qualifier, true));
-	}
-	lambda_answer(c->req, 200, answer);
+	return show(c, n->qualifier, true);
 }
 
 void lambda_get_provisioned(void *ctx, struct http_req *req, const struct router_match *m)
@@ -200,7 +195,7 @@ void lambda_get_provisioned(void *ctx, struct http_req *req, const struct router
 
 	if (lambda_query(http_req_query(req), "List", all, sizeof(all), &err) == 1 && strcmp(all, "ALL") == 0) {
 		if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) == 0)
-			list_provisioned(&c);
+			lambda_note_list(&c, PROVISIONED_NOTE, 'p', "ProvisionedConcurrencyConfigs", show_note);
 		return;
 	}
 	if (begin(&c, ctx, req, m->value[0]))

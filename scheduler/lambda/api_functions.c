@@ -94,32 +94,88 @@ void lambda_get_function(void *ctx, struct http_req *req, const struct router_ma
 
 /* --- lists ------------------------------------------------------------------------------------------- */
 
-static void add_versions(const struct daemon *d, json_t *array, const struct function *fn, bool all)
-{
-	json_array_append_new(array, lambda_configuration(d, fn->latest, all ? "$LATEST" : NULL, true));
-	for (unsigned i = 0; all && i < fn->published_count; i++) {
-		char version[FN_VERSION_TEXT];
+/* A page in the making. */
+struct listing {
+	const struct lambda_call *c;
+	json_t *array;
+	bool all;      /* each version is an item; else each function */
+	unsigned room;
+	bool more;     /* than there is room for */
+	char last[LAMBDA_KEY_MAX + 1]; /* the key of the last item: NAME, or NAME:NUMBER with 0 for $LATEST */
+};
 
-		fn_version_text(fn->published[i]->published, version);
-		json_array_append_new(array, lambda_configuration(d, fn->published[i], version, true));
+/* False: the page is full. */
+static bool add_version(struct listing *l, const struct fn_version *v)
+{
+	char version[FN_VERSION_TEXT];
+
+	if (!l->room) {
+		l->more = true;
+		return false;
+	}
+	l->room--;
+	fn_version_text(v->published, version);
+	json_array_append_new(l->array, lambda_configuration(l->c->d, v, l->all ? version : NULL, true));
+	if (l->all)
+		snprintf(l->last, sizeof(l->last), "%s:%u", v->fn->name, v->published);
+	else
+		stk_strcpy(l->last, sizeof(l->last), v->fn->name);
+	return true;
+}
+
+/* after: published versions behind this number only; -1: all, and $LATEST. */
+static bool add_function(struct listing *l, const struct function *fn, int64_t after)
+{
+	if (after < 0 && !add_version(l, fn->latest))
+		return false;
+	for (unsigned i = 0; l->all && i < fn->published_count; i++) {
+		if (fn->published[i]->published > after && !add_version(l, fn->published[i]))
+			return false;
+	}
+	return true;
+}
+
+/* What a caller does not see counts for nothing, also not as something that follows. */
+static void add_page(struct listing *l, const struct lambda_page *page)
+{
+	const struct registry *r = &l->c->d->registry;
+	char name[LAMBDA_KEY_MAX + 1], *colon;
+	uint64_t number = 0;
+	unsigned i = 0;
+	bool going = true;
+
+	if (page->has_after) {
+		stk_strcpy(name, sizeof(name), page->after);
+		colon = l->all ? strrchr(name, ':') : NULL;
+		if (colon)
+			*colon = '\0';
+		i = registry_behind(r, name);
+		/* The rest of the function that the page before ended in. */
+		if (colon && stk_parse_u64(colon + 1, 0, UINT32_MAX, &number) == 0 && i > 0 &&
+		    strcmp(r->sorted[i - 1]->name, name) == 0 && tenants_shows(l->c->who, name))
+			going = add_function(l, r->sorted[i - 1], (int64_t)number);
+	}
+	for (; going && i < r->count; i++) {
+		if (tenants_shows(l->c->who, r->sorted[i]->name))
+			going = add_function(l, r->sorted[i], -1);
 	}
 }
 
 void lambda_list_functions(void *ctx, struct http_req *req, const struct router_match *m)
 {
-	char which[16], marker[LAMBDA_MARKER_MAX];
+	char which[16], marker[LAMBDA_MARKER_MAX], list;
 	struct lambda_page page;
 	struct lambda_call c;
 	struct lambda_err err;
-	const struct registry *r;
-	json_t *answer, *array;
-	unsigned i, n = 0;
+	struct listing l = {.c = &c};
+	json_t *answer;
 	int all;
 
 	if (lambda_begin(&c, ctx, req))
 		return;
 	all = lambda_query(http_req_query(req), "FunctionVersion", which, sizeof(which), &err);
-	if (all < 0 || lambda_page_parse(http_req_query(req), 'f', 10000, &page, &err)) {
+	list = all > 0 ? 'F' : 'f'; /* a marker names a version, or a function */
+	if (all < 0 || lambda_page_parse(http_req_query(req), list, 10000, &page, &err)) {
 		lambda_error_err(req, &err);
 		return;
 	}
@@ -128,21 +184,16 @@ void lambda_list_functions(void *ctx, struct http_req *req, const struct router_
 			     "constraint: Member must satisfy enum value set: [ALL]");
 		return;
 	}
-	array = json_array();
-	answer = json_pack("{s:o}", "Functions", array);
+	l.array = json_array();
+	l.all = all;
+	l.room = page.max;
+	answer = json_pack("{s:o}", "Functions", l.array);
 	if (!answer) {
 		lambda_answer(req, 200, NULL);
 		return;
 	}
-	r = &c.d->registry;
-	i = page.has_after ? registry_behind(r, page.after) : 0;
-	for (; i < r->count && n < page.max; i++) {
-		if (tenants_shows(c.who, r->sorted[i]->name)) {
-			add_versions(c.d, array, r->sorted[i], all);
-			n++;
-		}
-	}
-	if (i < r->count && lambda_page_marker('f', r->sorted[i - 1]->name, marker) == 0)
+	add_page(&l, &page);
+	if (l.more && lambda_page_marker(list, l.last, marker) == 0)
 		json_object_set_new(answer, "NextMarker", json_string(marker));
 	lambda_answer(req, 200, answer);
 }

@@ -142,20 +142,15 @@ void lambda_delete_url(void *ctx, struct http_req *req, const struct router_matc
 		lambda_note_store(&c, URL_NOTE, c.name.qualifier, NULL, 204, NULL);
 }
 
+static json_t *show_note(const struct lambda_call *c, const struct fn_note *n)
+{
+	return show_url(c, n->qualifier, n->json, false);
+}
+
 void lambda_list_urls(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct lambda_call c;
-	json_t *array, *answer;
 
-	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX))
-		return;
-	array = json_array();
-	answer = json_pack("{s:o}", "FunctionUrlConfigs", array);
-	for (unsigned i = 0; answer && i < c.fn->note_count; i++) {
-		const struct fn_note *n = c.fn->notes[i];
-
-		if (strcmp(n->kind, URL_NOTE) == 0)
-			json_array_append_new(array, show_url(&c, n->qualifier, n->json, false));
-	}
-	lambda_answer(req, 200, answer);
+	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX) == 0)
+		lambda_note_list(&c, URL_NOTE, 'u', "FunctionUrlConfigs", show_note);
 }

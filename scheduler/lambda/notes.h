@@ -18,4 +18,9 @@ void lambda_note_stored(struct lambda_change *ch);
 void lambda_note_store(const struct lambda_call *c, const char *kind, const char *qualifier, char *json, int status,
 		       json_t *answer);
 
+/* Answers a List operation of all notes of a kind with one page, in the order of qualifiers: {member: [...]}. list: the
+ * letter of its markers. show: an item; NULL is left out. */
+void lambda_note_list(const struct lambda_call *c, const char *kind, char list, const char *member,
+		      json_t *(*show)(const struct lambda_call *c, const struct fn_note *n));
+
 #endif

@@ -313,6 +313,8 @@ def test_versions(aws):
     assert [v["FunctionArn"].rpartition(":")[2] for v in versions] == ["$LATEST", "1", "2"]
     paged = aws("list-versions-by-function", "--function-name", NAME, "--page-size", "1")["Versions"]
     assert paged == versions
+    of_all = aws("list-functions", "--function-version", "ALL", "--page-size", "1")["Functions"]
+    assert [f["FunctionArn"].rpartition(":")[2] for f in of_all if f["FunctionName"] == NAME] == ["$LATEST", "1", "2"]
     got = aws.configuration("--qualifier", "1")
     assert (got["Version"], got["Description"], got["State"]) == ("1", "the first", "Active")
     assert got["CodeSha256"] == s.sha256(s.app("first"))
@@ -405,6 +407,12 @@ def test_function_urls(aws):
     assert shown["AuthType"] == "AWS_IAM" and re.fullmatch(TIME, shown["LastModifiedTime"])
     listed = aws("list-function-url-configs", "--function-name", NAME)["FunctionUrlConfigs"]
     assert [u["FunctionUrl"] for u in listed] == [got["FunctionUrl"]]
+    alias = aws(*config("create", "--auth-type", "NONE", "--qualifier", "prod"))
+    paged = aws("list-function-url-configs", "--function-name", NAME, "--page-size", "1")["FunctionUrlConfigs"]
+    assert [u["FunctionUrl"] for u in paged] == [got["FunctionUrl"], alias["FunctionUrl"]]
+    first = aws("list-function-url-configs", "--function-name", NAME, "--max-items", "1")
+    assert len(first["FunctionUrlConfigs"]) == 1 and first["NextToken"]
+    aws(*config("delete", "--qualifier", "prod"))
     aws(*config("delete"))
     aws.refused("ResourceNotFoundException", *config("get"))
 
