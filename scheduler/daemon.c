@@ -491,6 +491,9 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	registry_init(&d->registry, version_unused, d);
 	if (tenants_init(&d->tenants))
 		return stk_err_set(err, -ENOMEM, "out of memory");
+	rc = codelink_init(&d->codelink);
+	if (rc)
+		return stk_err_sys(err, rc, "random bytes");
 	rc = uv_loop_init(&d->loop);
 	if (rc == 0)
 		rc = workers_start(&d->loop, THREADS);

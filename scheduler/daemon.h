@@ -8,6 +8,7 @@
 
 #include "common/host/http_server.h"
 #include "common/host/metrics.h"
+#include "scheduler/codelink.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/options.h"
 #include "scheduler/registry.h"
@@ -51,6 +52,8 @@ struct daemon {
 	unsigned making;         /* those whose turn it is */
 	bool making_next;
 	unsigned log_readers; /* requests that read logs */
+	unsigned code_readers; /* requests that read packages */
+	struct codelink codelink;
 	unsigned jobs; /* background jobs that hold the drain: removals, store writes */
 	bool draining;
 	bool http_closed;

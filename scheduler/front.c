@@ -30,6 +30,7 @@ static const struct router_route routes[] = {
 	{"GET", "/v1/functions/:name", api_functions_show, 0},
 	{"DELETE", "/v1/functions/:name", api_functions_delete, 0},
 	{"GET", "/v1/functions/:name/logs", api_logs, 0},
+	{"GET", "/v1/code/:name/:number", api_code, 0},
 	{"GET", "/v1/layers", api_layers_list, 0},
 	{"PUT", "/v1/layers/:name", api_layers_body, F_LAYER},
 	{"DELETE", "/v1/layers/:name/:version", api_layers_delete, 0},
@@ -105,10 +106,13 @@ static enum auth_route route_kind(const struct daemon *d, const struct http_req 
 {
 	if (route && (route->handler == api_invoke_furl || route->handler == api_async_function) && furl_is_open(&d->registry, m->value[0]))
 		return AUTH_ANYONE;
+	if (route && route->handler == api_code)
+		return AUTH_OPEN; /* the link is the key */
 	return auth_route(http_req_path(req));
 }
 
-/* Names in paths are those of the tenant that sends the request; an open URL is anyone's, whoever has the function.
+/* Names in paths are those of the tenant that sends the request; an open URL is anyone's, whoever has the function, and a
+ * link to code has the host's own name in it.
  * False: refused and answered. */
 static bool scope(const struct daemon *d, struct http_req *req, const struct router_route *route, struct router_match *m)
 {
@@ -116,7 +120,7 @@ static bool scope(const struct daemon *d, struct http_req *req, const struct rou
 	char name[ROUTER_PARAM_MAX];
 	int rc;
 
-	if (!m->count)
+	if (!m->count || route->handler == api_code)
 		return true;
 	if (who->anonymous && !who->unbound && strchr(m->value[0], '.') && route_kind(d, req, route, m) == AUTH_ANYONE)
 		who = NULL;

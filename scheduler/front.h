@@ -16,7 +16,7 @@ struct front_owner {
 
 extern const struct http_callbacks front_callbacks; /* ctx: struct daemon */
 
-/* Handlers, one file per family: api_invoke.c, async/async_api.c, api_functions.c, api_logs.c, api_admin.c, scrape.c,
+/* Handlers, one file per family: api_invoke.c, async/async_api.c, api_functions.c, api_logs.c, api_code.c, api_admin.c, scrape.c,
  * deploy.c. */
 void api_invoke_event(void *ctx, struct http_req *req, const struct router_match *m);
 void api_invoke_furl(void *ctx, struct http_req *req, const struct router_match *m);
@@ -24,6 +24,7 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 void api_functions_list(void *ctx, struct http_req *req, const struct router_match *m);
 void api_functions_show(void *ctx, struct http_req *req, const struct router_match *m);
 void api_functions_delete(void *ctx, struct http_req *req, const struct router_match *m);
+void api_code(void *ctx, struct http_req *req, const struct router_match *m);
 void api_logs(void *ctx, struct http_req *req, const struct router_match *m);
 /* The keys have changed: who may not read any more is told the end. */
 void api_logs_check(struct daemon *d);

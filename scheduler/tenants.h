@@ -24,6 +24,7 @@ struct tenant {
 	int limit;          /* calls that run or wait at the same time; -1: none */
 	unsigned in_flight;
 	unsigned log_readers; /* requests that read its logs */
+	unsigned code_readers; /* requests that read its packages */
 	struct plan_tenant plan; /* its share of starts: dispatch.c */
 	struct tenant_refusals refusals;
 };

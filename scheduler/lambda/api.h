@@ -14,6 +14,7 @@ struct auth_principal;
 struct daemon;
 
 #define LAMBDA_BODY_SMALL 262144u
+#define LAMBDA_HOST_MAX   300
 #define LAMBDA_BODY_CODE  70167211u /* CreateFunction and UpdateFunctionCode, with the code in base64 */
 
 /* Is it a path of the API: does its first segment look like a date? */
@@ -56,6 +57,9 @@ bool lambda_is_changing(const struct lambda_call *c);
 /* Answers with a JSON value, which is taken over. */
 void lambda_answer(struct http_req *req, int status, json_t *value);
 
+/* Where the client has reached the host, for addresses that it is shown: the Host header, or "localhost" when there is none that
+ * looks like one. */
+const char *lambda_host(const struct http_req *req);
 void lambda_arn_of(const struct daemon *d, const struct function *fn, const char *qualifier, char ret[LAMBDA_ARN_MAX]);
 /* FunctionConfiguration; qualifier: as it was addressed, NULL none. listed: as an item of a list. NULL: out of memory. */
 json_t *lambda_configuration(const struct daemon *d, const struct fn_version *v, const char *qualifier, bool listed);

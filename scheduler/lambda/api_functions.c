@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/clock.h"
 #include "common/base/str.h"
 #include "scheduler/daemon.h"
 #include "scheduler/lambda/api.h"
@@ -73,6 +74,16 @@ void lambda_get_configuration(void *ctx, struct http_req *req, const struct rout
 	lambda_answer(req, 200, lambda_configuration(c.d, v, c.name.qualifier, false));
 }
 
+/* Its package, for this client. */
+static json_t *code_of(const struct lambda_call *c, const struct fn_version *v)
+{
+	char link[CODELINK_MAX];
+
+	if (codelink_make(&c->d->codelink, v->fn->name, v->number, (int64_t)(stk_wall_ns() / STK_NS_PER_S), link))
+		return NULL;
+	return json_pack("{s:s, s:o}", "RepositoryType", "S3", "Location", json_sprintf("http://%s%s", lambda_host(c->req), link));
+}
+
 void lambda_get_function(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct lambda_call c;
@@ -81,8 +92,8 @@ void lambda_get_function(void *ctx, struct http_req *req, const struct router_ma
 
 	if (lambda_begin_function(&c, ctx, req, m->value[0], LAMBDA_TEXT_MAX_NAMESPACED) || !(v = lambda_version(&c)))
 		return;
-	answer = json_pack("{s:o, s:{s:s}}", "Configuration", lambda_configuration(c.d, v, c.name.qualifier, false), "Code",
-			   "RepositoryType", "S3");
+	answer = json_pack("{s:o, s:o}", "Configuration", lambda_configuration(c.d, v, c.name.qualifier, false), "Code",
+			   code_of(&c, v));
 	tags = answer ? lambda_json_object(registry_note(c.fn, "tags", "")) : NULL;
 	if (tags && json_object_size(tags))
 		json_object_set(answer, "Tags", tags);

@@ -20,7 +20,6 @@
 static json_t *show_url(const struct lambda_call *c, const char *qualifier, const char *json, bool created)
 {
 	json_t *o = lambda_json_object(json), *cors = json_object_get(o, "Cors"), *answer = NULL;
-	const char *host = c->req ? http_req_header(c->req, "host") : NULL;
 	char arn[LAMBDA_ARN_MAX], url[512], *cors_text = cors ? lambda_json_text(cors) : NULL;
 	struct lambda_url_view v = {.url = url, .arn = arn, .iam = json_is_true(json_object_get(o, "Iam")),
 		.streaming = json_is_true(json_object_get(o, "Streaming")), .cors = cors_text,
@@ -28,7 +27,7 @@ static json_t *show_url(const struct lambda_call *c, const char *qualifier, cons
 		.modified_ms = json_integer_value(json_object_get(o, "ModifiedMs"))};
 
 	lambda_arn_of(c->d, c->fn, qualifier, arn);
-	if (o && stk_snprintf(url, sizeof(url), "http://%.300s/function/%s%s%s/", host ? host : "localhost", c->fn->name,
+	if (o && stk_snprintf(url, sizeof(url), "http://%s/function/%s%s%s/", c->req ? lambda_host(c->req) : "localhost", c->fn->name,
 			      *qualifier ? ":" : "", qualifier) == 0)
 		answer = lambda_url_json(&v, created);
 	free(cors_text);

@@ -61,6 +61,15 @@ int lambda_begin_named(struct lambda_call *c, struct daemon *d, struct http_req 
 	return 0;
 }
 
+const char *lambda_host(const struct http_req *req)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+	const char *host = http_req_header(req, "host");
+	size_t n = host ? strlen(host) : 0;
+
+	return n && n <= LAMBDA_HOST_MAX && strspn(host, allowed) == n ? host : "localhost";
+}
+
 void lambda_arn_of(const struct daemon *d, const struct function *fn, const char *qualifier, char ret[LAMBDA_ARN_MAX])
 {
 	char name[FN_BARE_MAX + 1];

@@ -160,6 +160,12 @@ def test_get_function(aws):
     assert got["Configuration"] == aws.configuration()
     assert got["Tags"] == {"team": "one", "stage": "test"}
     assert got["Code"]["RepositoryType"] == "S3"
+    place = got["Code"]["Location"]
+    assert place.startswith(aws.host.url + "/")
+    status, headers, body = aws.host.get(place[len(aws.host.url):])  # without a key
+    assert (status, headers["Content-Type"]) == (200, "application/zip"), body
+    assert s.sha256(body) == got["Configuration"]["CodeSha256"]
+    assert aws.host.get(place[len(aws.host.url):].replace(NAME, SMALL))[0] == 403
     assert "Concurrency" not in got
     assert aws("get-function", "--function-name", aws.seen["arn"])["Configuration"] == got["Configuration"]
     latest = aws("get-function", "--function-name", NAME, "--qualifier", "$LATEST")["Configuration"]

@@ -1,0 +1,265 @@
+/* The code of functions, as a client gets it back from a real stokerd: GetFunction gives a link to it, which needs no key, and
+ * is good for that code alone. Without KVM. */
+#include "tests/unit/scheduler/host_fixture.h"
+
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/fd.h"
+#include "tests/unit/unit.h"
+
+#define FNS   "/2015-03-31/functions"
+#define LARGE ((5u << 20) + 77)
+
+static const struct who {
+	const char *id, *secret;
+} nobody = {NULL, NULL}, acme = {"AKACME", "secret-of-acme"}, bolt = {"AKBOLT", "secret-of-bolt"};
+
+static int setup(void **state)
+{
+	unit_time_limit(120);
+	return host_make();
+}
+
+static int teardown(void **state)
+{
+	return host_remove();
+}
+
+static void start_with_keys(void)
+{
+	char keys[256];
+	const char *const options[] = {"keys", keys, NULL};
+
+	host_write("keys.json",
+		   "{\"tenants\":[{\"name\":\"acme\",\"account\":\"111122223333\"},{\"name\":\"bolt\",\"account\":\"444455556666\"}],"
+		   "\"keys\":[{\"name\":\"a\",\"tenant\":\"acme\",\"accessKeyId\":\"AKACME\",\"secretAccessKey\":\"secret-of-acme\"},"
+		   "{\"name\":\"b\",\"tenant\":\"bolt\",\"accessKeyId\":\"AKBOLT\",\"secretAccessKey\":\"secret-of-bolt\"}]}",
+		   0600, keys, sizeof(keys));
+	host_start(options);
+}
+
+static json_t *call(const struct who *who, const char *method, const char *path, const char *body, int status)
+{
+	struct http_client_resp r;
+	json_t *o;
+
+	assert_int_equal(who->id ? host_request_signed(method, path, who->id, who->secret, body, &r)
+				 : host_request(method, path, NULL, body, &r), 0);
+	o = r.body_len ? json_loadb((char *)r.body, r.body_len, 0, NULL) : NULL;
+	if (r.status != status)
+		fail_msg("%s %s: %d, not %d: %s", method, path, r.status, status, (char *)r.body);
+	http_client_resp_fini(&r);
+	return o;
+}
+
+static void create(const struct who *who, const char *name)
+{
+	char body[2048];
+
+	snprintf(body, sizeof(body),
+		 "{\"FunctionName\":\"%s\",\"Runtime\":\"python3\",\"Handler\":\"a.b\",\"Role\":\"arn:aws:iam::000000000000:role/r\","
+		 "\"Publish\":true,\"Code\":{\"ZipFile\":\"" HOST_ZIP "\"}}", name);
+	json_decref(call(who, "POST", FNS, body, 201));
+}
+
+/* Path and query of the link to a function's code. */
+static const char *link_to(const struct who *who, const char *name)
+{
+	static const char begin[] = "http://localhost/v1/code/";
+	static char link[4][512];
+	static unsigned turn;
+	char path[128];
+	json_t *o, *code;
+
+	snprintf(path, sizeof(path), FNS "/%s", name);
+	o = call(who, "GET", path, NULL, 200);
+	code = json_object_get(o, "Code");
+	assert_string_equal(json_string_value(json_object_get(code, "RepositoryType")), "S3");
+	turn = (turn + 1) % 4;
+	snprintf(link[turn], sizeof(link[turn]), "%s", json_string_value(json_object_get(code, "Location")));
+	json_decref(o);
+	if (strncmp(link[turn], begin, strlen(begin)) != 0)
+		fail_msg("%s", link[turn]);
+	return link[turn] + strlen("http://localhost");
+}
+
+/* Without any key. want: 200 for this content; else a status. */
+static void fetch(const char *link, int status, const void *want, size_t len)
+{
+	struct http_client_resp r;
+	char type[64];
+
+	assert_int_equal(host_request("GET", link, NULL, NULL, &r), 0);
+	if (r.status != status)
+		fail_msg("%s: %d, not %d: %s", link, r.status, status, (char *)r.body);
+	if (status == 200) {
+		assert_int_equal(http_client_header(&r, "content-type", type, sizeof(type)), 0);
+		assert_string_equal(type, "application/zip");
+		assert_int_equal(r.body_len, len);
+		assert_memory_equal(r.body, want, len);
+	}
+	http_client_resp_fini(&r);
+}
+
+static const uint8_t *package(void)
+{
+	static uint8_t zip[sizeof(HOST_ZIP)];
+
+	EVP_DecodeBlock(zip, (const unsigned char *)HOST_ZIP, sizeof(HOST_ZIP) - 1);
+	return zip;
+}
+
+static void each_tenants_own(void **state)
+{
+	const char *a, *b, *name;
+	char forged[512], *at;
+	struct http_client_resp r;
+
+	start_with_keys();
+	create(&acme, "f");
+	create(&bolt, "f");
+	a = link_to(&acme, "f");
+	b = link_to(&bolt, "f");
+	fetch(a, 200, package(), HOST_ZIP_LEN);
+	fetch(b, 200, package(), HOST_ZIP_LEN);
+	assert_int_equal(host_request("HEAD", a, NULL, NULL, &r), 0);
+	assert_int_equal(r.status, 200);
+	http_client_resp_fini(&r);
+	/* One tenant's link made into one to another's code, and other inventions: whether it is there is not told. */
+	name = strstr(a, "f.acme");
+	assert_non_null(name);
+	snprintf(forged, sizeof(forged), "/v1/code/f.bolt%s", name + 6);
+	fetch(forged, 403, NULL, 0);
+	snprintf(forged, sizeof(forged), "/v1/code/none.acme%s", name + 6);
+	fetch(forged, 403, NULL, 0);
+	fetch("/v1/code/f.acme/1", 403, NULL, 0);
+	fetch("/v1/code/f.acme/1?expires=99999999999&sig=00", 403, NULL, 0);
+	fetch("/v1/code/f.acme/x", 403, NULL, 0);
+	snprintf(forged, sizeof(forged), "%s", a);
+	at = strstr(forged, "expires=") + 8;
+	*at += 1; /* for longer */
+	fetch(forged, 403, NULL, 0);
+	snprintf(forged, sizeof(forged), "%s", a);
+	at = forged + strlen(forged) - 1;
+	*at = *at == '0' ? '1' : '0';
+	fetch(forged, 403, NULL, 0);
+	/* Nothing else is open by that. */
+	fetch("/v1/code", 401, NULL, 0);
+	fetch("/v1/code/f.acme/1/x", 401, NULL, 0);
+	assert_int_equal(host_request("DELETE", a, NULL, NULL, &r), 0);
+	assert_int_equal(r.status, 401);
+	http_client_resp_fini(&r);
+	/* A link does not outlive the process. */
+	host_kill();
+	start_with_keys();
+	fetch(a, 403, NULL, 0);
+	fetch(link_to(&acme, "f"), 200, package(), HOST_ZIP_LEN);
+}
+
+/* A package of many pieces, as stored. */
+static uint8_t *store_large(unsigned number)
+{
+	uint8_t *data = malloc(LARGE);
+	char path[256];
+
+	for (size_t i = 0; i < LARGE; i++)
+		data[i] = (uint8_t)(i * 2654435761u >> 13);
+	snprintf(path, sizeof(path), "%s/functions/f/%u/code.zip", host_root, number);
+	assert_int_equal(stk_write_file_atomic(path, data, LARGE, 0640), 0);
+	return data;
+}
+
+static void large_ones_and_clients_that_go(void **state)
+{
+	uint8_t *data;
+	const char *link;
+	char text[100];
+	int fd[8];
+
+	host_add_function("f");
+	host_start(NULL);
+	link = link_to(&nobody, "f");
+	fetch(link, 404, NULL, 0); /* there is no such file yet */
+	data = store_large(1);
+	fetch(link, 200, data, LARGE);
+	for (size_t i = 0; i < STK_ARRAY_LEN(fd); i++) {
+		fd[i] = host_request_begin("GET", link, "");
+		assert_int_equal(stk_read_full(fd[i], text, sizeof(text)), 0); /* it is being sent */
+		assert_memory_equal(text, "HTTP/1.1 200 ", 13);
+	}
+	json_decref(call(&nobody, "DELETE", FNS "/f", NULL, 204));
+	fetch(link, 404, NULL, 0);
+	for (size_t i = 0; i < STK_ARRAY_LEN(fd); i++)
+		close(fd[i]);
+	host_wait_metric("\nstoker_connections ", 1);
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	free(data);
+}
+
+/* A link is to the code that was shown, not to what the function has later. */
+static void versions(void **state)
+{
+	const char *latest, *first;
+	uint8_t *data;
+
+	host_start(NULL);
+	create(&nobody, "f");
+	latest = link_to(&nobody, "f");
+	first = link_to(&nobody, "f:1");
+	assert_string_not_equal(latest, first);
+	data = store_large(2);
+	fetch(latest, 200, package(), HOST_ZIP_LEN);
+	fetch(first, 200, data, LARGE);
+	json_decref(call(&nobody, "DELETE", FNS "/f", NULL, 204));
+	fetch(latest, 404, NULL, 0);
+	fetch(first, 404, NULL, 0);
+	create(&nobody, "f");
+	fetch(latest, 404, NULL, 0);
+	free(data);
+}
+
+/* The address is the one by which the client has come, if it is one. */
+static void where_it_is(void **state)
+{
+	static const char odd[] = "GET " FNS "/f HTTP/1.1\r\nHost: a/b@c\\\"\r\n\r\n";
+	char text[8192];
+	size_t len = 0;
+	ssize_t n = 1;
+	int fd;
+
+	host_add_function("f");
+	host_start(NULL);
+	fd = host_request_begin("GET", FNS "/f", "");
+	assert_int_equal(stk_write_full(fd, odd, sizeof(odd) - 1), 0);
+	memset(text, 0, sizeof(text));
+	while (n > 0 && !strstr(text, "http://localhost/v1/code/f/1?") && len < sizeof(text) - 1) {
+		n = read(fd, text + len, sizeof(text) - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	close(fd);
+	if (!strstr(text, "\"http://h/v1/code/f/1?expires=") || !strstr(text, "\"http://localhost/v1/code/f/1?"))
+		fail_msg("%s", text);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(each_tenants_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_ones_and_clients_that_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(versions, setup, teardown),
+		cmocka_unit_test_setup_teardown(where_it_is, setup, teardown),
+	};
+
+	host_play(argc, argv);
+	if (access("/usr/bin/mkfs.erofs", X_OK)) {
+		fprintf(stderr, "mkfs.erofs is not there\n");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
