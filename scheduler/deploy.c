@@ -19,15 +19,14 @@
 #include "scheduler/build.h"
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
+#include "scheduler/deploy_settings.h"
 #include "scheduler/describe.h"
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
 #include "scheduler/lambda/tags.h"
-#include "scheduler/layers.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
-#include "scheduler/secrets.h"
 #include "scheduler/spool.h"
 #include "scheduler/store.h"
 #include "scheduler/verify.h"
@@ -70,41 +69,6 @@ static void fail(struct deploy *dp, int status, const char *code, const char *te
 
 /* --- settings ---------------------------------------------------------------------------------- */
 
-static int set_param(struct fn_settings *s, const char *key, const char *value, const char *account, struct stk_err *err)
-{
-	uint64_t v;
-
-	if (strcmp(key, "runtime") == 0) {
-		if (stk_strcpy(s->runtime, sizeof(s->runtime), value))
-			return stk_err_set(err, -EINVAL, "runtime: longer than %d bytes", FN_RUNTIME_MAX);
-	} else if (strcmp(key, "handler") == 0) {
-		if (stk_strcpy(s->handler, sizeof(s->handler), value))
-			return stk_err_set(err, -EINVAL, "handler: longer than %d bytes", FN_HANDLER_MAX);
-	} else if (strcmp(key, "memory") == 0) {
-		if (stk_parse_u64(value, FN_MEMORY_MIN, FN_MEMORY_MAX, &v))
-			return stk_err_set(err, -EINVAL, "memory: expected %d to %d (MiB), got \"%.40s\"",
-					   FN_MEMORY_MIN, FN_MEMORY_MAX, value);
-		s->memory_mib = (unsigned)v;
-	} else if (strcmp(key, "timeout") == 0) {
-		if (stk_parse_u64(value, 1, FN_TIMEOUT_MAX, &v))
-			return stk_err_set(err, -EINVAL, "timeout: expected 1 to %d (seconds), got \"%.40s\"",
-					   FN_TIMEOUT_MAX, value);
-		s->timeout_s = (unsigned)v;
-	} else if (strcmp(key, "reuse") == 0) {
-		if (fn_reuse_parse(value, &s->reuse))
-			return stk_err_set(err, -EINVAL, "reuse: expected destroy or reset, got \"%.40s\"", value);
-	} else if (strcmp(key, "layers") == 0) {
-		return layers_parse_list(value, account, s, err);
-	} else if (strcmp(key, "secret") == 0) {
-		return secrets_add(s, value, err);
-	} else if (strcmp(key, "env") == 0) {
-		return fn_settings_add_env(s, value, err);
-	} else {
-		return stk_err_set(err, -EINVAL, "unknown parameter \"%.60s\"", key);
-	}
-	return 0;
-}
-
 int deploy_check(const struct daemon *d, struct fn_settings *s, struct stk_err *err)
 {
 	int rc;
@@ -116,27 +80,6 @@ int deploy_check(const struct daemon *d, struct fn_settings *s, struct stk_err *
 		return stk_err_set(err, -EINVAL, "memory: a VM of %u MiB does not fit into this host's memory budget "
 				   "of %u MiB", s->memory_mib, (unsigned)d->opt->memory_budget_mib);
 	return rc ? rc : runtimes_check(&d->runtimes, s->runtime, err);
-}
-
-/* -EACCES: what is another tenant's; -EINVAL and others. */
-static int read_settings(const struct daemon *d, const struct http_req *req, struct fn_settings *s, struct stk_err *err)
-{
-	const struct auth_principal *who = auth_of(req);
-	const char *query = http_req_query(req);
-	char key[64], value[FN_ENV_MAX + 16];
-	int rc;
-
-	while ((rc = http_query_next(&query, key, sizeof(key), value, sizeof(value))) == 1) {
-		rc = set_param(s, key, value, who->account, err);
-		if (rc)
-			return rc;
-	}
-	if (rc < 0)
-		return stk_err_set(err, -EINVAL, "query: badly encoded, or a parameter is too long");
-	rc = tenants_scope_layers(who, s);
-	if (rc == -EACCES)
-		return stk_err_set(err, rc, "layers: what belongs to another tenant cannot be used");
-	return rc ? stk_err_set(err, -EINVAL, "layers: a name is too long") : deploy_check(d, s, err);
 }
 
 /* --- publish ------------------------------------------------------------------------------------ */
@@ -340,7 +283,9 @@ static struct deploy *prepare(struct daemon *d, struct http_req *req, const char
 		return NULL;
 	}
 	fn_settings_init(&settings);
-	rc = read_settings(d, req, &settings, &err);
+	rc = deploy_settings_read(http_req_query(req), auth_of(req), &settings, &err);
+	if (rc == 0)
+		rc = deploy_check(d, &settings, &err);
 	if (rc) {
 		fn_settings_fini(&settings);
 		answer_error(req, rc == -EACCES ? 403 : 400, rc == -EACCES ? "AccessDenied" : "BadRequest", err.text, id);

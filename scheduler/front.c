@@ -1,10 +1,9 @@
-/* Routes and the life of a request before and after its handler: see front.h. */
+/* The life of a request before and after its handler: see front.h. */
 #include "scheduler/front.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "common/base/cleanup.h"
 #include "common/base/guestwire.h"
 #include "scheduler/answer.h"
 #include "scheduler/async/event.h"
@@ -14,31 +13,11 @@
 #include "scheduler/ids.h"
 #include "scheduler/lambda/api.h"
 #include "scheduler/resolve.h"
+#include "scheduler/routes.h"
 #include "scheduler/tenants.h"
 #include "scheduler/zipread.h"
 
 static const char no_function[] = "no function of this name (or of this version or alias) is deployed";
-
-enum { F_EVENT = 1, F_ZIP, F_LAYER, F_ASYNC }; /* which body a route takes; none otherwise */
-
-static const struct router_route routes[] = {
-	{"POST", "/v1/functions/:name/invoke", api_invoke_event, F_EVENT},
-	{"*", "/function/:name/*", api_invoke_furl, F_EVENT},
-	{"POST", "/async-function/:name/*", api_async_function, F_ASYNC},
-	{"GET", "/v1/functions", api_functions_list, 0},
-	{"PUT", "/v1/functions/:name", deploy_body, F_ZIP},
-	{"GET", "/v1/functions/:name", api_functions_show, 0},
-	{"DELETE", "/v1/functions/:name", api_functions_delete, 0},
-	{"GET", "/v1/functions/:name/logs", api_logs, 0},
-	{"GET", "/v1/code/:name/:number", api_code, 0},
-	{"GET", "/v1/layers", api_layers_list, 0},
-	{"PUT", "/v1/layers/:name", api_layers_body, F_LAYER},
-	{"DELETE", "/v1/layers/:name/:version", api_layers_delete, 0},
-	{"GET", "/v1/runtimes", api_admin_runtimes, 0},
-	{"GET", "/healthz", api_admin_health, 0},
-	{"GET", "/metrics", api_admin_metrics, 0},
-	{"GET", "/", api_admin_root, 0},
-};
 
 int front_request_id(struct http_req *req, char *ret_id)
 {
@@ -68,27 +47,7 @@ static void refuse(struct http_req *req, int status, const char *code, const cha
 	answer_error(req, status, code, message, id);
 }
 
-/* Why a request has no route. */
-struct no_route {
-	int status;
-	char allow[64];
-};
-
-/* HEAD is GET without the body. */
-static const struct router_route *find(struct http_req *req, struct router_match *m, struct no_route *ret_why)
-{
-	const char *method = http_req_method(req);
-	const struct router_route *route;
-
-	route = router_find(routes, STK_ARRAY_LEN(routes), method, http_req_path(req), m, &ret_why->status,
-			    ret_why->allow, sizeof(ret_why->allow));
-	if (!route && ret_why->status == 405 && strcmp(method, "HEAD") == 0)
-		route = router_find(routes, STK_ARRAY_LEN(routes), "GET", http_req_path(req), m, &ret_why->status,
-				    ret_why->allow, sizeof(ret_why->allow));
-	return route;
-}
-
-static void refuse_route(struct http_req *req, const struct no_route *why)
+static void refuse_route(struct http_req *req, const struct route_none *why)
 {
 	if (why->status == 405) {
 		http_resp_header(req, "Allow", why->allow);
@@ -141,7 +100,7 @@ static void on_headers(void *ctx, struct http_req *req)
 	struct daemon *d = ctx;
 	struct router_match m;
 	const struct router_route *route;
-	struct no_route why;
+	struct route_none why;
 	bool streamed;
 
 	http_req_set_ptr(req, NULL);
@@ -150,8 +109,8 @@ static void on_headers(void *ctx, struct http_req *req)
 			lambda_on_headers(d, req);
 		return;
 	}
-	route = find(req, &m, &why);
-	streamed = route && (route->flags == F_ZIP || route->flags == F_LAYER);
+	route = routes_find(http_req_method(req), http_req_path(req), &m, &why);
+	streamed = route && (route->flags == ROUTE_ZIP || route->flags == ROUTE_LAYER);
 	if (!auth_headers(d->auth, req, route_kind(d, req, route, &m), streamed))
 		return;
 	if (!route) {
@@ -166,13 +125,13 @@ static void on_headers(void *ctx, struct http_req *req)
 		refuse(req, 503, "ShuttingDown", "the host is shutting down");
 		return;
 	}
-	if (route->flags == F_ZIP) {
+	if (route->flags == ROUTE_ZIP) {
 		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
 		deploy_begin(ctx, req, &m);
-	} else if (route->flags == F_LAYER) {
+	} else if (route->flags == ROUTE_LAYER) {
 		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
 		api_layers_begin(ctx, req, &m);
-	} else if (route->flags == F_EVENT || route->flags == F_ASYNC) {
+	} else if (route->flags == ROUTE_EVENT || route->flags == ROUTE_ASYNC) {
 		const char *qualifier;
 
 		/* Known before the body is read; told to those who have shown who they are. */
@@ -180,7 +139,7 @@ static void on_headers(void *ctx, struct http_req *req)
 			refuse(req, 404, "FunctionNotFound", no_function);
 			return;
 		}
-		http_req_set_max_body(req, route->flags == F_EVENT ? GW_MAX_EVENT : EVENT_MAX_PAYLOAD);
+		http_req_set_max_body(req, route->flags == ROUTE_EVENT ? GW_MAX_EVENT : EVENT_MAX_PAYLOAD);
 	} else {
 		http_req_set_max_body(req, 65536);
 	}
@@ -199,7 +158,7 @@ static void on_request(void *ctx, struct http_req *req)
 {
 	struct daemon *d = ctx;
 	struct router_match m;
-	struct no_route why;
+	struct route_none why;
 	const struct router_route *route;
 
 	if (!auth_body(d->auth, req)) {
@@ -212,7 +171,7 @@ static void on_request(void *ctx, struct http_req *req)
 		lambda_on_request(d, req);
 		return;
 	}
-	route = find(req, &m, &why);
+	route = routes_find(http_req_method(req), http_req_path(req), &m, &why);
 	if (!route)
 		refuse_route(req, &why);
 	else if (http_req_ptr(req) || scope(d, req, route, &m)) /* a handler that took the body in has its name already */

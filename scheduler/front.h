@@ -1,4 +1,4 @@
-/* The public HTTP listener: one table of routes, and who is told when a client goes away. */
+/* The public HTTP listener: handlers of its routes (routes.h), and who is told when a client goes away. */
 #ifndef SCHEDULER_FRONT_H
 #define SCHEDULER_FRONT_H
 

@@ -3,6 +3,8 @@
 #ifndef SCHEDULER_LAMBDA_API_H
 #define SCHEDULER_LAMBDA_API_H
 
+#include <jansson.h>
+
 #include "common/host/http_server.h"
 #include "common/host/router.h"
 #include "scheduler/ids.h"
@@ -12,6 +14,7 @@
 
 struct auth_principal;
 struct daemon;
+struct route_none;
 
 #define LAMBDA_BODY_SMALL 262144u
 #define LAMBDA_HOST_MAX   300
@@ -19,6 +22,8 @@ struct daemon;
 
 /* Is it a path of the API: does its first segment look like a date? */
 bool lambda_path(const char *path);
+/* By the raw path; some clients end some paths with a slash. No pattern has a rest. NULL: none, see ret_why. Pure. */
+const struct router_route *lambda_route(const char *method, const char *path, struct router_match *m, struct route_none *ret_why);
 /* When the headers are there: limits of the body, or an error at once. */
 void lambda_on_headers(struct daemon *d, struct http_req *req);
 void lambda_on_request(struct daemon *d, struct http_req *req);

@@ -7,6 +7,7 @@
 #include "common/base/str.h"
 #include "scheduler/daemon.h"
 #include "scheduler/lambda/api.h"
+#include "scheduler/routes.h"
 
 enum { F_CODE = 1, F_EVENT = 2 };
 
@@ -75,28 +76,35 @@ bool lambda_path(const char *path)
 	return true;
 }
 
-/* Some clients end some paths with a slash. NULL: answered. */
-static const struct router_route *find(struct http_req *req, struct router_match *m)
+const struct router_route *lambda_route(const char *method, const char *path, struct router_match *m, struct route_none *ret_why)
 {
-	const char *method = http_req_method(req), *path = http_req_path(req);
-	const struct router_route *route;
-	char without[2048], allow[64], id[IDS_UUID_LEN + 1];
+	char without[2048];
 	size_t n = strlen(path);
-	int status;
 
 	if (n > 1 && n < sizeof(without) && path[n - 1] == '/') {
 		memcpy(without, path, n - 1);
 		without[n - 1] = '\0';
 		path = without;
 	}
-	route = router_find(routes, STK_ARRAY_LEN(routes), method, path, m, &status, allow, sizeof(allow));
+	return router_find(routes, STK_ARRAY_LEN(routes), method, path, m, &ret_why->status, ret_why->allow,
+			   sizeof(ret_why->allow));
+}
+
+/* NULL: answered. */
+static const struct router_route *find(struct http_req *req, struct router_match *m)
+{
+	const struct router_route *route;
+	struct route_none why;
+	char id[IDS_UUID_LEN + 1];
+
+	route = lambda_route(http_req_method(req), http_req_path(req), m, &why);
 	if (route)
 		return route;
 	lambda_request_id(req, id);
-	if (status == 405) {
-		http_resp_header(req, "Allow", allow);
+	if (why.status == 405) {
+		http_resp_header(req, "Allow", why.allow);
 		lambda_error(req, LAMBDA_METHOD_NOT_ALLOWED, "this path does not know the method");
-	} else if (status == 400) {
+	} else if (why.status == 400) {
 		lambda_error(req, LAMBDA_VALIDATION, "the path has a bad percent escape, or a part of it is too long");
 	} else {
 		lambda_error(req, LAMBDA_UNKNOWN_OPERATION, "no operation of this API has such a path");
