@@ -62,5 +62,7 @@ int deploy_settings_read(const char *query, const struct auth_principal *who, st
 	rc = tenants_scope_layers(who, s);
 	if (rc == -EACCES)
 		return stk_err_set(err, rc, "layers: what belongs to another tenant cannot be used");
+	if (rc == -EEXIST)
+		return stk_err_set(err, -EINVAL, "layers: two are the same one");
 	return rc ? stk_err_set(err, -EINVAL, "layers: a name is too long") : 0;
 }

@@ -128,6 +128,10 @@ int tenants_scope_layers(const struct auth_principal *who, struct fn_settings *s
 
 		if (rc)
 			return rc;
+		for (unsigned k = 0; k < i; k++) {
+			if (strcmp(s->layers[k].name, name) == 0)
+				return -EEXIST;
+		}
 		strcpy(s->layers[i].name, name);
 	}
 	return 0;

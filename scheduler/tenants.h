@@ -50,7 +50,8 @@ bool tenants_shows(const struct auth_principal *who, const char *name);
 bool tenants_owns(const struct auth_principal *who, const char *name);
 /* The account in the ARN of what has this name. Loop thread. */
 const char *tenants_account(const struct tenants *t, const char *name);
-/* Layers that were named by a client: their names inside the host. -EACCES, -ENAMETOOLONG. */
+/* Layers that were named by a client: their names inside the host. -EACCES, -ENAMETOOLONG; -EEXIST: two names, with the
+ * tenant and without, of the same one. */
 int tenants_scope_layers(const struct auth_principal *who, struct fn_settings *s);
 
 #endif
