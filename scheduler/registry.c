@@ -10,6 +10,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "scheduler/furl.h"
 #include "scheduler/region.h"
 #include "scheduler/secrets.h"
 #include "snapshots/funcenv.h"
@@ -100,6 +101,10 @@ int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err 
 			return stk_err_set(err, -EINVAL, "environment: %.*s is given twice",
 					   (int)(key_len > 80 ? 80 : key_len), pair);
 	}
+	/* Answers that show the settings are JSON. */
+	if (!furl_utf8_valid((const uint8_t *)pair, len - 1))
+		return stk_err_set(err, -EINVAL, "environment: the value of %.*s is not UTF-8",
+				   (int)(key_len > 80 ? 80 : key_len), pair);
 	if (s->env_len + len > FN_ENV_MAX)
 		return stk_err_set(err, -E2BIG, "environment: larger than %d bytes", FN_ENV_MAX);
 	grown = realloc(s->env, s->env_len + len);
@@ -179,6 +184,8 @@ int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 		if ((unsigned char)*p <= ' ' || (unsigned char)*p == 0x7f)
 			return stk_err_set(err, -EINVAL, "handler: blanks and control characters are not allowed");
 	}
+	if (!furl_utf8_valid((const uint8_t *)s->handler, strlen(s->handler)))
+		return stk_err_set(err, -EINVAL, "handler: not UTF-8");
 	if (snap_funcenv_http(s->handler, &ready, err) < 0)
 		return -EINVAL;
 	if (s->memory_mib < FN_MEMORY_MIN || s->memory_mib > FN_MEMORY_MAX)

@@ -221,7 +221,7 @@ static void list_is_sorted_and_of_what_exists(void **state)
 static void environment_is_checked(void **state)
 {
 	static const char *const bad[] = {"NOVALUE", "=x", "1A=x", "_HANDLER=x", "A-B=x", "A=x", "AWS_REGION=x",
-					  "LAMBDA_TASK_ROOT=/"};
+					  "LAMBDA_TASK_ROOT=/", "TEXT=a\xff", "TEXT=\xc3", "TEXT=\xed\xa0\x80"};
 	struct fn_settings s;
 	struct stk_err err;
 	char big[FN_ENV_MAX + 2];
@@ -269,6 +269,10 @@ static void settings_have_limits(void **state)
 	strcpy(s.runtime, "python3");
 	strcpy(s.handler, "app handler");
 	assert_true(fn_settings_check(&s, &err) < 0);
+	strcpy(s.handler, "app.h\xc3\xb6r");
+	assert_int_equal(fn_settings_check(&s, &err), 0);
+	strcpy(s.handler, "app.h\xf6r"); /* no manifest and no answer could hold it */
+	assert_int_equal(fn_settings_check(&s, &err), -EINVAL);
 }
 
 static void secrets_are_checked_and_framed(void **state)
