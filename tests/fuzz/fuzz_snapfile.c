@@ -1,5 +1,6 @@
 /* A state file of arbitrary bytes: header and table, then every section through its decoder. The
- * checksums are also made right first, so that what lies behind them is reached. */
+ * checksums are also made right first, so that what lies behind them is reached. What a decoder takes
+ * must be written and read again as the same; what it refuses must have a text. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,38 +12,116 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void require(int ok)
+{
+	if (!ok)
+		abort();
+}
+
+/* The bytes that a section of this type is written as. */
+struct written {
+	uint8_t p[65536];
+	size_t len;
+};
+
+static void write_section(struct written *out, const void *v, void (*encode)(const void *v, struct stk_wr *w))
+{
+	struct stk_wr w = stk_wr_init(out->p, sizeof(out->p));
+
+	encode(v, &w);
+	require(!w.bad);
+	out->len = w.len;
+}
+
+#define SECTION(name)                                                                              \
+	static void put_##name(const void *v, struct stk_wr *w)                                    \
+	{                                                                                          \
+		snap_##name##_encode(v, w);                                                        \
+	}                                                                                          \
+	/* Whether the section is taken; *ret is what it says then. */                            \
+	static int take_##name(struct stk_rd *rd, struct snap_##name *ret)                         \
+	{                                                                                          \
+		static struct written first, second;                                               \
+		struct stk_err err = {0};                                                          \
+		int r = snap_##name##_decode(rd, ret, &err);                                       \
+                                                                                                   \
+		if (r < 0) {                                                                       \
+			require(err.code == r && err.text[0]);                                     \
+			return 0;                                                                  \
+		}                                                                                  \
+		write_section(&first, ret, put_##name);                                            \
+		struct stk_rd again = stk_rd_init(first.p, first.len);                             \
+                                                                                                   \
+		require(snap_##name##_decode(&again, ret, &err) == 0);                             \
+		write_section(&second, ret, put_##name);                                           \
+		require(first.len == second.len && memcmp(first.p, second.p, first.len) == 0);     \
+		return 1;                                                                          \
+	}
+
+SECTION(config)
+SECTION(vm)
+SECTION(vcpu)
+SECTION(memory)
+SECTION(device)
+
+static void each(void *ctx, const char *name, const char *value)
+{
+	unsigned *count = ctx;
+
+	require(name[0] && strlen(value) < SNAP_BOOT_ARGS_MAX);
+	(*count)++;
+}
+
+static void take_runs(struct stk_rd *rd)
+{
+	struct stk_err err = {0};
+	struct snap_runs runs;
+	uint64_t end = 0;
+	int r = snap_runs_decode(rd, 1ULL << 32, &runs, &err);
+
+	if (r < 0) {
+		require(err.code == r && err.text[0]);
+		return;
+	}
+	for (unsigned i = 0; i < runs.count; i++) {
+		require(runs.run[i].offset >= end && runs.run[i].length > 0 && runs.run[i].length <= 1ULL << 32);
+		end = runs.run[i].offset + runs.run[i].length;
+	}
+	require(end <= 1ULL << 32);
+	snap_runs_fini(&runs);
+}
+
 static void decode(uint32_t type, struct stk_rd *rd)
 {
 	static struct snap_config config;
 	static struct snap_vm vm;
 	static struct snap_vcpu vcpu;
 	static struct snap_memory memory;
-	struct snap_device device;
-	struct snap_runs runs;
+	static struct snap_device device;
+	unsigned fields = 0;
 
 	switch (type) {
 	case SNAP_SECTION_CONFIG:
-		if (snap_config_decode(rd, &config, NULL) == 0 && config.drive_count > SNAP_MAX_DRIVES)
-			abort();
+		if (!take_config(rd, &config))
+			break;
+		require(config.drive_count <= SNAP_MAX_DRIVES);
+		snap_config_each(&config, each, &fields);
+		require(fields >= 10 + 5 * config.drive_count);
 		break;
 	case SNAP_SECTION_VM:
-		snap_vm_decode(rd, &vm, NULL);
+		take_vm(rd, &vm);
 		break;
 	case SNAP_SECTION_VCPU:
-		if (snap_vcpu_decode(rd, &vcpu, NULL) == 0 &&
-		    (vcpu.cpuid_count > SNAP_MAX_CPUID || vcpu.msr_count > SNAP_MAX_MSRS))
-			abort();
+		require(!take_vcpu(rd, &vcpu) || (vcpu.cpuid_count <= SNAP_MAX_CPUID && vcpu.msr_count <= SNAP_MAX_MSRS));
 		break;
 	case SNAP_SECTION_DEVICE:
-		snap_device_decode(rd, &device, NULL);
+		take_device(rd, &device);
 		break;
 	case SNAP_SECTION_MEMORY:
-		if (snap_memory_decode(rd, &memory, NULL) == 0 && memory.total_size % SNAP_PAGE)
-			abort();
+		require(!take_memory(rd, &memory) || memory.total_size % SNAP_PAGE == 0);
 		break;
 	case SNAP_SECTION_RUNS:
-		if (snap_runs_decode(rd, 1ULL << 32, &runs, NULL) == 0)
-			snap_runs_fini(&runs);
+		take_runs(rd);
 		break;
 	default:
 		break;
