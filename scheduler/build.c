@@ -2,6 +2,7 @@
 #include "scheduler/build_internal.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +179,22 @@ static void work_finish(uv_work_t *w, int status)
 
 static void make_snapshot(struct build *bd);
 
+/* Two lines: the error, and what --init-report says. The first has been made on one line, whatever the guest sent. */
+static void take_init_error(struct build *bd)
+{
+	char *line = bd->result.init_json = stk_take_ptr(&bd->output);
+	char *end = strchr(line, '\n');
+	json_t *report = end ? json_loads(end + 1, 0, NULL) : NULL;
+	const char *status = json_string_value(json_object_get(report, "status"));
+	json_int_t us = json_integer_value(json_object_get(report, "durationUs"));
+
+	if (end)
+		*end = '\0';
+	bd->result.init_timed_out = status && strcmp(status, "timeout") == 0;
+	bd->result.init_ns = us > 0 ? (uint64_t)us * 1000 : 0;
+	json_decref(report);
+}
+
 static void after_snapshot(struct build *bd, int status)
 {
 	if (to_be_repeated(bd, status)) {
@@ -185,9 +202,7 @@ static void after_snapshot(struct build *bd, int status)
 		return;
 	}
 	if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 3) {
-		bd->result.init_json = stk_take_ptr(&bd->output);
-		while (bd->output_len && bd->result.init_json[bd->output_len - 1] == '\n')
-			bd->result.init_json[--bd->output_len] = '\0';
+		take_init_error(bd);
 		stk_err_set(&bd->result.err, -EPROTO, "the function's init phase failed: %.280s",
 			    bd->result.init_json[0] ? bd->result.init_json : "no error was reported");
 		fail_with_log(bd, BUILD_INIT_FAILED);
@@ -211,7 +226,7 @@ static void make_snapshot(struct build *bd)
 	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
 			      "--memory", memory, "--handler", s->handler, "--name", name,
-			      "--version", version, "--runtime", runtime, "--region", region_name(), "--init-timeout", init_ms, "--env-file", env, "--die-with-parent",
+			      "--version", version, "--runtime", runtime, "--region", region_name(), "--init-timeout", init_ms, "--init-report", "1", "--env-file", env, "--die-with-parent",
 			      parent, NULL};
 	int rc;
 

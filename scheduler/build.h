@@ -42,6 +42,8 @@ struct build_result {
 	enum build_fault fault;
 	struct stk_err err;
 	char *init_json; /* heap, BUILD_INIT_FAILED */
+	bool init_timed_out;
+	uint64_t init_ns; /* of an init phase that failed; 0: not known */
 	char *log;       /* heap, what the guest wrote; may be NULL */
 	uint64_t code_size, zip_crc, img_crc;
 	uint8_t sha256[FN_SHA256_LEN]; /* of the zip */

@@ -23,9 +23,9 @@
 #include "scheduler/describe.h"
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
+#include "scheduler/invlog.h"
 #include "scheduler/lambda/tags.h"
 #include "scheduler/lifecycle.h"
-#include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/spool.h"
 #include "scheduler/store.h"
@@ -198,7 +198,7 @@ static void built(void *ctx, const struct build_result *r)
 	struct fn_version *v;
 
 	if (daemon_open_log(d, fn) == 0)
-		logs_text(fn->log, "deploy", r->log);
+		invlog_deploy(fn, &d->runtimes, dp->settings.runtime, r);
 	if (r->fault != BUILD_OK) {
 		answer_fault(dp, r);
 		return;

@@ -1,13 +1,19 @@
 /* START, END, REPORT: see invlog.h. */
 #include "scheduler/invlog.h"
 
+#include <jansson.h>
+#include <string.h>
+
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "scheduler/build.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
+#include "scheduler/runtimes.h"
 #include "scheduler/sandbox.h"
 
 #define LINE_CAP 512u
+#define TYPE_MAX 128u
 
 /* t: the line, with room for its end. */
 static void say(struct invocation *inv, struct stk_text *t)
@@ -104,6 +110,23 @@ void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 	say(inv, &t);
 }
 
+/* INIT_REPORT. type has come from the guest, perhaps, and stands between the host's own words: a name, or none. */
+static struct stk_text init_report(char buf[LINE_CAP], uint64_t ns, bool timed_out, const char *type)
+{
+	static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
+	struct stk_text t = stk_text_init(buf, LINE_CAP);
+	size_t len = type ? strspn(type, name_chars) : 0;
+
+	stk_text_str(&t, "INIT_REPORT ");
+	if (ns)
+		add_ms(&t, "Init Duration: ", ns);
+	stk_text_str(&t, ns ? "\tPhase: init" : "Phase: init");
+	stk_text_str(&t, timed_out ? "\tStatus: timeout" : "\tStatus: error");
+	stk_text_str(&t, "\tError Type: ");
+	stk_text_str(&t, len && len <= TYPE_MAX && !type[len] ? type : "Runtime.Unknown");
+	return t;
+}
+
 void invlog_init_failed(struct sandbox *sb, const struct gw_error *e)
 {
 	static const char *const types[] = {[GW_ERR_INIT] = "Runtime.InitError", [GW_ERR_EXIT] = "Runtime.ExitError",
@@ -111,15 +134,36 @@ void invlog_init_failed(struct sandbox *sb, const struct gw_error *e)
 					    [GW_ERR_ENTRYPOINT] = "Runtime.InvalidEntrypoint",
 					    [GW_ERR_INIT_TIMEOUT] = "Sandbox.Timedout"};
 	const char *type = e->kind < sizeof(types) / sizeof(types[0]) ? types[e->kind] : NULL;
-
 	char buf[LINE_CAP];
-	struct stk_text t = stk_text_init(buf, sizeof(buf));
+	struct stk_text t;
 
 	if (sb->kind != INV_COLD_BOOT || !sb->pool->ver->fn->log)
 		return;
-	add_ms(&t, "INIT_REPORT Init Duration: ", invocation_span(sb->started_ns, stk_now_ns()));
-	stk_text_str(&t, e->kind == GW_ERR_INIT_TIMEOUT ? "\tPhase: init\tStatus: timeout" : "\tPhase: init\tStatus: error");
-	stk_text_str(&t, "\tError Type: ");
-	stk_text_str(&t, type ? type : "Sandbox.Died");
+	t = init_report(buf, invocation_span(sb->started_ns, stk_now_ns()), e->kind == GW_ERR_INIT_TIMEOUT,
+			type ? type : "Sandbox.Died");
 	say(sb->inv, &t);
+}
+
+void invlog_deploy(const struct function *fn, const struct runtimes *runtimes, const char *runtime,
+		   const struct build_result *r)
+{
+	static const char id[] = "deploy";
+	char full[FN_RUNTIME_MAX + 32], buf[LINE_CAP];
+	struct stk_text t = stk_text_init(buf, sizeof(buf));
+	json_t *error;
+
+	if (!fn->log)
+		return;
+	if (r->fault == BUILD_OK || r->fault == BUILD_INIT_FAILED) {
+		stk_text_str(&t, "INIT_START Runtime Version: ");
+		stk_text_str(&t, runtimes_full_name(runtimes, runtime, full, sizeof(full)) ? runtime : full);
+		logs_line(fn->log, id, t.p, t.len);
+	}
+	logs_text(fn->log, id, r->log);
+	if (r->fault != BUILD_INIT_FAILED)
+		return;
+	error = r->init_json ? json_loads(r->init_json, 0, NULL) : NULL;
+	t = init_report(buf, r->init_ns, r->init_timed_out, json_string_value(json_object_get(error, "errorType")));
+	logs_line(fn->log, id, t.p, t.len);
+	json_decref(error);
 }

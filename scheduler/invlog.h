@@ -5,6 +5,8 @@
 
 #include "scheduler/invocation.h"
 
+struct build_result;
+struct runtimes;
 struct sandbox;
 
 /* START. Written when there is something to be logged behind it: no earlier than the function's first output. */
@@ -13,5 +15,9 @@ void invlog_start(struct invocation *inv);
 void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now_ns);
 /* The init phase of a VM that boots for a call has failed. */
 void invlog_init_failed(struct sandbox *sb, const struct gw_error *e);
+/* A deploy: what its programs and the function have written, between INIT_START, when the init phase was reached, and
+ * INIT_REPORT, when that failed. */
+void invlog_deploy(const struct function *fn, const struct runtimes *runtimes, const char *runtime,
+		   const struct build_result *r);
 
 #endif

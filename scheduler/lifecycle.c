@@ -13,6 +13,7 @@
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
 #include "scheduler/ids.h"
+#include "scheduler/invlog.h"
 #include "scheduler/lambda/text.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
@@ -252,8 +253,7 @@ static void built(void *ctx, const struct build_result *r)
 {
 	struct job *j = ctx;
 
-	if (j->v->fn->log)
-		logs_text(j->v->fn->log, "deploy", r->log);
+	invlog_deploy(j->v->fn, &j->d->runtimes, j->v->settings.runtime, r);
 	if (j->v->retired || (r->fault != BUILD_OK && r->err.code == -ECANCELED))
 		job_free(j);
 	else if (r->fault == BUILD_OK)

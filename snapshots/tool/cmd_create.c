@@ -47,6 +47,8 @@ struct create {
 	char env_buf[SNAP_FUNCENV_BUF];
 	struct gw_start start;
 	char *init_error; /* heap: the JSON of exit status 3 */
+	bool init_timed_out; /* of that */
+	uint64_t init_begin_ns, init_end_ns;
 };
 
 /* ---- before anything is started ---- */
@@ -206,6 +208,7 @@ static int boot(struct create *c, struct stk_err *err)
 static int guest_failed(struct create *c, const struct gw_error *e, struct stk_err *err)
 {
 	c->init_error = initerror_json(e, c->o.init_timeout_ms, c->o.memory_mib);
+	c->init_timed_out = e->kind == GW_ERR_INIT_TIMEOUT;
 	if (c->init_error)
 		return 1;
 	if (e->kind != GW_ERR_AGENT)
@@ -235,10 +238,13 @@ static int init_phase(struct create *c, struct stk_err *err)
 {
 	struct gw_error e;
 	uint64_t ns = 0;
-	int r = send_start(c, err);
+	int r;
 
+	c->init_begin_ns = stk_now_ns();
+	r = send_start(c, err);
 	if (r == 0)
 		r = session_wait(&c->s, GW_READY, c->o.init_timeout_ms + INIT_SLACK_MS, &ns, &e, err);
+	c->init_end_ns = stk_now_ns();
 	if (r == 1)
 		return guest_failed(c, &e, err);
 	if (r == -ETIMEDOUT)
@@ -424,6 +430,9 @@ int cmd_create(int argc, char **argv)
 	status = TOOL_OK;
 	if (r == 1) {
 		puts(c->init_error);
+		if (c->o.init_report)
+			printf("{\"status\":\"%s\",\"durationUs\":%llu}\n", c->init_timed_out ? "timeout" : "error",
+			       (unsigned long long)(c->init_end_ns - c->init_begin_ns) / 1000);
 		status = TOOL_INIT_FAILED;
 	} else if (r < 0) {
 		status = tool_fail(TOOL_SYSTEM, &err);

@@ -29,6 +29,7 @@ const char create_usage[] =
 	"  --boot-timeout MS  limit of the guest's start (default 60000)\n"
 	"  --time-limit MS    limit of everything (default 300000)\n"
 	"  --boot-args TEXT   kernel command line\n"
+	"  --init-report 1    a second line of output when the init phase fails\n"
 	"  --die-with-parent PID  clean up and end when process PID, which started this one, ends\n";
 
 enum kind { TEXT, NUMBER };
@@ -59,6 +60,7 @@ static const struct {
 	N("--memory", memory_mib, 128, 10240),
 	N("--die-with-parent", parent, 1, INT32_MAX),
 	N("--init-timeout", init_timeout_ms, 1, 900000),
+	N("--init-report", init_report, 0, 1),
 	N("--boot-timeout", boot_timeout_ms, 1, 900000),
 	N("--time-limit", time_limit_ms, 1, 3600000),
 #undef T

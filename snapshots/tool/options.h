@@ -16,6 +16,7 @@ struct create_options {
 	unsigned init_timeout_ms;
 	unsigned boot_timeout_ms;
 	unsigned time_limit_ms; /* of the whole command */
+	unsigned init_report; /* 1: how long a failed init phase took is told too */
 	unsigned parent; /* pid whose end is ours; 0: nobody's */
 	int help;
 };

@@ -3,6 +3,7 @@ import base64
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import time
 
@@ -112,6 +113,9 @@ def test_an_init_phase_that_fails(api):
     answer = api.invoke("bad")
     assert (answer.status, answer.headers["X-Amz-Function-Error"]) == (200, "Unhandled")
     assert "no start" in answer.json()["errorMessage"]
+    report = re.compile(r"Z deploy INIT_REPORT Init Duration: \d+\.\d\d ms\tPhase: init\tStatus: error\tError Type: \w")
+    h.wait_for(lambda: report.search(api.host.cli("logs", "bad").stdout), "the report of the init phase in the log")
+    assert "Z deploy INIT_START Runtime Version: python3" in api.host.cli("logs", "bad").stdout
     # Mended by other code, and broken again: then the good one serves, with the reason beside it.
     api.call("PUT", f"{FUNCTIONS}/bad/code", {"ZipFile": answering("good")})
     assert api.settled("bad")["LastUpdateStatus"] == "Successful"

@@ -265,7 +265,19 @@ static int be_snapshot(int argc, char **argv)
 		printf("{\"errorType\":\"Runtime.Oops\",\"errorMessage\":\"");
 		for (int i = 0; i < 200; i++)
 			printf("\u00fc\u6f22");
-		printf("\"}\n");
+		printf("\"}\n{\"status\":\"error\",\"durationUs\":206715}\n");
+		free(env);
+		return fflush(stdout) ? 1 : 3;
+	}
+	if (asks(env, len, "be-odd")) {
+		printf("{\"errorType\":\"E\\nREPORT RequestId: none\",\"errorMessage\":\"m\"}\n");
+		free(env);
+		return fflush(stdout) ? 1 : 3;
+	}
+	if (asks(env, len, "be-late")) {
+		fprintf(stderr, "still at it\n");
+		printf("{\"errorType\":\"Sandbox.Timedout\",\"errorMessage\":\"Task timed out\"}\n"
+		       "{\"status\":\"timeout\",\"durationUs\":10000020}\n");
 		free(env);
 		return fflush(stdout) ? 1 : 3;
 	}

@@ -148,6 +148,25 @@ static void invoke(const char *path, const char *event, int status, const char *
 	http_client_resp_fini(&r);
 }
 
+/* Waits until f's log has this text behind `from`; the log from there on, until the next call. */
+static const char *wait_log(const char *from, const char *text)
+{
+	static struct http_client_resp r;
+	uint64_t until = stk_now_ns() + 30 * STK_NS_PER_S;
+	const char *at;
+
+	for (;;) {
+		http_client_resp_fini(&r);
+		assert_int_equal(host_request("GET", "/v1/functions/f/logs?lines=1000", NULL, NULL, &r), 0);
+		at = r.status == 200 ? strstr((char *)r.body, from) : NULL;
+		if (at && strstr(at, text))
+			return at;
+		if (stk_now_ns() > until)
+			fail_msg("no \"%s\" behind \"%s\": %s", text, from, (char *)r.body);
+		usleep(10000);
+	}
+}
+
 /* As `stoker deploy` does it. */
 static void deploy(const char *name, const char *settings, int status)
 {
@@ -356,6 +375,38 @@ static void builds_that_fail(void **state)
 	host_term();
 	assert_int_equal(host_wait(), 0);
 	assert_int_equal(stored_rows(), 0);
+}
+
+/* Lines of the init phase, which happens at a deploy. */
+static void init_phases_are_logged(void **state)
+{
+	const char *at;
+
+	host_start(NULL);
+	want("POST", FNS, creation("f", "be-broken", ""), 201);
+	wait_get(FN "/configuration", "State", "Failed");
+	wait_log("Z deploy INIT_START Runtime Version: python3\n",
+		 "Z deploy INIT_REPORT Init Duration: 206.72 ms\tPhase: init\tStatus: error\tError Type: Runtime.Oops\n");
+	want("DELETE", FN, NULL, 204);
+	want("POST", FNS, creation("f", "be-late", ""), 201);
+	wait_get(FN "/configuration", "State", "Failed");
+	at = wait_log("Z deploy INIT_START ",
+		      "Z deploy INIT_REPORT Init Duration: 10000.02 ms\tPhase: init\tStatus: timeout\tError Type: Sandbox.Timedout\n");
+	at = strstr(at, "Z deploy still at it\n"); /* in between */
+	assert_non_null(at);
+	assert_non_null(strstr(at, "INIT_REPORT"));
+	want("DELETE", FN, NULL, 204);
+	want("POST", FNS, creation("f", "be-odd", ""), 201); /* a type that would be a line of its own */
+	wait_get(FN "/configuration", "State", "Failed");
+	at = wait_log("INIT_START", "INIT_REPORT Phase: init\tStatus: error\tError Type: Runtime.Unknown\n");
+	assert_null(strstr(at, "REPORT RequestId: none"));
+	want("DELETE", FN, NULL, 204);
+	create("f");
+	deploy("f", "&env=MODE%3Dbe-late", 422); /* as the host's own route deploys */
+	at = wait_log("INIT_START", "INIT_REPORT Init Duration: 10000.02 ms\tPhase: init\tStatus: timeout\t");
+	at = strstr(at + 1, "INIT_START"); /* of the first one only that is told */
+	assert_non_null(at);
+	assert_non_null(strstr(at, "INIT_REPORT"));
 }
 
 static void versions_and_aliases(void **state)
@@ -1168,6 +1219,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(region_of_the_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(made_changed_and_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_that_fail, setup, teardown),
+		cmocka_unit_test_setup_teardown(init_phases_are_logged, setup, teardown),
 		cmocka_unit_test_setup_teardown(versions_and_aliases, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_take_along_what_is_theirs, setup, teardown),
 		cmocka_unit_test_setup_teardown(configurations_without_a_subject, setup, teardown),

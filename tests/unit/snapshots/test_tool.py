@@ -102,7 +102,7 @@ PARTS = {
     "dies": guest(lambda: print("kernel: last words\x1b[31m", flush=True), HELLO_FRAME, START,
                   lambda: os.kill(os.getpid(), signal.SIGSEGV)),
     "agent-error": guest(HELLO_FRAME, START, error(9, 0, b"no memory")),
-    "exits": guest(HELLO_FRAME, START, frame(LOG, b"\2some output\n"), error(3, 12)),
+    "exits": guest(HELLO_FRAME, START, frame(LOG, b"\2some output\n"), lambda: time.sleep(0.1), error(3, 12)),
     "init-error": guest(HELLO_FRAME, START, error(1, 0, b'{"errorType":"E","errorMessage":"m","more":[1]}')),
     "not-json": guest(HELLO_FRAME, START, error(1, 0, b"\xff\xfe\0")),
     "hangs": guest(HELLO_FRAME, START),
@@ -127,11 +127,11 @@ EXPECTED = {
     "dies": (1, "killed by signal 11", ()),
     "agent-error": (1, "agent failed: no memory", ()),
     "exits": (3, {"errorType": "Runtime.ExitError",
-                  "errorMessage": "Error: Runtime exited with error: exit status 12"}, ()),
+                  "errorMessage": "Error: Runtime exited with error: exit status 12"}, ("--init-report", "1")),
     "init-error": (3, {"errorType": "E", "errorMessage": "m", "more": [1]}, ()),
     "not-json": (3, {"errorType": "Runtime.InitError", "errorMessage": "???"}, ()),
     "hangs": (3, {"errorType": "Sandbox.Timedout",
-                  "errorMessage": "Error: Init phase: Task timed out after 0.10 seconds"}, ("--init-timeout", "100")),
+                  "errorMessage": "Error: Init phase: Task timed out after 0.10 seconds"}, ("--init-timeout", "100", "--init-report", "1")),
     "log-flood": (3, {"errorType": "Runtime.ExitError",
                       "errorMessage": "Error: Runtime exited with error: exit status 1"}, ()),
     "no-trim": (3, {"errorType": "Runtime.ExitError",
@@ -180,7 +180,13 @@ def misbehaving(folder, part):
     stderr = done.stderr.decode(errors="replace")
     assert done.returncode == status, (done.returncode, stderr)
     if isinstance(text, dict):
-        assert json.loads(done.stdout) == text, done.stdout
+        lines = done.stdout.splitlines()
+        assert json.loads(lines[0]) == text, done.stdout
+        assert len(lines) == 1 + ("--init-report" in options), done.stdout
+        if lines[1:]:
+            report = json.loads(lines[1])
+            assert report["status"] == ("timeout" if part == "hangs" else "error"), report
+            assert 100000 <= report["durationUs"] < 30000000, report
     else:
         assert text in stderr, stderr
         assert done.stdout == b"", done.stdout
