@@ -197,7 +197,7 @@ static char *reason_of(const struct build_result *r, const char *text)
 
 	if (r->fault == BUILD_BAD_CODE)
 		code = "FunctionError.InvalidEntryPoint";
-	else if (r->fault == BUILD_INIT_FAILED && type && strstr(type, "imeout"))
+	else if (r->fault == BUILD_INIT_FAILED && r->init_timed_out)
 		code = "FunctionError.InitTimeout";
 	else if (r->fault == BUILD_INIT_FAILED && type && strstr(type, "ntrypoint"))
 		code = "FunctionError.InvalidEntryPoint";

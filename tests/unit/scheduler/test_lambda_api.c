@@ -390,6 +390,7 @@ static void init_phases_are_logged(void **state)
 	want("DELETE", FN, NULL, 204);
 	want("POST", FNS, creation("f", "be-late", ""), 201);
 	wait_get(FN "/configuration", "State", "Failed");
+	assert_string_equal(get(FN "/configuration", "StateReasonCode"), "FunctionError.InitTimeout");
 	at = wait_log("Z deploy INIT_START ",
 		      "Z deploy INIT_REPORT Init Duration: 10000.02 ms\tPhase: init\tStatus: timeout\tError Type: Sandbox.Timedout\n");
 	at = strstr(at, "Z deploy still at it\n"); /* in between */
