@@ -81,15 +81,34 @@ static const char *status_text(enum inv_outcome outcome)
 	return outcome == INV_TIMEOUT ? "\tStatus: timeout" : "\tStatus: error";
 }
 
+/* Of its version no VM can be started, since its init phase has failed: it is answered with what was reported then. */
+static bool init_had_failed(const struct invocation *inv, enum inv_outcome outcome)
+{
+	return outcome == INV_START_FAILED && inv->ver->state == FN_FAILED && inv->ver->init_error;
+}
+
+static void say_init_error(struct invocation *inv)
+{
+	const char *text = inv->ver->init_error;
+	size_t len = strnlen(text, LOGS_LINE_MAX);
+
+	logs_line(inv->ver->fn->log, inv->id, text, len);
+	invocation_logged(inv, text, len);
+	invocation_logged(inv, "\n", 1);
+}
+
 void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 {
 	uint64_t ns = invocation_span(inv->sent_ns, now);
+	bool init_failed = init_had_failed(inv, outcome);
 	char buf[LINE_CAP];
 	struct stk_text t;
 
-	if (!inv->sent_ns || !inv->ver->fn->log)
+	if ((!inv->sent_ns && !init_failed) || !inv->ver->fn->log)
 		return;
 	invlog_start(inv);
+	if (init_failed)
+		say_init_error(inv);
 	if (outcome == INV_TIMEOUT) {
 		t = stk_text_init(buf, sizeof(buf));
 		add_number(&t, "Task timed out after ", inv->ver->settings.timeout_s, ".00 seconds");
@@ -105,8 +124,10 @@ void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 		add_number(&t, "\tMax Memory Used: ", inv->peak_mib, " MB");
 	add_start(&t, inv);
 	stk_text_str(&t, status_text(outcome));
-	stk_text_str(&t, "\tStart: ");
-	stk_text_str(&t, invocation_start_name(inv->start));
+	if (inv->start != INV_ANY) {
+		stk_text_str(&t, "\tStart: ");
+		stk_text_str(&t, invocation_start_name(inv->start));
+	}
 	say(inv, &t);
 }
 

@@ -11,7 +11,8 @@ struct sandbox;
 
 /* START. Written when there is something to be logged behind it: no earlier than the function's first output. */
 void invlog_start(struct invocation *inv);
-/* END and REPORT (and START, if that was not written before), of a call that had reached its VM. */
+/* END and REPORT (and START, if that was not written before), of a call that had reached its VM; and, with the error between
+ * them, of one whose version's init phase has failed. */
 void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now_ns);
 /* The init phase of a VM that boots for a call has failed. */
 void invlog_init_failed(struct sandbox *sb, const struct gw_error *e);

@@ -148,6 +148,26 @@ static void invoke(const char *path, const char *event, int status, const char *
 	http_client_resp_fini(&r);
 }
 
+/* Calls f and asks for the end of its log. */
+static void invoke_tail(const char *event, char ret_id[64], char *ret, size_t cap)
+{
+	struct http_client_resp r;
+	char value[8192];
+	size_t len;
+	int n;
+
+	assert_int_equal(host_request("POST", FN "/invocations", "X-Amz-Log-Type: Tail\r\n", event, &r), 0);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(http_client_header(&r, "x-amzn-requestid", ret_id, 64), 0);
+	assert_int_equal(http_client_header(&r, "x-amz-log-result", value, sizeof(value)), 0);
+	http_client_resp_fini(&r);
+	len = strlen(value);
+	assert_true(len / 4 * 3 < cap);
+	n = EVP_DecodeBlock((unsigned char *)ret, (const unsigned char *)value, (int)len);
+	assert_true(n >= 0);
+	ret[n] = '\0'; /* behind it are the NULs of the padding */
+}
+
 /* Waits until f's log has this text behind `from`; the log from there on, until the next call. */
 static const char *wait_log(const char *from, const char *text)
 {
@@ -380,6 +400,7 @@ static void builds_that_fail(void **state)
 /* Lines of the init phase, which happens at a deploy. */
 static void init_phases_are_logged(void **state)
 {
+	char id[64], tail[8192], text[512];
 	const char *at;
 
 	host_start(NULL);
@@ -387,6 +408,18 @@ static void init_phases_are_logged(void **state)
 	wait_get(FN "/configuration", "State", "Failed");
 	wait_log("Z deploy INIT_START Runtime Version: python3\n",
 		 "Z deploy INIT_REPORT Init Duration: 206.72 ms\tPhase: init\tStatus: error\tError Type: Runtime.Oops\n");
+	/* A call that finds it so: the error between the usual lines, in the log and in the tail. */
+	invoke_tail("1", id, tail, sizeof(tail));
+	at = tail + snprintf(text, sizeof(text), "START RequestId: %s Version: $LATEST\n", id);
+	assert_memory_equal(tail, text, strlen(text));
+	assert_memory_equal(at, "{\"errorType\":\"Runtime.Oops\",", 27);
+	snprintf(text, sizeof(text), "\nEND RequestId: %s\nREPORT RequestId: %s\tDuration: 0.00 ms\tBilled Duration: 0 ms\t"
+		 "Memory Size: 128 MB\tStatus: error\n", id, id);
+	at = strstr(tail, "\nEND");
+	assert_non_null(at);
+	assert_string_equal(at, text);
+	snprintf(text, sizeof(text), "Z %s START ", id);
+	wait_log(text, "\tStatus: error\n");
 	want("DELETE", FN, NULL, 204);
 	want("POST", FNS, creation("f", "be-late", ""), 201);
 	wait_get(FN "/configuration", "State", "Failed");
