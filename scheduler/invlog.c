@@ -23,6 +23,19 @@ static void say(struct invocation *inv, struct stk_text *t)
 	invocation_logged(inv, t->p, t->len);
 }
 
+/* This line has time and id of its own; the log has them in front of each line anyway. */
+static void say_timeout(struct invocation *inv)
+{
+	char buf[LINE_CAP], head[LOGS_STAMP_MAX];
+	struct stk_text t = stk_text_init(buf, sizeof(buf));
+
+	invocation_logged(inv, head, logs_stamp(inv->ver->fn->log, head, inv->id));
+	stk_text_str(&t, "Task timed out after ");
+	stk_text_u64(&t, inv->ver->settings.timeout_s, 1);
+	stk_text_str(&t, ".00 seconds");
+	say(inv, &t);
+}
+
 static struct stk_text begin(char buf[LINE_CAP], const struct invocation *inv, const char *what)
 {
 	struct stk_text t = stk_text_init(buf, LINE_CAP);
@@ -109,11 +122,8 @@ void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 	invlog_start(inv);
 	if (init_failed)
 		say_init_error(inv);
-	if (outcome == INV_TIMEOUT) {
-		t = stk_text_init(buf, sizeof(buf));
-		add_number(&t, "Task timed out after ", inv->ver->settings.timeout_s, ".00 seconds");
-		say(inv, &t);
-	}
+	if (outcome == INV_TIMEOUT)
+		say_timeout(inv);
 	t = begin(buf, inv, "END");
 	say(inv, &t);
 	t = begin(buf, inv, "REPORT");

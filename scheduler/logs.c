@@ -237,13 +237,12 @@ static const char *date_of(struct logs *l, time_t secs)
 	return l->date;
 }
 
-/* cap: more than a date and an id take. */
-static size_t stamp(struct logs *l, char *buf, size_t cap, const char *id)
+size_t logs_stamp(struct logsink *s, char buf[LOGS_STAMP_MAX], const char *id)
 {
-	struct stk_text t = stk_text_init(buf, cap);
+	struct stk_text t = stk_text_init(buf, LOGS_STAMP_MAX);
 	uint64_t now = stk_wall_ns();
 
-	stk_text_str(&t, date_of(l, (time_t)(now / STK_NS_PER_S)));
+	stk_text_str(&t, date_of(s->logs, (time_t)(now / STK_NS_PER_S)));
 	stk_text_str(&t, ".");
 	stk_text_u64(&t, now % STK_NS_PER_S / STK_NS_PER_MS, 3);
 	stk_text_str(&t, "Z ");
@@ -254,7 +253,7 @@ static size_t stamp(struct logs *l, char *buf, size_t cap, const char *id)
 
 void logs_line(struct logsink *s, const char *id, const char *text, size_t len)
 {
-	char head[160];
+	char head[LOGS_STAMP_MAX];
 	size_t n;
 
 	if (s->gone)
@@ -269,12 +268,12 @@ void logs_line(struct logsink *s, const char *id, const char *text, size_t len)
 				 (unsigned long long)s->dropped);
 
 		s->dropped = 0;
-		n = stamp(s->logs, head, sizeof(head), "-");
+		n = logs_stamp(s, head, "-");
 		append(s, head, n);
 		append(s, note, (size_t)m);
 		append(s, "\n", 1);
 	}
-	n = stamp(s->logs, head, sizeof(head), id);
+	n = logs_stamp(s, head, id);
 	append(s, head, n);
 	append(s, text, len);
 	append(s, "\n", 1);

@@ -13,6 +13,7 @@
 
 #define LOGS_FILE_MAX (1u << 20)
 #define LOGS_LINE_MAX 8192
+#define LOGS_STAMP_MAX 160
 
 struct daemon;
 struct logs;
@@ -29,7 +30,9 @@ struct logs *logs_new(struct daemon *d, const char *dir);
 void logs_free(struct logs *l);
 void logs_close_timer(struct logs *l); /* before the loop ends */
 struct logsink *logs_sink(struct logs *l, const char *name);
-/* One line with time and request id in front. */
+/* What stands in front of a line that is written now: time and request id. Returns its length; 0: the id is too long. */
+size_t logs_stamp(struct logsink *s, char buf[LOGS_STAMP_MAX], const char *id);
+/* One line with that in front. */
 void logs_line(struct logsink *s, const char *id, const char *text, size_t len);
 /* Output as it comes: split into lines. */
 void logs_feed(struct logsink *s, struct logline *line, const char *id, const uint8_t *data, size_t len);

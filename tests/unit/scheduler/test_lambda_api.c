@@ -840,6 +840,29 @@ static void calls_in_all_modes(void **state)
 	invoke(FN "/invocations", "{}", 200, "{}");
 }
 
+/* What of a time-out is in the tail: the lines as Lambda has them, and the log's own. */
+static void tail_of_a_timeout(void **state)
+{
+	char id[64], tail[8192], text[256];
+	const char *end;
+	char *at;
+
+	host_add_function("f"); /* 3 s */
+	host_start(NULL);
+	invoke_tail("\"be-slow\"", id, tail, sizeof(tail));
+	snprintf(text, sizeof(text), "Z %s Task timed out after 3.00 seconds\nEND RequestId: ", id);
+	at = strstr(tail, text);
+	assert_non_null(at);
+	end = at;
+	while (at > tail && at[-1] != '\n')
+		at--;
+	assert_int_equal(end - at, strlen("2026-01-02T03:04:05.678"));
+	assert_int_equal(strspn(at, "0123456789-T:."), end - at);
+	snprintf(text, sizeof(text), "Z %s Task timed out after 3.00 seconds\n", id);
+	at = strstr(wait_log(text, "REPORT"), "Task");
+	assert_null(strstr(at + 1, "Task timed out")); /* once, and with one stamp */
+}
+
 #define TRY_1 "amz-sdk-invocation-id: 1-2-3\r\n"
 #define OK_F  "\nstoker_invocations_total{function=\"f\",outcome=\"ok\"} "
 
@@ -1262,6 +1285,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(settings_of_the_host_survive, setup, teardown),
 		cmocka_unit_test_setup_teardown(reuse_by_tag, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
+		cmocka_unit_test_setup_teardown(tail_of_a_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_go_on_after_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_while_a_version_is_built, setup, teardown),
