@@ -69,6 +69,7 @@ static void invocation_free(struct invocation *inv)
 	fn_version_put(&inv->d->registry, inv->ver);
 	free(inv->qualifier);
 	free(inv->client_context);
+	free(inv->tenant_id);
 	free(inv->tail);
 	free(inv->event);
 	free(inv->resp);
@@ -81,6 +82,8 @@ static int take_extras(struct invocation *inv, const struct inv_request *rq)
 	if (rq->qualifier && !(inv->qualifier = strndup(rq->qualifier, INV_QUALIFIER_MAX)))
 		return -ENOMEM;
 	if (rq->client_context && !(inv->client_context = strdup(rq->client_context)))
+		return -ENOMEM;
+	if (rq->tenant_id && !(inv->tenant_id = strdup(rq->tenant_id)))
 		return -ENOMEM;
 	if (rq->tail && !(inv->tail = calloc(1, sizeof(*inv->tail))))
 		return -ENOMEM;

@@ -74,6 +74,7 @@ struct inv_request {
 	const char *id;       /* IDS_UUID_LEN characters */
 	const char *qualifier;      /* as the caller named it, at most INV_QUALIFIER_MAX; NULL: none */
 	const char *client_context; /* JSON text for the runtime; NULL: none */
+	const char *tenant_id;      /* the caller's name for whom the call is made, for the runtime; NULL: none */
 	uint8_t *event;       /* heap; taken over, whatever happens */
 	size_t event_len;
 	enum inv_start force;
@@ -101,7 +102,7 @@ struct invocation {
 	void *stream;
 	unsigned peak_mib;    /* memory that the function has used at most; 0: not known */
 	enum inv_start force, start;
-	char *qualifier, *client_context; /* heap, or NULL */
+	char *qualifier, *client_context, *tenant_id; /* heap, or NULL */
 	struct inv_tail *tail;            /* heap, or NULL */
 	uint8_t *event;
 	size_t event_len;

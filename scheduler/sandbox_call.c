@@ -106,6 +106,8 @@ void sandbox_invoke(struct sandbox *sb, struct invocation *inv)
 		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-invoked-function-arn", arn);
 	if (n == 0 && inv->client_context)
 		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-client-context", inv->client_context);
+	if (n == 0 && inv->tenant_id)
+		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-aws-tenant-id", inv->tenant_id);
 	if (n == 0 && trace)
 		n = gw_kv_add(msg.kv, GW_MAX_KV, &msg.kv_count, "lambda-runtime-trace-id", trace);
 	if (n == 0)

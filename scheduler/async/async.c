@@ -297,6 +297,8 @@ static struct event *make_event(struct async *a, const struct async_call *c)
 		goto fail;
 	if (c->client_context && !(e->context = strdup(c->client_context)))
 		goto fail;
+	if (c->tenant_id && !(e->tenant_id = strdup(c->tenant_id)))
+		goto fail;
 	e->seq = a->next_seq++;
 	return e;
 fail:

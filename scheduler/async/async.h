@@ -31,6 +31,7 @@ struct async_call {
 	const char *function;       /* deployed */
 	const char *qualifier;      /* as the caller named it; NULL or "": none */
 	const char *client_context; /* JSON text, at most EVENT_MAX_CONTEXT bytes; NULL: none */
+	const char *tenant_id;      /* as in struct inv_request */
 	const char *callback;       /* address the result is POSTed to; NULL: none */
 	uint8_t *payload;           /* heap; taken over, whatever happens */
 	size_t payload_len;         /* at most EVENT_MAX_PAYLOAD, or -EMSGSIZE */

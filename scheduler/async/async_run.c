@@ -226,6 +226,7 @@ static void run_call(struct async *a, struct event *e)
 		.id = e->id,
 		.qualifier = e->qualifier[0] ? e->qualifier : NULL,
 		.client_context = e->context,
+		.tenant_id = e->tenant_id,
 		.event = stk_take_ptr(&e->payload),
 		.event_len = e->payload_len,
 	};

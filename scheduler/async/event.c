@@ -23,6 +23,7 @@ void event_free(struct event *e)
 		return;
 	free(e->target);
 	free(e->context);
+	free(e->tenant_id);
 	free(e->payload);
 	free(e);
 }
@@ -41,5 +42,5 @@ void event_flow_of_url(struct event *e, const struct weburl *url)
 size_t event_cost(const struct event *e)
 {
 	return EVENT_COST + e->payload_len + (e->target ? strlen(e->target) : 0) +
-	       (e->context ? strlen(e->context) : 0);
+	       (e->context ? strlen(e->context) : 0) + (e->tenant_id ? strlen(e->tenant_id) : 0);
 }

@@ -43,6 +43,7 @@ struct event {
 	int64_t next_ms, accepted_ms; /* wall clock */
 	char *target;      /* EVENT_SEND: where to; else the caller's callback address, or NULL */
 	char *context;     /* EVENT_SEND: "Name: value\r\n"...; else the client context (JSON), or NULL */
+	char *tenant_id;   /* as in struct inv_request, or NULL */
 	uint8_t *payload;
 	size_t payload_len;
 	/* While it is worked on: */

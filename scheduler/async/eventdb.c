@@ -27,25 +27,27 @@ static const char schema[] =
 	"CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL, kind INTEGER NOT NULL, flow TEXT NOT NULL,"
 	" function TEXT NOT NULL, qualifier TEXT NOT NULL, errors INTEGER NOT NULL, refusals INTEGER NOT NULL,"
 	" hops INTEGER NOT NULL, next_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL, target TEXT, context TEXT,"
-	" cost INTEGER NOT NULL);"
+	" cost INTEGER NOT NULL, tenant_id TEXT);"
 	"CREATE INDEX events_due ON events(flow, next_ms, seq);"
 	"CREATE TABLE payloads(seq INTEGER PRIMARY KEY, data BLOB NOT NULL);"
 	"CREATE TABLE configs(function TEXT NOT NULL, qualifier TEXT NOT NULL, max_retries INTEGER NOT NULL,"
 	" max_age_s INTEGER NOT NULL, on_success TEXT NOT NULL, on_failure TEXT NOT NULL, dead_letter TEXT NOT NULL,"
 	" modified_ms INTEGER NOT NULL, PRIMARY KEY(function, qualifier)) WITHOUT ROWID;"
-	"PRAGMA user_version = 1;";
+	"PRAGMA user_version = 2;";
+
+static const char from_1[] = "ALTER TABLE events ADD COLUMN tenant_id TEXT; PRAGMA user_version = 2;";
 
 _Static_assert(EVENT_SEND == 3, "it is written into a statement below, and kinds are on disk");
 
 static const char *const statements[ST_COUNT] = {
-	[ST_ADD] = "INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	[ST_ADD] = "INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[ST_ADD_PAYLOAD] = "INSERT INTO payloads VALUES(?,?)",
 	[ST_REMOVE] = "DELETE FROM events WHERE seq = ?",
 	[ST_REMOVE_PAYLOAD] = "DELETE FROM payloads WHERE seq = ?",
 	[ST_RETRY] = "UPDATE events SET errors = ?2, refusals = ?3, next_ms = ?4 WHERE seq = ?1",
 	[ST_DUE] = "SELECT seq, next_ms FROM events WHERE flow = ? ORDER BY next_ms, seq",
 	[ST_READ] = ("SELECT id, kind, function, qualifier, errors, refusals, hops, next_ms, accepted_ms, target,"
-		     " context, data FROM events JOIN payloads USING(seq) WHERE seq = ?"),
+		     " context, tenant_id, data FROM events JOIN payloads USING(seq) WHERE seq = ?"),
 	[ST_PAYLOAD] = "SELECT data FROM payloads WHERE seq = ?",
 	[ST_OLDEST] = "SELECT accepted_ms FROM events WHERE kind <> 3 ORDER BY seq LIMIT 1",
 	[ST_CONFIG_PUT] = "INSERT OR REPLACE INTO configs VALUES(?,?,?,?,?,?,?,?)",
@@ -102,7 +104,7 @@ static int prepare_tables(struct eventdb *db, const char *path, struct stk_err *
 		return 0;
 	rc = exec(db, "BEGIN IMMEDIATE", "begin", err);
 	if (rc == 0)
-		rc = exec(db, schema, "make tables", err);
+		rc = exec(db, version == 1 ? from_1 : schema, "make tables", err);
 	return rc ? rc : exec(db, "COMMIT", "commit", err);
 }
 
@@ -198,6 +200,7 @@ static int add(struct eventdb *db, const struct event *e, struct stk_err *err)
 	bind_text(st, 12, e->target);
 	bind_text(st, 13, e->context);
 	sqlite3_bind_int64(st, 14, (sqlite3_int64)event_cost(e));
+	bind_text(st, 15, e->tenant_id);
 	rc = run(db, st, "add event", err);
 	if (rc)
 		return rc;
@@ -389,8 +392,8 @@ static int copy_text(sqlite3_stmt *st, int at, char **ret)
 
 static int read_columns(sqlite3_stmt *st, struct event *e)
 {
-	const void *data = sqlite3_column_blob(st, 11);
-	int len = sqlite3_column_bytes(st, 11);
+	const void *data = sqlite3_column_blob(st, 12);
+	int len = sqlite3_column_bytes(st, 12);
 	int kind = sqlite3_column_int(st, 1);
 
 	if (kind < 0 || kind >= EVENT_KINDS || column(st, 0, e->id, sizeof(e->id)) ||
@@ -402,7 +405,7 @@ static int read_columns(sqlite3_stmt *st, struct event *e)
 	e->hops = (unsigned)sqlite3_column_int64(st, 6);
 	e->next_ms = sqlite3_column_int64(st, 7);
 	e->accepted_ms = sqlite3_column_int64(st, 8);
-	if (copy_text(st, 9, &e->target) || copy_text(st, 10, &e->context))
+	if (copy_text(st, 9, &e->target) || copy_text(st, 10, &e->context) || copy_text(st, 11, &e->tenant_id))
 		return -ENOMEM;
 	e->payload = malloc((size_t)len + 1);
 	if (!e->payload || (len && !data))

@@ -15,7 +15,7 @@
 #include "scheduler/async/event.h"
 #include "scheduler/async/evconfig.h"
 
-#define EVENTDB_SCHEMA 1
+#define EVENTDB_SCHEMA 2 /* 2: events.tenant_id */
 
 struct eventdb;
 

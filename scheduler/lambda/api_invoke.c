@@ -22,6 +22,7 @@
 #include "scheduler/resolve.h"
 
 #define CONTEXT_MAX 3583u /* of X-Amz-Client-Context, in base64 */
+#define TENANT_MAX  256u  /* of X-Amz-Tenant-Id */
 
 static void invoke_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
 {
@@ -49,7 +50,7 @@ struct pending {
 	enum mode mode;
 	enum operation operation;
 	bool tail, good;
-	char *context; /* heap, or NULL */
+	char *context, *tenant_id; /* heap, or NULL */
 	uint8_t *event;
 	size_t len;
 };
@@ -58,6 +59,7 @@ static void pending_free(struct pending *p)
 {
 	fn_version_put(&p->call.d->registry, p->v);
 	free(p->context);
+	free(p->tenant_id);
 	free(p->event);
 	free(p);
 }
@@ -71,8 +73,8 @@ static void submit(struct pending *p)
 {
 	struct http_req *req = p->call.req;
 	struct inv_request rq = {.ver = p->v, .caller = &caller, .req = req, .id = p->call.id,
-		.qualifier = p->call.name.qualifier, .client_context = p->context, .event = p->event, .event_len = p->len,
-		.tail = p->tail};
+		.qualifier = p->call.name.qualifier, .client_context = p->context, .tenant_id = p->tenant_id,
+		.event = p->event, .event_len = p->len, .tail = p->tail};
 
 	p->event = NULL;
 	if (p->operation == OP_STREAM)
@@ -108,7 +110,7 @@ static void enqueue(struct pending *p)
 {
 	struct http_req *req = p->call.req;
 	struct async_call call = {.kind = EVENT_CALL, .id = p->call.id, .function = p->call.fn->name,
-		.qualifier = p->call.name.qualifier, .client_context = p->context,
+		.qualifier = p->call.name.qualifier, .client_context = p->context, .tenant_id = p->tenant_id,
 		.payload = stk_take_ptr(&p->event), .payload_len = p->len};
 	struct stk_err why = {0};
 	int rc;
@@ -245,6 +247,25 @@ static int read_context(const struct http_req *req, char **ret, struct lambda_er
 	return lambda_err_set(err, LAMBDA_INVALID_REQUEST_CONTENT, "Client context must be a valid Base64-encoded JSON object.");
 }
 
+/* X-Amz-Tenant-Id: what the runtime is told, heap text in *ret. */
+static int read_tenant_id(const struct http_req *req, char **ret, struct lambda_err *err)
+{
+	static const char chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/=+-@ ";
+	const char *text = http_req_header(req, "x-amz-tenant-id");
+	size_t len = text ? strlen(text) : 0;
+
+	*ret = NULL;
+	if (!len)
+		return 0;
+	if (len > TENANT_MAX || text[strspn(text, chars)])
+		return lambda_err_set(err, LAMBDA_VALIDATION,
+				      "1 validation error detected: Value at 'tenantId' failed to satisfy constraint: Member must have "
+				      "length less than or equal to %u and satisfy regular expression pattern: "
+				      "[a-zA-Z0-9\\._:\\/=+\\-@ ]+", TENANT_MAX);
+	*ret = strdup(text);
+	return *ret ? 0 : lambda_err_nomem(err);
+}
+
 static void invoke(struct daemon *d, struct http_req *req, const struct router_match *m, enum operation operation)
 {
 	const char *log_type = http_req_header(req, "x-amz-log-type");
@@ -253,7 +274,7 @@ static void invoke(struct daemon *d, struct http_req *req, const struct router_m
 	struct fn_version *v;
 	struct pending *p;
 	enum mode mode;
-	char *context = NULL;
+	char *context = NULL, *tenant_id = NULL;
 
 	if (lambda_begin_function(&call, d, req, m->value[0], LAMBDA_TEXT_MAX_NAMESPACED))
 		return;
@@ -262,13 +283,15 @@ static void invoke(struct daemon *d, struct http_req *req, const struct router_m
 		lambda_not_found(&call);
 		return;
 	}
-	if (read_mode(req, &mode, &err) || read_context(req, &context, &err)) {
+	if (read_mode(req, &mode, &err) || read_tenant_id(req, &tenant_id, &err) || read_context(req, &context, &err)) {
+		free(tenant_id);
 		lambda_error_err(req, &err);
 		return;
 	}
 	p = calloc(1, sizeof(*p));
 	if (!p) {
 		free(context);
+		free(tenant_id);
 		lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
 		return;
 	}
@@ -278,6 +301,7 @@ static void invoke(struct daemon *d, struct http_req *req, const struct router_m
 	p->operation = operation;
 	p->tail = log_type && strcmp(log_type, "Tail") == 0;
 	p->context = context;
+	p->tenant_id = tenant_id;
 	p->event = http_req_take_body(req, &p->len);
 	check_event(p);
 }

@@ -14,7 +14,7 @@
 #include "scheduler/lambda/result.h"
 
 #define BUCKETS 256
-#define KEY_MAX 512
+#define KEY_MAX 1024
 
 /* A client that waits. */
 struct waiter {
@@ -283,8 +283,8 @@ void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const 
 	struct join *jn;
 
 	drop_old(j, stk_now_ns());
-	if (stk_snprintf(key, sizeof(key), "%s\n%s\n%s\n%s", owner_key, rq->ver->fn->name, rq->qualifier ? rq->qualifier : "",
-			 http_req_header(req, "amz-sdk-invocation-id"))) {
+	if (stk_snprintf(key, sizeof(key), "%s\n%s\n%s\n%s\n%s", owner_key, rq->ver->fn->name,
+			 rq->qualifier ? rq->qualifier : "", rq->tenant_id ? rq->tenant_id : "", http_req_header(req, "amz-sdk-invocation-id"))) {
 		free(rq->event);
 		lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: too long");
 		return;

@@ -122,18 +122,19 @@ static void send_error(const char *body)
 	stk_write_full(3, buf, (size_t)n);
 }
 
-/* The function's ARN, as the call names it: a JSON text. */
-static void send_arn(const struct gw_invoke *inv)
+/* One of the headers that the runtime would get: a JSON text; in the log as well. */
+static void send_header(const struct gw_invoke *inv, const char *key)
 {
-	static const char key[] = "lambda-runtime-invoked-function-arn";
-	char text[512] = "null";
+	char text[512] = "null", line[600];
 
 	for (unsigned i = 0; i < inv->kv_count; i++) {
 		const struct gw_kv *kv = &inv->kv[i];
 
-		if (kv->key_len == sizeof(key) - 1 && memcmp(kv->key, key, kv->key_len) == 0)
+		if (kv->key_len == strlen(key) && memcmp(kv->key, key, kv->key_len) == 0)
 			snprintf(text, sizeof(text), "\"%.*s\"", (int)kv->value_len, kv->value);
 	}
+	snprintf(line, sizeof(line), "\1%s %s\n", key, text);
+	send_frame(GW_LOG, 0, line, strlen(line));
 	send_frame(GW_RESPONSE, GW_F_FIN, text, strlen(text));
 }
 
@@ -170,7 +171,9 @@ static void be_guest(void)
 	else if (strstr(text, "be-dead"))
 		raise(SIGKILL);
 	else if (strstr(text, "be-arn"))
-		send_arn(&inv);
+		send_header(&inv, "lambda-runtime-invoked-function-arn");
+	else if (strstr(text, "be-tenant"))
+		send_header(&inv, "lambda-runtime-aws-tenant-id");
 	else if (strstr(text, "be-error"))
 		send_error("{\"errorType\":\"E\",\"errorMessage\":\"m\"}");
 	else

@@ -863,6 +863,39 @@ static void tail_of_a_timeout(void **state)
 	assert_null(strstr(at + 1, "Task timed out")); /* once, and with one stamp */
 }
 
+/* X-Amz-Tenant-Id reaches the runtime, of a call that waits in a queue as well, and of a call that is tried again. */
+static void tenant_ids_go_through(void **state)
+{
+	static const char sdk_id[] = "amz-sdk-invocation-id: 7\r\n";
+	char headers[512], longest[257];
+	struct http_client_resp r;
+
+	host_add_function("f");
+	host_start(NULL);
+	memset(longest, 'x', 256);
+	longest[256] = '\0';
+	for (int joined = 0; joined < 2; joined++) {
+		const char *const ids[] = {"blue", "a.b_c:d/e=f+g-h@i j", longest};
+
+		for (size_t i = 0; i < STK_ARRAY_LEN(ids); i++) {
+			snprintf(headers, sizeof(headers), "X-Amz-Tenant-Id: %s\r\n%s", ids[i], joined ? sdk_id : "");
+			assert_int_equal(host_request("POST", FN "/invocations", headers, "\"be-tenant\"", &r), 0);
+			assert_int_equal(r.status, 200);
+			assert_memory_equal((char *)r.body + 1, ids[i], strlen(ids[i]));
+			assert_int_equal(r.body_len, strlen(ids[i]) + 2);
+			http_client_resp_fini(&r);
+		}
+	}
+	invoke(FN "/invocations", "\"be-tenant\"", 200, "null");
+	json_decref(call("POST", FN "/invocations", "X-Amz-Tenant-Id: \r\n", "{}", 200));
+	json_decref(call("POST", FN "/invocations", "X-Amz-Tenant-Id: a\tb\r\n", "{}", 400));
+	json_decref(call("POST", FN "/invocations", "X-Amz-Tenant-Id: \xc3\xa4\r\n", "{}", 400));
+	snprintf(headers, sizeof(headers), "X-Amz-Tenant-Id: %sx\r\n", longest);
+	json_decref(call("POST", FN "/invocations", headers, "{}", 400));
+	json_decref(call("POST", FN "/invocations", "X-Amz-Invocation-Type: Event\r\nX-Amz-Tenant-Id: later\r\n", "\"be-tenant\"", 202));
+	wait_log("lambda-runtime-aws-tenant-id \"later\"\n", "REPORT");
+}
+
 #define TRY_1 "amz-sdk-invocation-id: 1-2-3\r\n"
 #define OK_F  "\nstoker_invocations_total{function=\"f\",outcome=\"ok\"} "
 
@@ -1286,6 +1319,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(reuse_by_tag, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(tail_of_a_timeout, setup, teardown),
+		cmocka_unit_test_setup_teardown(tenant_ids_go_through, setup, teardown),
 		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_go_on_after_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_while_a_version_is_built, setup, teardown),

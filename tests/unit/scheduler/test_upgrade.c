@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/str.h"
+#include "scheduler/async/eventdb.h"
 #include "scheduler/fsx.h"
 #include "scheduler/store.h"
 #include "tests/unit/unit.h"
@@ -227,6 +228,7 @@ static void taken_over(void **state)
 	host_term();
 	assert_int_equal(host_wait(), 0);
 	assert_int_equal(database_version("stoker.db"), STORE_SCHEMA);
+	assert_int_equal(database_version("events.db"), EVENTDB_SCHEMA);
 }
 
 int main(int argc, char **argv)

@@ -107,6 +107,7 @@ static void everything_comes_back(void **state)
 	e.accepted_ms = 1600000000000;
 	e.target = (char *)(uintptr_t)"http://h/cb";
 	e.context = (char *)(uintptr_t)"{\"custom\":{}}";
+	e.tenant_id = (char *)(uintptr_t)"blue";
 	e.payload = malloc(EVENT_MAX_PAYLOAD);
 	memset(e.payload, 0xfe, EVENT_MAX_PAYLOAD);
 	e.payload_len = EVENT_MAX_PAYLOAD;
@@ -132,6 +133,7 @@ static void everything_comes_back(void **state)
 	assert_int_equal(got->accepted_ms, 1600000000000);
 	assert_string_equal(got->target, e.target);
 	assert_string_equal(got->context, e.context);
+	assert_string_equal(got->tenant_id, e.tenant_id);
 	assert_int_equal(got->payload_len, e.payload_len);
 	assert_memory_equal(got->payload, e.payload, e.payload_len);
 	assert_int_equal(event_cost(got), event_cost(&e));
@@ -290,9 +292,9 @@ static void newer_and_damaged(void **state)
 	assert_int_equal(take("f", 9, 4, NULL, 0, seqs, &next), 1);
 	assert_int_equal(seqs[0], 2);
 	assert_int_equal(err.code, -EUCLEAN);
-	sql("PRAGMA user_version = 2");
+	sql("PRAGMA user_version = 3");
 	assert_int_equal(eventdb_open(path, &db, &err), -EPROTO);
-	assert_non_null(strstr(err.text, "schema 2"));
+	assert_non_null(strstr(err.text, "schema 3"));
 	fd = open(path, O_WRONLY | O_TRUNC);
 	assert_int_equal(write(fd, "this is no database, however long it may be read for", 52), 52);
 	close(fd);
