@@ -8,36 +8,17 @@
 
 #include "common/base/cleanup.h"
 #include "common/host/http_server.h"
+#include "scheduler/lambda/text.h"
 
 static const char json_media[] = "application/json";
-
-/* The text inside a JSON string; non-ASCII bytes that are no UTF-8 become '?'. */
-static void escape(const char *src, char *dst, size_t cap)
-{
-	size_t n = 0;
-
-	for (; *src && n + 7 < cap; src++) {
-		unsigned char c = (unsigned char)*src;
-
-		if (c == '"' || c == '\\') {
-			dst[n++] = '\\';
-			dst[n++] = (char)c;
-		} else if (c < 0x20) {
-			n += (size_t)snprintf(dst + n, 7, "\\u%04x", c);
-		} else {
-			dst[n++] = c < 0x7f ? (char)c : '?';
-		}
-	}
-	dst[n] = '\0';
-}
 
 size_t answer_error_text(char *buf, size_t cap, const char *code, const char *message, const char *id)
 {
 	char text[1024], esc_code[192];
 	int n;
 
-	escape(message, text, sizeof(text));
-	escape(code, esc_code, sizeof(esc_code));
+	text_escape_json(message, text, sizeof(text));
+	text_escape_json(code, esc_code, sizeof(esc_code));
 	if (id)
 		n = snprintf(buf, cap, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\",\"requestId\":\"%s\"}}\n",
 			     esc_code, text, id);
@@ -77,7 +58,8 @@ int answer_function_error(char *buf, size_t cap, const char *type, const char *i
 	int n;
 
 	snprintf(message, sizeof(message), "RequestId: %s Error: %.500s", id, text);
-	escape(message, escaped, sizeof(escaped));
+	text_trim_utf8(message);
+	text_escape_json(message, escaped, sizeof(escaped));
 	n = snprintf(buf, cap, "{\"errorType\":\"%s\",\"errorMessage\":\"%s\"}", type, escaped);
 	return n < 0 ? 0 : n < (int)cap ? n : (int)cap - 1;
 }
@@ -123,6 +105,7 @@ static void failure_message(const struct invocation *inv, enum inv_outcome outco
 		snprintf(message, cap, "%.500s", text ? text : f->type);
 	else
 		snprintf(message, cap, "RequestId: %s Error: %.500s", inv->id, text ? text : f->type);
+	text_trim_utf8(message); /* it may be what the guest said, and cut */
 }
 
 size_t answer_failure(const struct invocation *inv, enum inv_outcome outcome, const char *text, int *ret_status,
@@ -133,7 +116,7 @@ size_t answer_failure(const struct invocation *inv, enum inv_outcome outcome, co
 	int n;
 
 	failure_message(inv, outcome, text, message, sizeof(message));
-	escape(message, escaped, sizeof(escaped));
+	text_escape_json(message, escaped, sizeof(escaped));
 	n = snprintf(buf, cap, "{\"errorType\":\"%s\",\"errorMessage\":\"%s\"}", f->type, escaped);
 	*ret_status = f->status;
 	return n < 0 ? 0 : (size_t)n < cap ? (size_t)n : cap - 1;

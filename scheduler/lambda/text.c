@@ -66,10 +66,11 @@ void text_escape_json(const char *src, char *dst, size_t cap)
 
 	while (have) {
 		size_t len = utf8_len(p, have), need = len;
-		char esc[8] = "?";
+		char esc[8] = "\xef\xbf\xbd"; /* U+FFFD */
 
 		if (len == 0) {
-			need = len = 1;
+			len = 1;
+			need = 3;
 		} else if (len > 1) {
 			memcpy(esc, p, len);
 		} else if (*p == '"' || *p == '\\') {

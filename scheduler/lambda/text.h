@@ -12,7 +12,7 @@ void text_trim_utf8(char *text);
 void text_mend_utf8(char *text);
 
 /* The inside of a JSON string, NUL-terminated, cut before the character that does not fit. Bytes that are no UTF-8
- * become '?'. */
+ * become U+FFFD. */
 void text_escape_json(const char *src, char *dst, size_t cap);
 
 /* Characters of valid UTF-8. */

@@ -175,7 +175,7 @@ static void be_guest(void)
 	else if (strstr(text, "be-tenant"))
 		send_header(&inv, "lambda-runtime-aws-tenant-id");
 	else if (strstr(text, "be-error"))
-		send_error("{\"errorType\":\"E\",\"errorMessage\":\"m\"}");
+		send_error("{\"errorType\":\"E\",\"errorMessage\":\"m \xc3\xbc \xe6\xbc\xa2\"}");
 	else
 		send_answer(inv.event, inv.event_len);
 	pause();
