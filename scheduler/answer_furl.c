@@ -9,7 +9,9 @@
 #include "scheduler/answer.h"
 #include "scheduler/cloudevents.h"
 #include "scheduler/furl.h"
+#include "scheduler/furl_config.h"
 #include "scheduler/furl_stream.h"
+#include "scheduler/invlog.h"
 #include "scheduler/offload.h"
 
 enum what { FURL, FURL_ERROR, CLOUD };
@@ -124,9 +126,29 @@ static void tell(struct http_req *req, struct invocation *inv, enum what what)
 	}
 }
 
+/* A function URL may be open to all: what has failed inside is for the log. */
+static void hide_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, const char *text)
+{
+	static const char body[] = "Internal Server Error";
+	char failure[ANSWER_FAILURE_MAX];
+	int status;
+
+	if (outcome == INV_FUNCTION_ERROR)
+		invlog_error(inv, (const char *)inv->resp, inv->resp_len);
+	else
+		invlog_error(inv, failure, answer_failure(inv, outcome, text, &status, failure, sizeof(failure)));
+	http_respond(req, 502, "text/plain", body, sizeof(body) - 1);
+}
+
 void answer_furl_failure(struct http_req *req, struct invocation *inv, enum inv_outcome outcome, const char *text)
 {
-	if (outcome == INV_FUNCTION_ERROR)
+	bool host = false;
+
+	if (outcome != INV_FUNCTION_ERROR)
+		answer_failure_type(outcome, &host);
+	if (!host && furl_is_url(inv->ver->fn, inv->qualifier))
+		hide_failure(req, inv, outcome, text);
+	else if (outcome == INV_FUNCTION_ERROR)
 		tell(req, inv, FURL_ERROR);
 	else
 		answer_send_failure(req, inv, outcome, true, text);

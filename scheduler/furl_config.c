@@ -25,6 +25,11 @@ static const char *note_of(const struct registry *r, const char *text)
 	return fn && fn->note_count ? registry_note(fn, FURL_NOTE, colon ? colon + 1 : "") : NULL;
 }
 
+bool furl_is_url(const struct function *fn, const char *qualifier)
+{
+	return fn->note_count && registry_note(fn, FURL_NOTE, qualifier ? qualifier : "");
+}
+
 bool furl_is_open(const struct registry *r, const char *text)
 {
 	const char *note = note_of(r, text);

@@ -8,11 +8,14 @@
 
 #define FURL_NOTE "url"
 
+struct function;
 struct http_req;
 struct registry;
 
 /* Is there an URL for NAME[:QUALIFIER] (in the host's terms) that everybody may call? */
 bool furl_is_open(const struct registry *r, const char *text);
+/* Was the call addressed as one of the function's URLs? */
+bool furl_is_url(const struct function *fn, const char *qualifier);
 /* Adds the answer's headers for the request's origin. True: it was a preflight, and is answered. */
 bool furl_cors(const struct registry *r, const char *text, struct http_req *req);
 /* The same of a configuration's Cors member alone. */

@@ -100,12 +100,18 @@ static bool init_had_failed(const struct invocation *inv, enum inv_outcome outco
 	return outcome == INV_START_FAILED && inv->ver->state == FN_FAILED && inv->ver->init_error;
 }
 
-static void say_init_error(struct invocation *inv)
+void invlog_error(struct invocation *inv, const char *text, size_t len)
 {
-	const char *text = inv->ver->init_error;
-	size_t len = strnlen(text, LOGS_LINE_MAX);
+	struct logsink *log = inv->ver->fn->log;
+	struct logline line = {0};
 
-	logs_line(inv->ver->fn->log, inv->id, text, len);
+	if (!log)
+		return;
+	if (len > LOGS_LINE_MAX)
+		len = LOGS_LINE_MAX;
+	invlog_start(inv);
+	logs_feed(log, &line, inv->id, (const uint8_t *)text, len); /* it may have line breaks */
+	logs_flush_line(log, &line, inv->id);
 	invocation_logged(inv, text, len);
 	invocation_logged(inv, "\n", 1);
 }
@@ -121,7 +127,7 @@ void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 		return;
 	invlog_start(inv);
 	if (init_failed)
-		say_init_error(inv);
+		invlog_error(inv, inv->ver->init_error, strlen(inv->ver->init_error));
 	if (outcome == INV_TIMEOUT)
 		say_timeout(inv);
 	t = begin(buf, inv, "END");

@@ -11,6 +11,8 @@ struct sandbox;
 
 /* START. Written when there is something to be logged behind it: no earlier than the function's first output. */
 void invlog_start(struct invocation *inv);
+/* What has failed, of a call whose client is not told. */
+void invlog_error(struct invocation *inv, const char *text, size_t len);
 /* END and REPORT (and START, if that was not written before), of a call that had reached its VM; and, with the error between
  * them, of one whose version's init phase has failed. */
 void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now_ns);

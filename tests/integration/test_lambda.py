@@ -245,6 +245,18 @@ def test_refusals(host):
     assert host.request("POST", f"{FUNCTIONS}/echo/invocations", big.encode()).json() == json.loads(big)
 
 
+def test_failures_behind_a_url(api):
+    assert api.create("fails", python("def handler(event, context):\n    raise ValueError('müde')\n")).status == 201
+    api.settled("fails")
+    answer = api.host.call("fails")
+    assert (answer.status, answer.error()) == (502, "ValueError") and "müde" in answer.body.decode()
+    assert api.call("POST", "/2021-10-31/functions/fails/url", {"AuthType": "NONE"}).status == 201
+    answer = api.host.call("fails")
+    assert (answer.status, answer.body) == (502, b"Internal Server Error")
+    h.wait_for(lambda: "müde" in api.host.cli("logs", "fails", "--request-id", answer.headers["X-Request-Id"]).stdout,
+               "the reason in the log")
+
+
 def test_function_urls(host):
     api = Api(host)
     path = "/2021-10-31/functions/hello/url"

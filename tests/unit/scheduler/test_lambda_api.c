@@ -896,6 +896,50 @@ static void tenant_ids_go_through(void **state)
 	wait_log("lambda-runtime-aws-tenant-id \"later\"\n", "REPORT");
 }
 
+static void by_url(const char *path, const char *what, char ret_id[64], int status, const char *body)
+{
+	struct http_client_resp r;
+	char target[128];
+
+	snprintf(target, sizeof(target), "%s/%s", path, what);
+	assert_int_equal(host_request("GET", target, NULL, NULL, &r), 0);
+	assert_int_equal(http_client_header(&r, "x-request-id", ret_id, 64), 0);
+	if (r.status != status || !strstr((char *)r.body, body))
+		fail_msg("%s: %d %s", target, r.status, (char *)r.body);
+	if (strcmp(body, "Internal Server Error") == 0)
+		assert_string_equal((char *)r.body, body); /* and nothing else */
+	http_client_resp_fini(&r);
+}
+
+/* Who calls a function URL is not told what has failed in the function; the log is. Without one /function/NAME is the
+ * host's own route, and says it. */
+static void failures_behind_a_url(void **state)
+{
+	char id[64], text[256];
+
+	host_add_function("f");
+	host_start(NULL);
+	by_url("/function/f", "be-error", id, 502, "\"code\":\"E\",\"message\":\"m \xc3\xbc \xe6\xbc\xa2\"");
+	by_url("/function/f", "be-dead", id, 502, "Sandbox.Died");
+	json_decref(call("POST", URL, NULL, "{\"AuthType\":\"NONE\"}", 201));
+	by_url("/function/f", "be-error", id, 502, "Internal Server Error");
+	snprintf(text, sizeof(text), "Z %s START ", id);
+	wait_log(text, "REPORT");
+	snprintf(text, sizeof(text), "Z %s {\"errorType\":\"E\",\"errorMessage\":\"m \xc3\xbc \xe6\xbc\xa2\"}\n", id);
+	wait_log(text, "END");
+	by_url("/function/f", "be-dead", id, 502, "Internal Server Error");
+	snprintf(text, sizeof(text), "Z %s {\"errorType\":\"Sandbox.Died\"", id);
+	wait_log(text, "END");
+	by_url("/function/f", "be-slow", id, 502, "Internal Server Error"); /* until its time limit */
+	by_url("/function/f", "", id, 200, "rawPath");
+	by_url("/function/f:$LATEST", "be-error", id, 502, "\"code\":\"E\""); /* not what the URL is for */
+	want("PUT", CONC, "{\"ReservedConcurrentExecutions\":0}", 200);
+	by_url("/function/f", "", id, 429, "TooManyRequests");
+	want("DELETE", CONC, NULL, 204);
+	want("DELETE", URL, NULL, 204);
+	by_url("/function/f", "be-error", id, 502, "\"code\":\"E\"");
+}
+
 #define TRY_1 "amz-sdk-invocation-id: 1-2-3\r\n"
 #define OK_F  "\nstoker_invocations_total{function=\"f\",outcome=\"ok\"} "
 
@@ -1320,6 +1364,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(calls_in_all_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(tail_of_a_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(tenant_ids_go_through, setup, teardown),
+		cmocka_unit_test_setup_teardown(failures_behind_a_url, setup, teardown),
 		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_go_on_after_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_while_a_version_is_built, setup, teardown),
