@@ -48,8 +48,12 @@ static int on_start(struct agent *a, const uint8_t *p, size_t len)
 		return -EPROTO;
 	become_unique(a, start.wall_ns, start.entropy);
 	for (unsigned i = 0; i < start.kv_count; i++) {
-		if (start.kv[i].key_len == 9 && memcmp(start.kv[i].key, ".hostname", 9) == 0)
-			become_named(a, start.kv[i].value, start.kv[i].value_len);
+		const struct gw_kv *kv = &start.kv[i];
+
+		if (kv->key_len == 9 && memcmp(kv->key, ".hostname", 9) == 0)
+			become_named(a, kv->value, kv->value_len);
+		if (kv->key_len == 8 && memcmp(kv->key, ".account", 8) == 0)
+			extensions_account(&a->api.ext, kv->value, kv->value_len);
 	}
 	a->state = AGENT_INIT;
 	a->started_ns = stk_now_ns();

@@ -38,7 +38,18 @@ void extensions_init(struct extensions *e)
 	e->count = 0;
 	e->closed = e->news = false;
 	e->function = e->version = e->handler = NULL;
+	strcpy(e->account, "000000000000");
 	e->failure[0] = '\0';
+}
+
+void extensions_account(struct extensions *e, const char *digits, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (digits[i] < '0' || digits[i] > '9')
+			return;
+	}
+	if (len == EXTENSIONS_ACCOUNT_LEN)
+		memcpy(e->account, digits, len);
 }
 
 static struct extension *add(struct extensions *e, const char *name)
@@ -287,7 +298,7 @@ static const struct api_refusal *check_register(struct extensions *e, const char
 static void do_register(struct extensions *e, struct api_server *s, struct api_conn *c)
 {
 	const char *name = c->buf->http.extension_name;
-	char function[200], version[200], handler[400], header[96], body[900];
+	char function[200], version[200], handler[400], account[40] = "", header[96], body[900];
 	bool invoke = false, shutdown = false;
 	const struct api_refusal *refusal;
 	struct extension *x;
@@ -314,8 +325,10 @@ static void do_register(struct extensions *e, struct api_server *s, struct api_c
 	put_json_text(function, sizeof(function), e->function);
 	put_json_text(version, sizeof(version), e->version);
 	put_json_text(handler, sizeof(handler), e->handler);
+	if (c->buf->http.extension_account)
+		snprintf(account, sizeof(account), ",\"accountId\":\"%s\"", e->account);
 	snprintf(body, sizeof(body), "{\"functionName\":%s,\"functionVersion\":%s,\"handler\":%s%s}", function, version,
-		 handler, c->buf->http.extension_account ? ",\"accountId\":\"000000000000\"" : "");
+		 handler, account);
 	snprintf(header, sizeof(header), "Lambda-Extension-Identifier: %s\r\n", x->id);
 	api_answer(s, c, 200, header, body);
 }

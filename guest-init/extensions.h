@@ -19,6 +19,7 @@
 
 #define EXTENSIONS_MAX      10u
 #define EXTENSIONS_NAME_MAX 128u
+#define EXTENSIONS_ACCOUNT_LEN 12u
 
 enum extension_state { EXT_LAUNCHED, EXT_REGISTERED, EXT_WAITING, EXT_BUSY };
 
@@ -36,11 +37,14 @@ struct extensions {
 	bool closed;    /* no more registrations */
 	bool news;
 	const char *function, *version, *handler; /* the caller's, stay valid; NULL: "" */
+	char account[EXTENSIONS_ACCOUNT_LEN + 1]; /* of the function's ARN */
 	char failure[HTTP1_MAX_SHORT + 1];        /* type that an extension gave with init/error or exit/error */
 	struct extension ext[EXTENSIONS_MAX];
 };
 
 void extensions_init(struct extensions *e);
+/* What register tells as accountId; anything but 12 digits is not taken. */
+void extensions_account(struct extensions *e, const char *digits, size_t len);
 /* A program was started. -E2BIG: one too many. */
 int extensions_launched(struct extensions *e, const char *name, pid_t pid);
 /* Every program that was started has registered. */

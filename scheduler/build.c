@@ -226,8 +226,9 @@ static void make_snapshot(struct build *bd)
 	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
 			      "--memory", memory, "--handler", s->handler, "--name", name,
-			      "--version", version, "--runtime", runtime, "--region", region_name(), "--init-timeout", init_ms, "--init-report", "1", "--env-file", env, "--die-with-parent",
-			      parent, NULL};
+			      "--version", version, "--runtime", runtime, "--region", region_name(), "--account",
+			      tenants_account(&bd->b->d->tenants, bd->spec.name), "--init-timeout", init_ms,
+			      "--init-report", "1", "--env-file", env, "--die-with-parent", parent, NULL};
 	int rc;
 
 	rc = stk_snprintf(tool, PATH_CAP, "%s/stoker-snapshot", o->bin_dir);

@@ -328,6 +328,7 @@ int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
 		.handler = v->settings.handler,
 		.runtime = runtime,
 		.region = region_name(),
+		.account = v->fn->tenant->account,
 		.memory_mib = v->settings.memory_mib,
 		.own = v->settings.env,
 		.own_len = v->settings.env_len,

@@ -206,6 +206,7 @@ int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_func
 		const char *key, *value;
 	} host[] = {
 		{".memory_mib", memory},
+		{".account", spec->account},
 		{".http_port", port ? port_text : NULL},
 		{".http_ready", port ? ready : NULL},
 		{"PORT", port ? port_text : NULL},

@@ -29,6 +29,7 @@ struct snap_funcenv_spec {
 	const char *handler;
 	const char *runtime; /* "python3"; NULL or "" when not known */
 	const char *region;  /* NULL: SNAP_REGION */
+	const char *account; /* of its ARN, for the agent; NULL: the agent's own, zeros */
 	unsigned memory_mib;
 	const char *own; /* the function's own: NUL-separated NAME=VALUE, the last NUL may be missing */
 	size_t own_len;  /* 0: none */

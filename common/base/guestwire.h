@@ -97,7 +97,8 @@ struct gw_kv {
 
 /* START. Keys of the list that begin with '.' are for the agent, all others are the function's
  * environment. Agent keys: ".hostname", ".memory_mib", ".nofile", ".snapstart" (1: restore/next is offered),
- * ".http_port" (the function is a web server on it), ".http_ready" (path that answers when it is ready). */
+ * ".account" (of the function's ARN, 12 digits), ".http_port" (the function is a web server on it), ".http_ready" (path
+ * that answers when it is ready). */
 struct gw_start {
 	uint64_t wall_ns;
 	uint32_t init_timeout_ms;

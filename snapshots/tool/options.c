@@ -23,6 +23,7 @@ const char create_usage[] =
 	"  --name N           function (default function)   --version V (default 1)\n"
 	"  --runtime R        for example python3 (informational)\n"
 	"  --region R         what AWS_REGION says (default " SNAP_REGION ")\n"
+	"  --account A        of the function's ARN, 12 digits (default 000000000000)\n"
 	"  --env NAME=VALUE   environment of the function, repeatable\n"
 	"  --env-file FILE    NUL-separated NAME=VALUE, for what is not to be seen in a process list\n"
 	"  --init-timeout MS  limit of the init phase (default 10000)\n"
@@ -55,6 +56,7 @@ static const struct {
 	T("--version", version, false),
 	T("--runtime", runtime, false),
 	T("--region", region, false),
+	T("--account", account, false),
 	T("--boot-args", boot_args, false),
 	T("--env-file", env_file, false),
 	N("--memory", memory_mib, 128, 10240),
@@ -174,6 +176,8 @@ int create_options_parse(struct create_options *o, int argc, char **argv, struct
 	    strlen(o->runtime) > 64 || strlen(o->region) < 1 || strlen(o->region) > 64)
 		return stk_err_set(err, -EINVAL, "create: --version and --handler have 1 to 128 bytes, --region 1 to 64, "
 				   "--runtime up to 64");
+	if (o->account && (strlen(o->account) != 12 || strspn(o->account, "0123456789") != 12))
+		return stk_err_set(err, -EINVAL, "create: --account: expected 12 digits");
 	return read_env(o, argc, argv, err);
 }
 

@@ -191,6 +191,7 @@ static void send_start(const char *handler, uint32_t timeout_ms)
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "_HANDLER", handler);
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, "PATH", "/usr/bin:/bin");
 	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".hostname", "must-not-be-in-env");
+	gw_kv_add(start.kv, GW_MAX_ENV, &start.kv_count, ".account", "111122223333");
 	if (http_port) {
 		static char port[8];
 
@@ -646,9 +647,11 @@ static void write_extension(const char *events, const char *end)
 			 "def ask(path, body=None, **headers):\n"
 			 "    h = {k.replace('_', '-'): v for k, v in headers.items()}\n"
 			 "    return urllib.request.urlopen(urllib.request.Request(base + path, body, h))\n"
-			 "a = ask('register', b'{\"events\": %s}', Lambda_Extension_Name='ext-a')\n"
+			 "a = ask('register', b'{\"events\": %s}', Lambda_Extension_Name='ext-a',\n"
+			 "        Lambda_Extension_Accept_Feature='accountId')\n"
 			 "me = a.headers['Lambda-Extension-Identifier']\n"
-			 "print('registered', json.load(a)['functionName'], flush=True)\n"
+			 "a = json.load(a)\n"
+			 "print('registered', a['functionName'], a['accountId'], flush=True)\n"
 			 "while True:\n"
 			 "    event = json.load(ask('event/next', Lambda_Extension_Identifier=me))\n"
 			 "    print('got', event['eventType'], event.get('shutdownReason', event.get('requestId')), flush=True)\n"
@@ -684,7 +687,7 @@ static void test_external_extension(void **state)
 	with_extension = true;
 	write_extension("[\"INVOKE\", \"SHUTDOWN\"]", "event['eventType'] == 'SHUTDOWN' and sys.exit(0)");
 	ready();
-	assert_true(logged("registered probe\n")); /* before the runtime was started, even */
+	assert_true(logged("registered probe 111122223333\n")); /* before the runtime was started, even */
 	call("{\"do\": \"echo\", \"value\": 6}");
 	expect_response("6");
 	assert_true(s.h.flags & GW_F_LINGER);

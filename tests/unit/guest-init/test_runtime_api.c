@@ -532,6 +532,30 @@ static int register_extension(const char *name, const char *body, int status)
 	return fd;
 }
 
+/* For one that asks for it, 12 digits and nothing else. */
+static void test_account_of_extensions(void **state)
+{
+	static const char ask_for_it[] = "POST " EXT "register HTTP/1.1\r\nLambda-Extension-Name: %s\r\n"
+					 "Lambda-Extension-Accept-Feature: accountId\r\nContent-Length: 2\r\n\r\n{}";
+	static const struct {
+		const char *name, *given, *told;
+	} cases[] = {{"a", NULL, "000000000000"}, {"b", "111122223333", "111122223333"}, {"c", "1111", "111122223333"},
+		     {"d", "44445555666\"", "111122223333"}, {"e", "4444555566667", "111122223333"}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[400], expected[64], *answer;
+		int fd = dial();
+
+		if (cases[i].given)
+			extensions_account(&api.ext, cases[i].given, strlen(cases[i].given));
+		snprintf(text, sizeof(text), ask_for_it, cases[i].name);
+		assert_int_equal(ask(fd, text, &answer), 200);
+		snprintf(expected, sizeof(expected), ",\"accountId\":\"%s\"}", cases[i].told);
+		assert_non_null(strstr(answer, expected));
+		close(fd);
+	}
+}
+
 static void ext_next(int fd, const char *id)
 {
 	char text[300];
@@ -942,7 +966,7 @@ int main(void)
 		T(test_midstream_error_without_report), T(test_error_headers_do_not_fail_an_answer),
 		T(test_stream_may_be_larger), T(test_long_header_lines), T(test_half_closed_in_the_body),
 		T(test_restore), T(test_restore_with_an_event_waiting), T(test_restore_error),
-		T(test_extensions), T(test_extension_refusals),
+		T(test_extensions), T(test_account_of_extensions), T(test_extension_refusals),
 		T(test_largest_response), T(test_too_large), T(test_too_large_chunked),
 		T(test_waits_for_room), T(test_function_error),
 		T(test_function_error_report_too_large), T(test_init_error), T(test_refusals),

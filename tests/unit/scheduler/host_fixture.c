@@ -255,9 +255,13 @@ static bool asks(const char *env, size_t len, const char *word)
 
 static int be_snapshot(int argc, char **argv)
 {
-	char *env = NULL;
+	const char *account = argument(argc, argv, "--account");
+	char *env = NULL, path[256];
 	size_t len = 0;
 
+	path_of(path, sizeof(path), "account");
+	if (stk_write_file_atomic(path, account, strlen(account), 0644))
+		return 1;
 	if (stk_read_file(argument(argc, argv, "--env-file"), 65536, &env, &len))
 		return 1;
 	if (asks(env, len, "be-held"))

@@ -28,7 +28,8 @@ extern pid_t host_pid;
  * answers with its event, but for these words in it: "be-error", "be-dead", "be-slow" (pauses), "be-arn" (answers with
  * the function's), "be-tenant" (with the call's tenant id), "be-held" (answers when file "go" is there), "be-loud" (after much output). The init phase succeeds, but for
  * these in a value of the environment: "be-broken" (it reports an error with a long message), "be-held" (likewise),
- * "be-late" (it says something and times out), "be-odd" (its error's type is no name), "be-killed" (as if the tool was killed). */
+ * "be-late" (it says something and times out), "be-odd" (its error's type is no name), "be-killed" (as if the tool was killed).
+ * The account that it was given is in the file "account" of the host's folder. */
 void host_play(int argc, char **argv);
 
 /* The folder, with links to the test program and an image for python3. 0, -1. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/fd.h"
 #include "tests/unit/unit.h"
 
 #define LAYERS    "/2018-10-31/layers"
@@ -204,6 +205,19 @@ static void wait_active(const struct who *who)
 	} while (!active);
 }
 
+/* What the guest of the snapshot that was made last was told as the account of its ARN. */
+static void expect_account(const char *expected)
+{
+	char path[128], *text = NULL;
+	size_t len = 0;
+
+	snprintf(path, sizeof(path), "%s/account", host_root);
+	assert_int_equal(stk_read_file(path, 64, &text, &len), 0);
+	assert_int_equal(len, strlen(expected));
+	assert_memory_equal(text, expected, len);
+	free(text);
+}
+
 static const char *layers_of(const struct who *who)
 {
 	return text_of(call(who, "GET", FNS "/f/configuration", NULL, 200), "Layers");
@@ -222,6 +236,7 @@ static void a_function_uses_its_own_accounts_only(void **state)
 			    "\"layer: there is no version 1 of \\\"tools\\\"\"");
 	assert_string_equal(text_of(call(&acme, "POST", FNS, creation("f", ARN("111122223333") ":1"), 201), "Layers"), one_of_acme);
 	wait_active(&acme);
+	expect_account("111122223333");
 	assert_string_equal(layers_of(&acme), one_of_acme);
 	want(&acme, "PUT", FNS "/f/configuration", "{\"Layers\":[\"" ARN("444455556666") ":1\"]}", 403);
 	assert_string_equal(layers_of(&acme), one_of_acme);

@@ -12,13 +12,13 @@ static unsigned count;
 static char buf[SNAP_FUNCENV_BUF];
 static struct stk_err err;
 
-static const char *handler = "app.handler", *region;
+static const char *handler = "app.handler", *region, *account;
 
 static int build(const char *own, size_t own_len, const char *runtime)
 {
 	const struct snap_funcenv_spec spec = {
 		.name = "hello", .version = "7", .handler = handler, .runtime = runtime,
-		.region = region, .memory_mib = 256, .own = own, .own_len = own_len,
+		.region = region, .account = account, .memory_mib = 256, .own = own, .own_len = own_len,
 	};
 
 	memset(&err, 0, sizeof(err));
@@ -59,9 +59,12 @@ static void test_hosts_own(void **state)
 	assert_string_equal(value("AWS_EXECUTION_ENV"), "AWS_Lambda_python3");
 	assert_string_equal(value("AWS_REGION"), SNAP_REGION);
 	assert_string_equal(value("AWS_DEFAULT_REGION"), SNAP_REGION);
+	assert_null(value(".account"));
 	region = "eu-west-1";
+	account = "111122223333";
 	assert_int_equal(build(NULL, 0, "python3"), 0);
-	region = NULL;
+	region = account = NULL;
+	assert_string_equal(value(".account"), "111122223333");
 	assert_string_equal(value("AWS_REGION"), "eu-west-1");
 	assert_string_equal(value("AWS_DEFAULT_REGION"), "eu-west-1");
 	assert_string_equal(value("LAMBDA_TASK_ROOT"), "/var/task");

@@ -231,6 +231,8 @@ def bad_usage(folder):
     run("--dance", "1", text="unknown option --dance")
     run("--name", "a b", text="--name")
     run("--env", "AWS_REGION=secret", text="AWS_REGION is set by the host")
+    for account in "12345678901", "1234567890123", "12345678901x":
+        run("--account", account, text="--account: expected 12 digits")
     run("--env", "X", text="expected NAME=VALUE")
     run("--kernel", "/no/such/kernel", status=1, text="/no/such/kernel")
     run("--vmm", "/no/such/vmm", status=1, text="/no/such/vmm")
