@@ -50,6 +50,7 @@ struct pending {
 	enum mode mode;
 	enum operation operation;
 	bool tail, good;
+	struct join *join; /* of an asynchronous call: who waits for it; or NULL */
 	char *context, *tenant_id; /* heap, or NULL */
 	uint8_t *event;
 	size_t len;
@@ -69,6 +70,11 @@ static void gone(struct front_owner *owner)
 	((struct pending *)owner)->call.req = NULL;
 }
 
+static const char *owner_key(const struct pending *p)
+{
+	return p->call.who ? p->call.who->key : "";
+}
+
 static void submit(struct pending *p)
 {
 	struct http_req *req = p->call.req;
@@ -80,7 +86,7 @@ static void submit(struct pending *p)
 	if (p->operation == OP_STREAM)
 		rq.caller = &lambda_stream_caller;
 	if (join_wanted(req)) {
-		join_submit(p->call.d->joins, p->call.d, req, p->call.who ? p->call.who->key : "", &rq);
+		join_submit(p->call.d->joins, p->call.d, req, owner_key(p), &rq);
 	} else if (invocation_submit(p->call.d, &rq)) {
 		lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
 	}
@@ -91,36 +97,62 @@ static void queued(void *ctx, int rc)
 {
 	struct pending *p = ctx;
 	struct http_req *req = p->call.req;
-	bool old = p->operation == OP_ASYNC; /* its answer is an object */
 
-	if (req) {
+	if (p->join) {
+		join_stored(p->join, rc);
+	} else if (req) {
 		http_req_set_ptr(req, NULL);
-		if (rc == -ENOSPC)
-			lambda_error(req, LAMBDA_SERVICE, "no space left for the event");
-		else if (rc)
-			lambda_error(req, LAMBDA_SERVICE, "the event could not be stored");
-		else
-			http_respond(req, 202, old ? "application/json" : NULL, "{}", old ? 2 : 0);
+		lambda_result_accepted(req, rc, p->operation == OP_ASYNC);
 	}
 	pending_free(p);
+}
+
+/* Who is to be told of the event: p, or all that try the same call. False: another try's event is that of this one. */
+static bool wait_for_event(struct pending *p)
+{
+	struct http_req *req = p->call.req;
+	const struct inv_request which = {.ver = p->v, .qualifier = p->call.name.qualifier, .tenant_id = p->tenant_id,
+		.event = p->event, .event_len = p->len};
+
+	if (join_wanted(req)) {
+		p->call.req = NULL; /* the join's */
+		p->join = join_event(p->call.d->joins, req, owner_key(p), &which, p->operation == OP_ASYNC);
+		return p->join;
+	}
+	p->look.owner.gone = gone;
+	http_req_set_ptr(req, &p->look.owner);
+	return true;
+}
+
+static struct http_req *wait_no_more(struct pending *p)
+{
+	struct http_req *req = p->call.req;
+
+	if (p->join)
+		return join_withdraw(p->join);
+	http_req_set_ptr(req, NULL);
+	return req;
 }
 
 /* An asynchronous call. p goes with its end. */
 static void enqueue(struct pending *p)
 {
-	struct http_req *req = p->call.req;
+	struct http_req *req;
 	struct async_call call = {.kind = EVENT_CALL, .id = p->call.id, .function = p->call.fn->name,
 		.qualifier = p->call.name.qualifier, .client_context = p->context, .tenant_id = p->tenant_id,
-		.payload = stk_take_ptr(&p->event), .payload_len = p->len};
+		.payload_len = p->len};
 	struct stk_err why = {0};
 	int rc;
 
-	p->look.owner.gone = gone;
-	http_req_set_ptr(req, &p->look.owner);
+	if (!wait_for_event(p)) {
+		pending_free(p);
+		return;
+	}
+	call.payload = stk_take_ptr(&p->event);
 	rc = async_submit(p->call.d->async, &call, queued, p, &why);
 	if (rc == 0)
 		return;
-	http_req_set_ptr(req, NULL);
+	req = wait_no_more(p);
 	if (rc == -EDQUOT)
 		lambda_error_throttled(req, LAMBDA_REASON_RATE, 1);
 	else if (rc == -EMSGSIZE)

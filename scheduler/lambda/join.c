@@ -30,6 +30,8 @@ struct join {
 	struct stk_list kept; /* of the results that nobody has got */
 	uint64_t crc;         /* of the event: another one is another call */
 	uint64_t until_ns;
+	bool event;  /* asynchronous: its answer is that it is stored ... */
+	bool old;    /* ... for InvokeAsync */
 	bool stream; /* the answer is to be an event stream ... */
 	bool unread; /* ... which began while no client was there: it is collected */
 	bool done;
@@ -39,7 +41,8 @@ struct join {
 
 struct joins {
 	struct join *bucket[BUCKETS];
-	struct stk_list kept; /* oldest first */
+	struct stk_list kept, events; /* oldest first */
+	unsigned event_count;         /* of the latter */
 	size_t kept_bytes;
 	unsigned kept_count;
 	uint64_t seed;
@@ -52,6 +55,7 @@ struct joins *joins_new(void)
 	if (!j)
 		return NULL;
 	stk_list_init(&j->kept);
+	stk_list_init(&j->events);
 	if (ids_random(&j->seed, sizeof(j->seed))) {
 		free(j);
 		return NULL;
@@ -82,7 +86,10 @@ static void drop(struct join *jn)
 	struct joins *j = jn->all;
 
 	hide(jn);
-	if (!stk_list_empty(&jn->kept)) {
+	if (jn->event && !stk_list_empty(&jn->kept)) {
+		stk_list_del(&jn->kept);
+		j->event_count--;
+	} else if (!stk_list_empty(&jn->kept)) {
 		stk_list_del(&jn->kept);
 		j->kept_bytes -= jn->result.len;
 		j->kept_count--;
@@ -97,6 +104,13 @@ static void drop_old(struct joins *j, uint64_t now)
 		struct join *oldest = STK_CONTAINER_OF(j->kept.next, struct join, kept);
 
 		if (oldest->until_ns > now && j->kept_bytes <= JOIN_KEEP_BYTES && j->kept_count <= JOIN_KEEP_MAX)
+			break;
+		drop(oldest);
+	}
+	while (!stk_list_empty(&j->events)) {
+		struct join *oldest = STK_CONTAINER_OF(j->events.next, struct join, kept);
+
+		if (oldest->until_ns > now && j->event_count <= JOIN_EVENTS_MAX)
 			break;
 		drop(oldest);
 	}
@@ -143,7 +157,9 @@ static struct http_req *no_longer_waiting(struct stk_list *node)
 
 static void answer(struct join *jn, struct http_req *req, bool last)
 {
-	if (jn->stream)
+	if (jn->event)
+		lambda_result_accepted(req, 0, jn->old);
+	else if (jn->stream)
 		lambda_result_stream(req, &jn->result);
 	else
 		lambda_result_send(req, &jn->result, last);
@@ -240,32 +256,42 @@ static void no_memory(struct http_req *req)
 	lambda_error(req, LAMBDA_SERVICE_UNAVAILABLE, "the host has no memory left for this request");
 }
 
-static void start(struct joins *j, struct daemon *d, struct http_req *req, const char *key, uint64_t crc,
-		  struct inv_request *rq)
+/* A new one, for which req waits. NULL: out of memory, answered. */
+static struct join *make(struct joins *j, struct http_req *req, const char *key, uint64_t crc)
 {
 	struct join *jn = calloc(1, sizeof(*jn) + strlen(key) + 1);
 	struct join **at;
 
 	if (!jn) {
-		free(rq->event);
 		no_memory(req);
-		return;
+		return NULL;
 	}
 	jn->all = j;
 	jn->crc = crc;
-	jn->stream = rq->caller == &lambda_stream_caller;
 	stk_list_init(&jn->waiters);
 	stk_list_init(&jn->kept);
 	strcpy(jn->key, key);
 	if (wait_for(jn, req)) {
 		free(jn);
-		free(rq->event);
 		no_memory(req);
-		return;
+		return NULL;
 	}
 	at = place(j, key);
 	jn->next = *at;
 	*at = jn;
+	return jn;
+}
+
+static void start(struct joins *j, struct daemon *d, struct http_req *req, const char *key, uint64_t crc,
+		  struct inv_request *rq)
+{
+	struct join *jn = make(j, req, key, crc);
+
+	if (!jn) {
+		free(rq->event);
+		return;
+	}
+	jn->stream = rq->caller == &lambda_stream_caller;
 	rq->caller = jn->stream ? &stream_caller : &caller;
 	rq->ctx = jn;
 	rq->req = NULL;
@@ -276,6 +302,21 @@ static void start(struct joins *j, struct daemon *d, struct http_req *req, const
 	}
 }
 
+/* 0, or -ENAMETOOLONG, answered. */
+static int key_of(char key[KEY_MAX], struct http_req *req, const char *owner_key, const struct inv_request *rq)
+{
+	if (stk_snprintf(key, KEY_MAX, "%s\n%s\n%s\n%s\n%s", owner_key, rq->ver->fn->name, rq->qualifier ? rq->qualifier : "",
+			 rq->tenant_id ? rq->tenant_id : "", http_req_header(req, "amz-sdk-invocation-id")) == 0)
+		return 0;
+	lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: too long");
+	return -ENAMETOOLONG;
+}
+
+static void refuse_other(struct http_req *req) /* not one of the SDKs */
+{
+	lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: was used for another call");
+}
+
 void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const char *owner_key, struct inv_request *rq)
 {
 	uint64_t crc = stk_crc64(0, rq->event, rq->event_len);
@@ -283,27 +324,76 @@ void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const 
 	struct join *jn;
 
 	drop_old(j, stk_now_ns());
-	if (stk_snprintf(key, sizeof(key), "%s\n%s\n%s\n%s\n%s", owner_key, rq->ver->fn->name,
-			 rq->qualifier ? rq->qualifier : "", rq->tenant_id ? rq->tenant_id : "", http_req_header(req, "amz-sdk-invocation-id"))) {
+	if (key_of(key, req, owner_key, rq)) {
 		free(rq->event);
-		lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: too long");
 		return;
 	}
 	jn = *place(j, key);
-	if (jn && (jn->crc != crc || jn->stream != (rq->caller == &lambda_stream_caller))) { /* not one of the SDKs */
-		free(rq->event);
-		lambda_error(req, LAMBDA_INVALID_REQUEST_CONTENT, "amz-sdk-invocation-id: was used for another call");
-		return;
-	}
 	if (!jn) {
 		start(j, d, req, key, crc, rq);
 		return;
 	}
 	free(rq->event);
-	if (jn->done) {
+	if (jn->event || jn->crc != crc || jn->stream != (rq->caller == &lambda_stream_caller)) {
+		refuse_other(req);
+	} else if (jn->done) {
 		answer(jn, req, true);
 		drop(jn);
 	} else if (wait_for(jn, req)) {
 		no_memory(req);
 	}
+}
+
+/* --- asynchronous calls -------------------------------------------------------------------------------- */
+
+struct join *join_event(struct joins *j, struct http_req *req, const char *owner_key, const struct inv_request *rq, bool old)
+{
+	uint64_t crc = stk_crc64(0, rq->event, rq->event_len);
+	char key[KEY_MAX];
+	struct join *jn;
+
+	drop_old(j, stk_now_ns());
+	if (key_of(key, req, owner_key, rq))
+		return NULL;
+	jn = *place(j, key);
+	if (!jn) {
+		jn = make(j, req, key, crc);
+		if (jn) {
+			jn->event = true;
+			jn->old = old;
+		}
+		return jn;
+	}
+	if (!jn->event || jn->old != old || jn->crc != crc)
+		refuse_other(req);
+	else if (jn->done)
+		answer(jn, req, true);
+	else if (wait_for(jn, req))
+		no_memory(req);
+	return NULL;
+}
+
+void join_stored(struct join *jn, int rc)
+{
+	struct joins *j = jn->all;
+
+	while (!stk_list_empty(&jn->waiters))
+		lambda_result_accepted(no_longer_waiting(jn->waiters.next), rc, jn->old);
+	if (rc) { /* the next try is another one */
+		drop(jn);
+		return;
+	}
+	jn->done = true;
+	jn->until_ns = stk_now_ns() + JOIN_KEEP_S * STK_NS_PER_S;
+	stk_list_add_tail(&j->events, &jn->kept);
+	j->event_count++;
+	drop_old(j, stk_now_ns());
+}
+
+struct http_req *join_withdraw(struct join *jn)
+{
+	struct http_req *req = no_longer_waiting(jn->waiters.next);
+
+	drop(jn);
+	return req;
 }

@@ -1,6 +1,7 @@
 /* What became of an invocation: see result.h. */
 #include "scheduler/lambda/result.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,16 @@ void lambda_result_send(struct http_req *req, struct lambda_result *r, bool last
 		http_respond_take(req, 200, "application/json", stk_take_ptr(&r->body), r->len);
 	else
 		http_respond(req, 200, "application/json", r->body, r->len);
+}
+
+void lambda_result_accepted(struct http_req *req, int rc, bool old)
+{
+	if (rc == -ENOSPC)
+		lambda_error(req, LAMBDA_SERVICE, "no space left for the event");
+	else if (rc)
+		lambda_error(req, LAMBDA_SERVICE, "the event could not be stored");
+	else
+		http_respond(req, 202, old ? "application/json" : NULL, "{}", old ? 2 : 0);
 }
 
 void lambda_result_fini(struct lambda_result *r)

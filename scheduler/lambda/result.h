@@ -28,6 +28,8 @@ void lambda_result_of(struct invocation *inv, enum inv_outcome outcome, const ch
 void lambda_result_send(struct http_req *req, struct lambda_result *r, bool last);
 /* The same as an event stream, to a client that has got nothing yet. stream.c */
 void lambda_result_stream(struct http_req *req, struct lambda_result *r);
+/* To an asynchronous call whose event is on disk, or is not: rc as in async_done. old: of InvokeAsync. */
+void lambda_result_accepted(struct http_req *req, int rc, bool old);
 void lambda_result_fini(struct lambda_result *r);
 
 /* The caller of InvokeWithResponseStream: streamed answers go out as they come, others in one piece; then InvokeComplete,

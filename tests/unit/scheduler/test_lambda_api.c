@@ -1015,6 +1015,79 @@ static void tries_of_one_call(void **state)
 	host_wait_metric(OK_F, 3);
 }
 
+#define EVENT_TRY "X-Amz-Invocation-Type: Event\r\n"
+#define ACCEPTED  "\nstoker_async_accepted_total "
+
+static int event_try(const char *path, const char *headers, const char *event)
+{
+	struct http_client_resp r;
+	int status;
+
+	assert_int_equal(host_request("POST", path, headers, event, &r), 0);
+	status = r.status;
+	http_client_resp_fini(&r);
+	return status;
+}
+
+/* Tries of one asynchronous call make one event: those that come while it is stored, and later ones. */
+static void tries_of_one_event(void **state)
+{
+	static const char begin[] = "POST " FN "/invocations HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" EVENT_TRY
+				    "amz-sdk-invocation-id: together\r\nContent-Length: 2\r\n\r\n{}";
+	char text[8192];
+	int fd[3];
+
+	host_add_function("f");
+	host_start(NULL);
+	for (int i = 0; i < 3; i++)
+		fd[i] = host_request_begin("GET", "/healthz", "");
+	host_wait_metric("\nstoker_connections ", 4); /* accepted: with this question's */
+	kill(host_pid, SIGSTOP);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(stk_write_full(fd[i], begin, sizeof(begin) - 1), 0);
+	kill(host_pid, SIGCONT); /* it finds them all at once */
+	for (int i = 0; i < 3; i++) {
+		size_t len = 0;
+		ssize_t n;
+
+		while ((n = read(fd[i], text + len, sizeof(text) - 1 - len)) > 0)
+			len += (size_t)n;
+		text[len] = '\0';
+		assert_non_null(strstr(text, "HTTP/1.1 202 "));
+		close(fd[i]);
+	}
+	host_wait_metric(OK_F, 1);
+	assert_true(host_metric(ACCEPTED) == 1);
+	/* The answer was lost. */
+	assert_int_equal(event_try(FN "/invocations", EVENT_TRY "amz-sdk-invocation-id: together\r\n", "{}"), 202);
+	assert_true(host_metric(ACCEPTED) == 1);
+	/* Other calls: not by the same name, but under their own. */
+	assert_int_equal(event_try(FN "/invocations", EVENT_TRY "amz-sdk-invocation-id: together\r\n", "{\"n\":1}"), 400);
+	assert_int_equal(event_try(FN "/invocations", "amz-sdk-invocation-id: together\r\n", "{}"), 400);
+	assert_int_equal(event_try("/2014-11-13/functions/f/invoke-async", "amz-sdk-invocation-id: together\r\n", "{}"), 400);
+	assert_true(host_metric(ACCEPTED) == 1);
+	assert_int_equal(event_try(FN "/invocations", EVENT_TRY "amz-sdk-invocation-id: other\r\n", "{}"), 202);
+	assert_int_equal(event_try(FN "/invocations", EVENT_TRY, "{}"), 202);
+	assert_int_equal(event_try(FN "/invocations", EVENT_TRY, "{}"), 202);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(event_try("/2014-11-13/functions/f/invoke-async", "amz-sdk-invocation-id: old\r\n", "{}"), 202);
+	host_wait_metric(OK_F, 5);
+	assert_true(host_metric(ACCEPTED) == 5);
+	/* One that was refused is no event: the next try is a new one. */
+	host_term();
+	assert_int_equal(host_wait(), 0);
+	host_start((const char *const[]){"async-events", "1", NULL});
+	host_unlink("go");
+	assert_int_equal(event_try(FN "/invocations", EVENT_TRY "amz-sdk-invocation-id: 1\r\n", "\"be-held\""), 202);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(event_try(FN "/invocations", EVENT_TRY "amz-sdk-invocation-id: 2\r\n", "{}"), 429);
+	host_touch("go");
+	host_wait_metric(OK_F, 1);
+	host_wait_metric("\nstoker_async_queued ", 0);
+	assert_int_equal(event_try(FN "/invocations", EVENT_TRY "amz-sdk-invocation-id: 2\r\n", "{}"), 202);
+	host_wait_metric(OK_F, 2);
+}
+
 /* --- ends ------------------------------------------------------------------------------------------------------ */
 
 /* Stopped or killed while a first version, an update and a version to be published are built: all of it is done in the
@@ -1366,6 +1439,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(tenant_ids_go_through, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_behind_a_url, setup, teardown),
 		cmocka_unit_test_setup_teardown(tries_of_one_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(tries_of_one_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(builds_go_on_after_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_while_a_version_is_built, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_while_a_function_is_deployed, setup, teardown),
