@@ -95,19 +95,25 @@ def test_invoke(client, function):
     assert got["Status"] == 202
 
 
-def invocations(host):
+def metric(host, begin, label=""):
     request = AWSRequest("GET", host.url + "/metrics")
     SigV4Auth(Credentials(s.KEY, s.SECRET), "lambda", s.REGION).add_auth(request)
     status, _, text = host.get("/metrics", dict(request.headers))
     assert status == 200, text
     return sum(float(line.rpartition(" ")[2]) for line in text.decode().splitlines()
-               if line.startswith("stoker_invocations_total{") and f'function="{NAME}"' in line)
+               if line.startswith(begin) and label in line)
+
+
+def invocations(host):
+    return metric(host, "stoker_invocations_total{", f'function="{NAME}"')
 
 
 def test_a_retry_is_the_same_call(client, function, host):
     """A client that has given up waiting asks again, by itself and with the same invocation id."""
     hasty = boto3.session.Session().client("lambda", endpoint_url=host.url, region_name=s.REGION, config=Config(
         retries={"mode": "standard", "total_max_attempts": 60}, read_timeout=1))
+    # Asynchronous calls of other tests are over.
+    s.wait_for(lambda: metric(host, "stoker_async_queued") + metric(host, "stoker_async_in_flight") == 0, "an empty queue")
     before = invocations(host)
     got, value = invoke(hasty, {"do": "sleep", "seconds": 4})
     assert value == "slept"

@@ -97,7 +97,7 @@ console.log("throttled");
 
 let streamed = "";
 let complete;
-const stream = await send("InvokeWithResponseStream", { Payload: '{"s":1}' });
+const stream = await send("InvokeWithResponseStream", { Qualifier: "prod", Payload: '{"s":1}' });
 for await (const event of stream.EventStream) {
 	if (event.PayloadChunk)
 		streamed += text(event.PayloadChunk.Payload);
