@@ -13,6 +13,8 @@ import host as h
 
 COUNT = int(os.environ.get("STOKER_SOAK", "500" if h.SLOW == 1 else "100"))
 CONCURRENCY = 16
+# The share of innocent calls that may run into their limit: an emulated machine with others beside it is slow at times.
+EXCUSED = 0.1 if "STOKER_IN_BOX" in os.environ else 0.01
 
 
 def snapshot_of(host):
@@ -112,7 +114,7 @@ def test_soak(own_host):
                 wrong.append((kind, answer.status, body))
             excused += timed_out and kind != "loop"
     print(f"innocent calls that ran into their limit: {excused}")
-    assert excused <= max(2, COUNT // 50) * h.SLOW
+    assert excused <= COUNT * EXCUSED * h.SLOW
     print(f"timeouts late by (ms): {sorted(round(x) for x in late)}")
     assert not wrong, (len(wrong), wrong[:10])
     assert not late or sorted(late)[len(late) // 2] < 100 * h.SLOW, late
