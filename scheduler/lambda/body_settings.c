@@ -164,13 +164,16 @@ static int read_env(struct members *m, const json_t *o, struct lambda_config *c,
 int body_config_read(struct members *m, const json_t *o, unsigned take, struct lambda_config *c, json_t **ret_update,
 		     struct lambda_err *err)
 {
-	const char *text;
+	const char *text, *ready;
+	struct stk_err why;
 	json_int_t n;
 	int rc;
 
 	if (member_string(m, o, "Handler", "handler", false, &handler_text, &text)) {
 		if (stk_strcpy(c->settings.handler, sizeof(c->settings.handler), text))
 			member_violation(m, "handler", text, "Member must have length less than or equal to 128");
+		else if (snap_funcenv_http(text, &ready, &why) < 0)
+			member_violation(m, "handler", text, "Member must be http[:PORT][/PATH], the port from 1 to 65535 and not 9001");
 		c->has |= LAMBDA_HAS_HANDLER;
 	}
 	if (member_int(m, o, "MemorySize", "memorySize", false, FN_MEMORY_MIN, FN_MEMORY_MAX, &n)) {

@@ -246,6 +246,8 @@ static void lengths_are_counted_in_characters(void **state)
 	assert_non_null(strstr(create_error(body), "at 'handler'"));
 	snprintf(body, sizeof(body), "{\"FunctionName\":\"f\",\"Runtime\":\"r\"," ROLE CODE ",\"Handler\":\"a b\"}");
 	assert_non_null(strstr(create_error(body), "at 'handler'"));
+	snprintf(body, sizeof(body), "{\"FunctionName\":\"f\",\"Runtime\":\"r\"," ROLE CODE ",\"Handler\":\"http:9001\"}");
+	assert_non_null(strstr(create_error(body), "http[:PORT]"));
 }
 
 static void large_code_goes_to_a_file_and_the_rest_is_bounded(void **state)
