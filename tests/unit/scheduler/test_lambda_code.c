@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "tests/unit/unit.h"
 
@@ -65,6 +66,25 @@ static void create(const struct who *who, const char *name)
 		 "{\"FunctionName\":\"%s\",\"Runtime\":\"python3\",\"Handler\":\"a.b\",\"Role\":\"arn:aws:iam::000000000000:role/r\","
 		 "\"Publish\":true,\"Code\":{\"ZipFile\":\"" HOST_ZIP "\"}}", name);
 	json_decref(call(who, "POST", FNS, body, 201));
+}
+
+/* Until a version's files are there. */
+static void wait_active(const char *name)
+{
+	uint64_t end = stk_now_ns() + 30 * STK_NS_PER_S;
+	bool active = false;
+	char path[128];
+
+	snprintf(path, sizeof(path), FNS "/%s", name);
+	while (!active) {
+		json_t *o = call(&nobody, "GET", path, NULL, 200);
+		const char *now = json_string_value(json_object_get(json_object_get(o, "Configuration"), "State"));
+
+		active = now && strcmp(now, "Active") == 0;
+		json_decref(o);
+		assert_true(active || stk_now_ns() < end);
+		usleep(2000);
+	}
 }
 
 /* Path and query of the link to a function's code. */
@@ -213,6 +233,8 @@ static void versions(void **state)
 	latest = link_to(&nobody, "f");
 	first = link_to(&nobody, "f:1");
 	assert_string_not_equal(latest, first);
+	wait_active("f");
+	wait_active("f:1");
 	data = store_large(2);
 	fetch(latest, 200, package(), HOST_ZIP_LEN);
 	fetch(first, 200, data, LARGE);
