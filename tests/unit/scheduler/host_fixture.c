@@ -421,6 +421,28 @@ void host_start(const char *const *extra)
 	http_client_resp_fini(&r);
 }
 
+const struct host_who
+	host_owner = {"o", "AKOWNER", "secret-of-owner", "token-of-the-owner-012345", "000000000000"},
+	host_acme = {"a", "AKACME", "secret-of-acme", "token-of-acme-0123456789", "111122223333"},
+	host_bolt = {"b", "AKBOLT", "secret-of-bolt", "token-of-bolt-0123456789", "444455556666"};
+
+void host_start_tenants(void)
+{
+	char keys[256];
+	const char *const with_keys[] = {"keys", keys, NULL};
+
+	host_write("keys.json",
+		   "{\"tenants\":[{\"name\":\"acme\",\"account\":\"111122223333\"},{\"name\":\"bolt\",\"account\":\"444455556666\"}],"
+		   "\"keys\":[{\"name\":\"o\",\"accessKeyId\":\"AKOWNER\",\"secretAccessKey\":\"secret-of-owner\","
+		   "\"tokens\":[\"token-of-the-owner-012345\"]},"
+		   "{\"name\":\"a\",\"tenant\":\"acme\",\"accessKeyId\":\"AKACME\",\"secretAccessKey\":\"secret-of-acme\","
+		   "\"tokens\":[\"token-of-acme-0123456789\"]},"
+		   "{\"name\":\"b\",\"tenant\":\"bolt\",\"accessKeyId\":\"AKBOLT\",\"secretAccessKey\":\"secret-of-bolt\","
+		   "\"tokens\":[\"token-of-bolt-0123456789\"]}]}",
+		   0600, keys, sizeof(keys));
+	host_start(with_keys);
+}
+
 void host_kill(void)
 {
 	kill(host_pid, SIGKILL);

@@ -41,6 +41,13 @@ struct store_tx;
 void host_commit(struct store_tx *tx);
 /* extra: pairs of option and value, NULL behind the last; or NULL. Returns when it answers. */
 void host_start(const char *const *extra);
+/* Who may use a host of two tenants, acme and bolt, and of its owner; members as in the key file. */
+struct host_who {
+	const char *key, *id, *secret, *token, *account;
+};
+extern const struct host_who host_owner, host_acme, host_bolt;
+/* host_start with their keys. */
+void host_start_tenants(void);
 void host_kill(void); /* SIGKILL */
 void host_term(void); /* SIGTERM; does not wait */
 /* Waits for its end after host_term. 0, or -1: not within 20 s, or not with status 0. */

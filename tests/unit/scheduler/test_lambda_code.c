@@ -16,9 +16,7 @@
 #define FNS   "/2015-03-31/functions"
 #define LARGE ((5u << 20) + 77)
 
-static const struct who {
-	const char *id, *secret;
-} nobody = {NULL, NULL}, acme = {"AKACME", "secret-of-acme"}, bolt = {"AKBOLT", "secret-of-bolt"};
+static const struct host_who nobody;
 
 static int setup(void **state)
 {
@@ -31,20 +29,7 @@ static int teardown(void **state)
 	return host_remove();
 }
 
-static void start_with_keys(void)
-{
-	char keys[256];
-	const char *const options[] = {"keys", keys, NULL};
-
-	host_write("keys.json",
-		   "{\"tenants\":[{\"name\":\"acme\",\"account\":\"111122223333\"},{\"name\":\"bolt\",\"account\":\"444455556666\"}],"
-		   "\"keys\":[{\"name\":\"a\",\"tenant\":\"acme\",\"accessKeyId\":\"AKACME\",\"secretAccessKey\":\"secret-of-acme\"},"
-		   "{\"name\":\"b\",\"tenant\":\"bolt\",\"accessKeyId\":\"AKBOLT\",\"secretAccessKey\":\"secret-of-bolt\"}]}",
-		   0600, keys, sizeof(keys));
-	host_start(options);
-}
-
-static json_t *call(const struct who *who, const char *method, const char *path, const char *body, int status)
+static json_t *call(const struct host_who *who, const char *method, const char *path, const char *body, int status)
 {
 	struct http_client_resp r;
 	json_t *o;
@@ -58,7 +43,7 @@ static json_t *call(const struct who *who, const char *method, const char *path,
 	return o;
 }
 
-static void create(const struct who *who, const char *name)
+static void create(const struct host_who *who, const char *name)
 {
 	char body[2048];
 
@@ -88,7 +73,7 @@ static void wait_active(const char *name)
 }
 
 /* Path and query of the link to a function's code. */
-static const char *link_to(const struct who *who, const char *name)
+static const char *link_to(const struct host_who *who, const char *name)
 {
 	static const char begin[] = "http://localhost/v1/code/";
 	static char link[4][512];
@@ -140,11 +125,11 @@ static void each_tenants_own(void **state)
 	char forged[512], *at;
 	struct http_client_resp r;
 
-	start_with_keys();
-	create(&acme, "f");
-	create(&bolt, "f");
-	a = link_to(&acme, "f");
-	b = link_to(&bolt, "f");
+	host_start_tenants();
+	create(&host_acme, "f");
+	create(&host_bolt, "f");
+	a = link_to(&host_acme, "f");
+	b = link_to(&host_bolt, "f");
 	fetch(a, 200, package(), HOST_ZIP_LEN);
 	fetch(b, 200, package(), HOST_ZIP_LEN);
 	assert_int_equal(host_request("HEAD", a, NULL, NULL, &r), 0);
@@ -176,9 +161,9 @@ static void each_tenants_own(void **state)
 	http_client_resp_fini(&r);
 	/* A link does not outlive the process. */
 	host_kill();
-	start_with_keys();
+	host_start_tenants();
 	fetch(a, 403, NULL, 0);
-	fetch(link_to(&acme, "f"), 200, package(), HOST_ZIP_LEN);
+	fetch(link_to(&host_acme, "f"), 200, package(), HOST_ZIP_LEN);
 }
 
 /* A package of many pieces, as stored. */

@@ -14,12 +14,7 @@
 #define URLS "/2021-10-31/functions/f/urls"
 #define PROV "/2019-09-30/functions/f/provisioned-concurrency?List=ALL"
 
-static const struct who {
-	const char *id, *secret, *token;
-} nobody = {NULL, NULL, NULL},
-  owner = {"AKOWNER", "secret-of-owner", "token-of-the-owner-012345"},
-  acme = {"AKACME", "secret-of-acme", "token-of-acme-0123456789"},
-  bolt = {"AKBOLT", "secret-of-bolt", "token-of-bolt-0123456789"};
+static const struct host_who nobody;
 
 static int setup(void **state)
 {
@@ -30,23 +25,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	return host_remove();
-}
-
-static void start_with_keys(void)
-{
-	char keys[256];
-	const char *const options[] = {"keys", keys, NULL};
-
-	host_write("keys.json",
-		   "{\"tenants\":[{\"name\":\"acme\",\"account\":\"111122223333\"},{\"name\":\"bolt\",\"account\":\"444455556666\"}],"
-		   "\"keys\":[{\"name\":\"o\",\"accessKeyId\":\"AKOWNER\",\"secretAccessKey\":\"secret-of-owner\","
-		   "\"tokens\":[\"token-of-the-owner-012345\"]},"
-		   "{\"name\":\"a\",\"tenant\":\"acme\",\"accessKeyId\":\"AKACME\",\"secretAccessKey\":\"secret-of-acme\","
-		   "\"tokens\":[\"token-of-acme-0123456789\"]},"
-		   "{\"name\":\"b\",\"tenant\":\"bolt\",\"accessKeyId\":\"AKBOLT\",\"secretAccessKey\":\"secret-of-bolt\","
-		   "\"tokens\":[\"token-of-bolt-0123456789\"]}]}",
-		   0600, keys, sizeof(keys));
-	host_start(options);
 }
 
 /* $LATEST and so many published versions. */
@@ -70,7 +48,7 @@ static void add(const char *name, unsigned published)
 	host_commit(tx);
 }
 
-static json_t *get(const struct who *who, const char *path, int status)
+static json_t *get(const struct host_who *who, const char *path, int status)
 {
 	struct http_client_resp r;
 	char header[128];
@@ -106,7 +84,7 @@ static void add_item(char *out, size_t cap, const json_t *item)
 }
 
 /* All pages, from the first on, '|' between them. */
-static const char *pages(const struct who *who, const char *path, const char *member, unsigned size)
+static const char *pages(const struct host_who *who, const char *path, const char *member, unsigned size)
 {
 	static char out[4096];
 	bool plain = strncmp(path, "/v1/", 4) == 0;
@@ -190,19 +168,19 @@ static void pages_of_tenants(void **state)
 	add("c.bolt", 0);
 	add("d.acme", 0);
 	add("e.bolt", 2);
-	start_with_keys();
-	assert_string_equal(pages(&acme, FNS, "Functions", 1), "b|c|d");
-	assert_string_equal(pages(&acme, FNS, "Functions", 2), "b c|d");
-	assert_string_equal(pages(&acme, FNS, "Functions", 3), "b c d");
-	assert_string_equal(pages(&owner, FNS, "Functions", 1), "c");
-	assert_string_equal(pages(&bolt, FNS, "Functions", 3), "a c e");
-	assert_string_equal(pages(&acme, FNS "?FunctionVersion=ALL", "Functions", 2), "b:$LATEST b:1|c:$LATEST d:$LATEST");
-	assert_string_equal(pages(&bolt, FNS "?FunctionVersion=ALL", "Functions", 5),
+	host_start_tenants();
+	assert_string_equal(pages(&host_acme, FNS, "Functions", 1), "b|c|d");
+	assert_string_equal(pages(&host_acme, FNS, "Functions", 2), "b c|d");
+	assert_string_equal(pages(&host_acme, FNS, "Functions", 3), "b c d");
+	assert_string_equal(pages(&host_owner, FNS, "Functions", 1), "c");
+	assert_string_equal(pages(&host_bolt, FNS, "Functions", 3), "a c e");
+	assert_string_equal(pages(&host_acme, FNS "?FunctionVersion=ALL", "Functions", 2), "b:$LATEST b:1|c:$LATEST d:$LATEST");
+	assert_string_equal(pages(&host_bolt, FNS "?FunctionVersion=ALL", "Functions", 5),
 			    "a:$LATEST a:1 c:$LATEST e:$LATEST e:1|e:2");
-	assert_string_equal(pages(&acme, "/v1/functions", "functions", 1), "b|c|d");
-	assert_string_equal(pages(&acme, "/v1/functions", "functions", 3), "b c d");
-	assert_string_equal(pages(&owner, "/v1/functions", "functions", 1), "c");
-	assert_string_equal(pages(&bolt, "/v1/functions", "functions", 2), "a c|e");
+	assert_string_equal(pages(&host_acme, "/v1/functions", "functions", 1), "b|c|d");
+	assert_string_equal(pages(&host_acme, "/v1/functions", "functions", 3), "b c d");
+	assert_string_equal(pages(&host_owner, "/v1/functions", "functions", 1), "c");
+	assert_string_equal(pages(&host_bolt, "/v1/functions", "functions", 2), "a c|e");
 }
 
 /* Function URLs and provisioned concurrency, which are kept in the order in which they came. */

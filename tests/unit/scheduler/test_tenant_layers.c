@@ -17,14 +17,6 @@
 #define ARN(a)    "arn:aws:lambda:us-east-1:" a ":layer:tools"
 #define CONTENT   "{\"Content\":{\"ZipFile\":\"" HOST_ZIP "\"}}"
 
-static const struct who {
-	const char *key, *id, *secret, *token, *account;
-} owner = {"o", "AKOWNER", "secret-of-owner", "token-of-the-owner-012345", "000000000000"},
-  acme = {"a", "AKACME", "secret-of-acme", "token-of-acme-0123456789", "111122223333"},
-  bolt = {"b", "AKBOLT", "secret-of-bolt", "token-of-bolt-0123456789", "444455556666"};
-
-static char keys[256];
-
 static int setup(void **state)
 {
 	unit_time_limit(120);
@@ -34,22 +26,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	return host_remove();
-}
-
-static void start(void)
-{
-	const char *const with_keys[] = {"keys", keys, NULL};
-
-	host_write("keys.json",
-		   "{\"tenants\":[{\"name\":\"acme\",\"account\":\"111122223333\"},{\"name\":\"bolt\",\"account\":\"444455556666\"}],"
-		   "\"keys\":[{\"name\":\"o\",\"accessKeyId\":\"AKOWNER\",\"secretAccessKey\":\"secret-of-owner\","
-		   "\"tokens\":[\"token-of-the-owner-012345\"]},"
-		   "{\"name\":\"a\",\"tenant\":\"acme\",\"accessKeyId\":\"AKACME\",\"secretAccessKey\":\"secret-of-acme\","
-		   "\"tokens\":[\"token-of-acme-0123456789\"]},"
-		   "{\"name\":\"b\",\"tenant\":\"bolt\",\"accessKeyId\":\"AKBOLT\",\"secretAccessKey\":\"secret-of-bolt\","
-		   "\"tokens\":[\"token-of-bolt-0123456789\"]}]}",
-		   0600, keys, sizeof(keys));
-	host_start(with_keys);
 }
 
 static json_t *read_answer(const char *method, const char *path, const struct http_client_resp *r, int status)
@@ -62,7 +38,7 @@ static json_t *read_answer(const char *method, const char *path, const struct ht
 }
 
 /* By Lambda's API: the answer's body (json_decref it), NULL when it has none. */
-static json_t *call(const struct who *who, const char *method, const char *path, const char *body, int status)
+static json_t *call(const struct host_who *who, const char *method, const char *path, const char *body, int status)
 {
 	struct http_client_resp r;
 	json_t *o;
@@ -73,13 +49,13 @@ static json_t *call(const struct who *who, const char *method, const char *path,
 	return o;
 }
 
-static void want(const struct who *who, const char *method, const char *path, const char *body, int status)
+static void want(const struct host_who *who, const char *method, const char *path, const char *body, int status)
 {
 	json_decref(call(who, method, path, body, status));
 }
 
 /* By the plain API. */
-static json_t *plain(const struct who *who, const char *method, const char *path, int status)
+static json_t *plain(const struct host_who *who, const char *method, const char *path, int status)
 {
 	struct http_client_resp r;
 	char header[128];
@@ -104,7 +80,7 @@ static const char *text_of(json_t *o, const char *member)
 	return text;
 }
 
-static void refused(const struct who *who, const char *method, const char *path, const char *operation, const char *arn)
+static void refused(const struct host_who *who, const char *method, const char *path, const char *operation, const char *arn)
 {
 	char want_text[512];
 
@@ -116,65 +92,65 @@ static void refused(const struct who *who, const char *method, const char *path,
 
 static void each_tenant_has_its_own(void **state)
 {
-	start();
-	assert_string_equal(text_of(call(&acme, "POST", LAYERS "/tools/versions", CONTENT, 201), "LayerVersionArn"),
+	host_start_tenants();
+	assert_string_equal(text_of(call(&host_acme, "POST", LAYERS "/tools/versions", CONTENT, 201), "LayerVersionArn"),
 			    "\"" ARN("111122223333") ":1\"");
-	want(&acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
-	assert_string_equal(text_of(call(&bolt, "POST", LAYERS "/tools/versions", CONTENT, 201), "LayerVersionArn"),
+	want(&host_acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
+	assert_string_equal(text_of(call(&host_bolt, "POST", LAYERS "/tools/versions", CONTENT, 201), "LayerVersionArn"),
 			    "\"" ARN("444455556666") ":1\"");
-	want(&bolt, "GET", LAYERS "/tools/versions/2", NULL, 404);
-	want(&owner, "GET", LAYERS "/tools/versions/1", NULL, 404);
-	assert_string_equal(text_of(call(&acme, "GET", LAYERS "/tools/versions/2", NULL, 200), "LayerArn"),
+	want(&host_bolt, "GET", LAYERS "/tools/versions/2", NULL, 404);
+	want(&host_owner, "GET", LAYERS "/tools/versions/1", NULL, 404);
+	assert_string_equal(text_of(call(&host_acme, "GET", LAYERS "/tools/versions/2", NULL, 200), "LayerArn"),
 			    "\"" ARN("111122223333") "\"");
-	assert_string_equal(text_of(call(&owner, "GET", LAYERS, NULL, 200), NULL), "{\"Layers\":[]}");
-	assert_string_equal(text_of(call(&owner, "GET", LAYERS "/tools/versions", NULL, 200), NULL), "{\"LayerVersions\":[]}");
+	assert_string_equal(text_of(call(&host_owner, "GET", LAYERS, NULL, 200), NULL), "{\"Layers\":[]}");
+	assert_string_equal(text_of(call(&host_owner, "GET", LAYERS "/tools/versions", NULL, 200), NULL), "{\"LayerVersions\":[]}");
 
-	json_t *o = call(&bolt, "GET", LAYERS, NULL, 200), *one = json_array_get(json_object_get(o, "Layers"), 0);
+	json_t *o = call(&host_bolt, "GET", LAYERS, NULL, 200), *one = json_array_get(json_object_get(o, "Layers"), 0);
 
 	assert_int_equal(json_array_size(json_object_get(o, "Layers")), 1);
 	assert_string_equal(json_string_value(json_object_get(one, "LayerName")), "tools");
 	assert_string_equal(json_string_value(json_object_get(one, "LayerArn")), ARN("444455556666"));
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(one, "LatestMatchingVersion"), "Version")), 1);
 	json_decref(o);
-	o = call(&acme, "GET", LAYERS "/tools/versions", NULL, 200);
+	o = call(&host_acme, "GET", LAYERS "/tools/versions", NULL, 200);
 	assert_int_equal(json_array_size(json_object_get(o, "LayerVersions")), 2);
 	json_decref(o);
 
 	/* Nobody deletes another's. */
-	want(&owner, "DELETE", LAYERS "/tools/versions/1", NULL, 204);
-	want(&bolt, "DELETE", LAYERS "/tools/versions/2", NULL, 204);
-	want(&acme, "GET", LAYERS "/tools/versions/1", NULL, 200);
-	want(&acme, "GET", LAYERS "/tools/versions/2", NULL, 200);
-	want(&bolt, "DELETE", LAYERS "/tools/versions/1", NULL, 204);
-	want(&bolt, "GET", LAYERS "/tools/versions/1", NULL, 404);
-	want(&acme, "GET", LAYERS "/tools/versions/1", NULL, 200);
+	want(&host_owner, "DELETE", LAYERS "/tools/versions/1", NULL, 204);
+	want(&host_bolt, "DELETE", LAYERS "/tools/versions/2", NULL, 204);
+	want(&host_acme, "GET", LAYERS "/tools/versions/1", NULL, 200);
+	want(&host_acme, "GET", LAYERS "/tools/versions/2", NULL, 200);
+	want(&host_bolt, "DELETE", LAYERS "/tools/versions/1", NULL, 204);
+	want(&host_bolt, "GET", LAYERS "/tools/versions/1", NULL, 404);
+	want(&host_acme, "GET", LAYERS "/tools/versions/1", NULL, 200);
 
 	/* The plain API has the same layers. */
-	assert_string_equal(text_of(plain(&acme, "GET", "/v1/layers", 200), NULL),
+	assert_string_equal(text_of(plain(&host_acme, "GET", "/v1/layers", 200), NULL),
 			    "{\"layers\":[{\"name\":\"tools\",\"version\":1,\"codeSize\":131},"
 			    "{\"name\":\"tools\",\"version\":2,\"codeSize\":131}]}");
-	assert_string_equal(text_of(plain(&bolt, "GET", "/v1/layers", 200), NULL), "{\"layers\":[]}");
-	json_decref(plain(&bolt, "DELETE", "/v1/layers/tools/2", 404));
-	json_decref(plain(&bolt, "DELETE", "/v1/layers/tools.acme/2", 403));
-	json_decref(plain(&acme, "DELETE", "/v1/layers/tools/2", 204));
-	want(&acme, "GET", LAYERS "/tools/versions/2", NULL, 404);
+	assert_string_equal(text_of(plain(&host_bolt, "GET", "/v1/layers", 200), NULL), "{\"layers\":[]}");
+	json_decref(plain(&host_bolt, "DELETE", "/v1/layers/tools/2", 404));
+	json_decref(plain(&host_bolt, "DELETE", "/v1/layers/tools.acme/2", 403));
+	json_decref(plain(&host_acme, "DELETE", "/v1/layers/tools/2", 204));
+	want(&host_acme, "GET", LAYERS "/tools/versions/2", NULL, 404);
 }
 
 static void others_arns_are_refused(void **state)
 {
 	static const char mine[] = LAYERS "?find=LayerVersion&Arn=" ARN("111122223333") ":1";
 
-	start();
-	want(&acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
-	assert_string_equal(text_of(call(&acme, "GET", mine, NULL, 200), "LayerVersionArn"), "\"" ARN("111122223333") ":1\"");
-	want(&acme, "GET", LAYERS "/" ARN("111122223333") "/versions", NULL, 200);
-	refused(&bolt, "GET", mine, "GetLayerVersion", ARN("111122223333") ":1");
-	refused(&bolt, "GET", LAYERS "/" ARN("111122223333") "/versions/1", "GetLayerVersion", ARN("111122223333") ":1");
-	refused(&bolt, "GET", LAYERS "/" ARN("111122223333") "/versions", "ListLayerVersions", ARN("111122223333"));
-	refused(&bolt, "DELETE", LAYERS "/" ARN("111122223333") "/versions/1", "DeleteLayerVersion", ARN("111122223333") ":1");
-	refused(&owner, "POST", LAYERS "/" ARN("111122223333") "/versions", "PublishLayerVersion", ARN("111122223333"));
-	want(&acme, "GET", LAYERS "/arn:aws:lambda:eu-west-1:111122223333:layer:tools/versions/1", NULL, 404);
-	want(&acme, "GET", mine, NULL, 200);
+	host_start_tenants();
+	want(&host_acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
+	assert_string_equal(text_of(call(&host_acme, "GET", mine, NULL, 200), "LayerVersionArn"), "\"" ARN("111122223333") ":1\"");
+	want(&host_acme, "GET", LAYERS "/" ARN("111122223333") "/versions", NULL, 200);
+	refused(&host_bolt, "GET", mine, "GetLayerVersion", ARN("111122223333") ":1");
+	refused(&host_bolt, "GET", LAYERS "/" ARN("111122223333") "/versions/1", "GetLayerVersion", ARN("111122223333") ":1");
+	refused(&host_bolt, "GET", LAYERS "/" ARN("111122223333") "/versions", "ListLayerVersions", ARN("111122223333"));
+	refused(&host_bolt, "DELETE", LAYERS "/" ARN("111122223333") "/versions/1", "DeleteLayerVersion", ARN("111122223333") ":1");
+	refused(&host_owner, "POST", LAYERS "/" ARN("111122223333") "/versions", "PublishLayerVersion", ARN("111122223333"));
+	want(&host_acme, "GET", LAYERS "/arn:aws:lambda:eu-west-1:111122223333:layer:tools/versions/1", NULL, 404);
+	want(&host_acme, "GET", mine, NULL, 200);
 }
 
 /* --- functions with layers -------------------------------------------------------------------------------- */
@@ -189,7 +165,7 @@ static const char *creation(const char *name, const char *arn)
 	return body;
 }
 
-static void wait_active(const struct who *who)
+static void wait_active(const struct host_who *who)
 {
 	uint64_t until = stk_now_ns() + 30 * STK_NS_PER_S;
 	bool active;
@@ -218,7 +194,7 @@ static void expect_account(const char *expected)
 	free(text);
 }
 
-static const char *layers_of(const struct who *who)
+static const char *layers_of(const struct host_who *who)
 {
 	return text_of(call(who, "GET", FNS "/f/configuration", NULL, 200), "Layers");
 }
@@ -227,35 +203,35 @@ static const char one_of_acme[] = "[{\"Arn\":\"" ARN("111122223333") ":1\",\"Cod
 
 static void a_function_uses_its_own_accounts_only(void **state)
 {
-	start();
-	want(&acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
-	assert_string_equal(text_of(call(&bolt, "POST", FNS, creation("f", ARN("111122223333") ":1"), 403), "Type"), "\"User\"");
-	want(&bolt, "GET", FNS "/f", NULL, 404);
+	host_start_tenants();
+	want(&host_acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
+	assert_string_equal(text_of(call(&host_bolt, "POST", FNS, creation("f", ARN("111122223333") ":1"), 403), "Type"), "\"User\"");
+	want(&host_bolt, "GET", FNS "/f", NULL, 404);
 	/* The same name of its own: not there. */
-	assert_string_equal(text_of(call(&bolt, "POST", FNS, creation("f", ARN("444455556666") ":1"), 400), "message"),
+	assert_string_equal(text_of(call(&host_bolt, "POST", FNS, creation("f", ARN("444455556666") ":1"), 400), "message"),
 			    "\"layer: there is no version 1 of \\\"tools\\\"\"");
-	assert_string_equal(text_of(call(&acme, "POST", FNS, creation("f", ARN("111122223333") ":1"), 201), "Layers"), one_of_acme);
-	wait_active(&acme);
+	assert_string_equal(text_of(call(&host_acme, "POST", FNS, creation("f", ARN("111122223333") ":1"), 201), "Layers"), one_of_acme);
+	wait_active(&host_acme);
 	expect_account("111122223333");
-	assert_string_equal(layers_of(&acme), one_of_acme);
-	want(&acme, "PUT", FNS "/f/configuration", "{\"Layers\":[\"" ARN("444455556666") ":1\"]}", 403);
-	assert_string_equal(layers_of(&acme), one_of_acme);
-	assert_string_equal(text_of(plain(&acme, "GET", "/v1/functions/f", 200), "layers"), "[\"tools:1\"]");
+	assert_string_equal(layers_of(&host_acme), one_of_acme);
+	want(&host_acme, "PUT", FNS "/f/configuration", "{\"Layers\":[\"" ARN("444455556666") ":1\"]}", 403);
+	assert_string_equal(layers_of(&host_acme), one_of_acme);
+	assert_string_equal(text_of(plain(&host_acme, "GET", "/v1/functions/f", 200), "layers"), "[\"tools:1\"]");
 	/* An update of something else, and another life of the host. */
-	want(&acme, "DELETE", LAYERS "/tools/versions/1", NULL, 204);
-	want(&acme, "PUT", FNS "/f/configuration", "{\"MemorySize\":256}", 200);
-	wait_active(&acme);
-	assert_string_equal(layers_of(&acme), one_of_acme);
+	want(&host_acme, "DELETE", LAYERS "/tools/versions/1", NULL, 204);
+	want(&host_acme, "PUT", FNS "/f/configuration", "{\"MemorySize\":256}", 200);
+	wait_active(&host_acme);
+	assert_string_equal(layers_of(&host_acme), one_of_acme);
 	host_term();
 	assert_int_equal(host_wait(), 0);
-	start();
-	assert_string_equal(layers_of(&acme), one_of_acme);
-	want(&acme, "PUT", FNS "/f/configuration", "{\"Layers\":[]}", 200);
-	wait_active(&acme);
-	assert_string_equal(layers_of(&acme), "");
+	host_start_tenants();
+	assert_string_equal(layers_of(&host_acme), one_of_acme);
+	want(&host_acme, "PUT", FNS "/f/configuration", "{\"Layers\":[]}", 200);
+	wait_active(&host_acme);
+	assert_string_equal(layers_of(&host_acme), "");
 }
 
-static void put(const struct who *who, const char *path, int status)
+static void put(const struct host_who *who, const char *path, int status)
 {
 	uint8_t zip[sizeof(HOST_ZIP)];
 	struct http_client_resp r;
@@ -272,36 +248,36 @@ static void put(const struct who *who, const char *path, int status)
 /* The plain API refuses what belongs to others in the same way, and what it made is shown alike. */
 static void the_plain_api_agrees(void **state)
 {
-	start();
-	want(&acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
-	put(&bolt, "/v1/functions/f?runtime=python3&handler=a.b&layers=" ARN("111122223333") ":1", 403);
-	put(&bolt, "/v1/functions/f?runtime=python3&handler=a.b&layers=tools.acme:1", 403);
-	put(&owner, "/v1/functions/f?runtime=python3&handler=a.b&layers=tools.acme:1", 403);
-	put(&bolt, "/v1/functions/f?runtime=python3&handler=a.b&layers=tools", 400);
-	json_decref(plain(&bolt, "GET", "/v1/functions/f", 404));
-	put(&acme, "/v1/functions/f?runtime=python3&handler=a.b&layers=" ARN("111122223333") ":1", 201);
-	assert_string_equal(text_of(plain(&acme, "GET", "/v1/functions/f", 200), "layers"), "[\"tools:1\"]");
-	assert_string_equal(layers_of(&acme), one_of_acme);
+	host_start_tenants();
+	want(&host_acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
+	put(&host_bolt, "/v1/functions/f?runtime=python3&handler=a.b&layers=" ARN("111122223333") ":1", 403);
+	put(&host_bolt, "/v1/functions/f?runtime=python3&handler=a.b&layers=tools.acme:1", 403);
+	put(&host_owner, "/v1/functions/f?runtime=python3&handler=a.b&layers=tools.acme:1", 403);
+	put(&host_bolt, "/v1/functions/f?runtime=python3&handler=a.b&layers=tools", 400);
+	json_decref(plain(&host_bolt, "GET", "/v1/functions/f", 404));
+	put(&host_acme, "/v1/functions/f?runtime=python3&handler=a.b&layers=" ARN("111122223333") ":1", 201);
+	assert_string_equal(text_of(plain(&host_acme, "GET", "/v1/functions/f", 200), "layers"), "[\"tools:1\"]");
+	assert_string_equal(layers_of(&host_acme), one_of_acme);
 	/* Lambda's API takes them away only when it is told to. */
-	want(&acme, "PUT", FNS "/f/configuration", "{\"MemorySize\":256}", 200);
-	wait_active(&acme);
-	assert_string_equal(layers_of(&acme), one_of_acme);
-	want(&acme, "PUT", FNS "/f/configuration", "{\"Layers\":[]}", 200);
-	wait_active(&acme);
-	assert_string_equal(text_of(plain(&acme, "GET", "/v1/functions/f", 200), "layers"), "");
+	want(&host_acme, "PUT", FNS "/f/configuration", "{\"MemorySize\":256}", 200);
+	wait_active(&host_acme);
+	assert_string_equal(layers_of(&host_acme), one_of_acme);
+	want(&host_acme, "PUT", FNS "/f/configuration", "{\"Layers\":[]}", 200);
+	wait_active(&host_acme);
+	assert_string_equal(text_of(plain(&host_acme, "GET", "/v1/functions/f", 200), "layers"), "");
 }
 
 /* Layers that a host had before they were of tenants, and without keys, are the default tenant's. */
 static void old_layers_are_the_default_tenants(void **state)
 {
-	start();
-	want(&owner, "POST", LAYERS "/tools/versions", CONTENT, 201);
+	host_start_tenants();
+	want(&host_owner, "POST", LAYERS "/tools/versions", CONTENT, 201);
 	assert_true(host_has("layers/tools/1/layer.zip"));
-	want(&acme, "GET", LAYERS "/tools/versions/1", NULL, 404);
-	want(&acme, "DELETE", LAYERS "/tools/versions/1", NULL, 204);
-	assert_string_equal(text_of(call(&owner, "POST", FNS, creation("f", ARN("000000000000") ":1"), 201), "Layers"),
+	want(&host_acme, "GET", LAYERS "/tools/versions/1", NULL, 404);
+	want(&host_acme, "DELETE", LAYERS "/tools/versions/1", NULL, 204);
+	assert_string_equal(text_of(call(&host_owner, "POST", FNS, creation("f", ARN("000000000000") ":1"), 201), "Layers"),
 			    "[{\"Arn\":\"" ARN("000000000000") ":1\",\"CodeSize\":131}]");
-	wait_active(&owner);
+	wait_active(&host_owner);
 	host_term();
 	assert_int_equal(host_wait(), 0);
 	host_start(NULL);
