@@ -23,30 +23,41 @@ struct waiter {
 	struct stk_list node;
 };
 
+/* What is done and can still be asked for, in order of its end. */
+struct shelf {
+	struct stk_list oldest;
+	size_t bytes, max_bytes;
+	unsigned count, max_count;
+};
+
 struct join {
 	struct joins *all;
 	struct join *next; /* in its bucket */
 	struct stk_list waiters;
-	struct stk_list kept; /* of the results that nobody has got */
+	struct shelf *shelf; /* on which it is, if it is done */
+	struct stk_list on_shelf;
 	uint64_t crc;         /* of the event: another one is another call */
 	uint64_t until_ns;
 	bool event;  /* asynchronous: its answer is that it is stored ... */
 	bool old;    /* ... for InvokeAsync */
 	bool stream; /* the answer is to be an event stream ... */
 	bool unread; /* ... which began while no client was there: it is collected */
-	bool done;
 	struct lambda_result result;
 	char key[];
 };
 
 struct joins {
 	struct join *bucket[BUCKETS];
-	struct stk_list kept, events; /* oldest first */
-	unsigned event_count;         /* of the latter */
-	size_t kept_bytes;
-	unsigned kept_count;
+	struct shelf untold, told, events;
 	uint64_t seed;
 };
+
+static void shelf_init(struct shelf *s, size_t max_bytes, unsigned max_count)
+{
+	stk_list_init(&s->oldest);
+	s->max_bytes = max_bytes;
+	s->max_count = max_count;
+}
 
 struct joins *joins_new(void)
 {
@@ -54,8 +65,9 @@ struct joins *joins_new(void)
 
 	if (!j)
 		return NULL;
-	stk_list_init(&j->kept);
-	stk_list_init(&j->events);
+	shelf_init(&j->untold, JOIN_KEEP_BYTES, JOIN_KEEP_MAX);
+	shelf_init(&j->told, JOIN_TOLD_BYTES, JOIN_TOLD_MAX);
+	shelf_init(&j->events, SIZE_MAX, JOIN_EVENTS_MAX);
 	if (ids_random(&j->seed, sizeof(j->seed))) {
 		free(j);
 		return NULL;
@@ -81,39 +93,59 @@ static void hide(struct join *jn)
 		*at = jn->next;
 }
 
+static size_t weight(const struct join *jn)
+{
+	return sizeof(*jn) + jn->result.len + (jn->result.tail ? strlen(jn->result.tail) : 0);
+}
+
+static void take_off(struct join *jn)
+{
+	if (!jn->shelf)
+		return;
+	stk_list_del(&jn->on_shelf);
+	jn->shelf->bytes -= weight(jn);
+	jn->shelf->count--;
+	jn->shelf = NULL;
+}
+
 static void drop(struct join *jn)
 {
-	struct joins *j = jn->all;
-
 	hide(jn);
-	if (jn->event && !stk_list_empty(&jn->kept)) {
-		stk_list_del(&jn->kept);
-		j->event_count--;
-	} else if (!stk_list_empty(&jn->kept)) {
-		stk_list_del(&jn->kept);
-		j->kept_bytes -= jn->result.len;
-		j->kept_count--;
-	}
+	take_off(jn);
 	lambda_result_fini(&jn->result);
 	free(jn);
 }
 
+static void drop_old_of(struct shelf *s, uint64_t now)
+{
+	while (!stk_list_empty(&s->oldest)) {
+		struct join *oldest = STK_CONTAINER_OF(s->oldest.next, struct join, on_shelf);
+
+		if (oldest->until_ns > now && s->bytes <= s->max_bytes && s->count <= s->max_count)
+			return;
+		drop(oldest);
+	}
+}
+
 static void drop_old(struct joins *j, uint64_t now)
 {
-	while (!stk_list_empty(&j->kept)) {
-		struct join *oldest = STK_CONTAINER_OF(j->kept.next, struct join, kept);
+	drop_old_of(&j->untold, now);
+	drop_old_of(&j->told, now);
+	drop_old_of(&j->events, now);
+}
 
-		if (oldest->until_ns > now && j->kept_bytes <= JOIN_KEEP_BYTES && j->kept_count <= JOIN_KEEP_MAX)
-			break;
-		drop(oldest);
-	}
-	while (!stk_list_empty(&j->events)) {
-		struct join *oldest = STK_CONTAINER_OF(j->events.next, struct join, kept);
+/* It is done. May free it. */
+static void keep(struct join *jn, struct shelf *s)
+{
+	uint64_t now = stk_now_ns();
 
-		if (oldest->until_ns > now && j->event_count <= JOIN_EVENTS_MAX)
-			break;
-		drop(oldest);
-	}
+	take_off(jn);
+	jn->shelf = s;
+	jn->until_ns = now + JOIN_KEEP_S * STK_NS_PER_S;
+	stk_list_add_tail(&s->oldest, &jn->on_shelf);
+	s->bytes += weight(jn);
+	s->count++;
+	drop_old_of(s, now);
 }
 
 void joins_free(struct joins *j)
@@ -165,28 +197,31 @@ static void answer(struct join *jn, struct http_req *req, bool last)
 		lambda_result_send(req, &jn->result, last);
 }
 
-static void done(struct invocation *inv, struct http_req *none, enum inv_outcome outcome, const char *text)
+/* Tells all that wait, of whom there is one at least. Frees it, or keeps it. */
+static void tell(struct join *jn)
 {
-	struct join *jn = inv->ctx;
-	struct joins *j = jn->all;
-	bool told = !stk_list_empty(&jn->waiters);
+	bool stays = jn->result.kind == RESULT_ANSWER && jn->result.len <= JOIN_TOLD_EACH;
 
-	lambda_result_of(inv, outcome, text, &jn->result);
 	while (!stk_list_empty(&jn->waiters)) {
 		struct http_req *req = no_longer_waiting(jn->waiters.next);
 
-		answer(jn, req, stk_list_empty(&jn->waiters));
+		answer(jn, req, !stays && stk_list_empty(&jn->waiters));
 	}
-	if (told) {
+	if (stays)
+		keep(jn, &jn->all->told);
+	else
 		drop(jn);
-		return;
-	}
-	jn->done = true;
-	jn->until_ns = stk_now_ns() + JOIN_KEEP_S * STK_NS_PER_S;
-	stk_list_add_tail(&j->kept, &jn->kept);
-	j->kept_bytes += jn->result.len;
-	j->kept_count++;
-	drop_old(j, stk_now_ns());
+}
+
+static void done(struct invocation *inv, struct http_req *none, enum inv_outcome outcome, const char *text)
+{
+	struct join *jn = inv->ctx;
+
+	lambda_result_of(inv, outcome, text, &jn->result);
+	if (stk_list_empty(&jn->waiters))
+		keep(jn, &jn->all->untold);
+	else
+		tell(jn);
 }
 
 static const struct inv_caller caller = {.done = done, .waits = true};
@@ -269,7 +304,6 @@ static struct join *make(struct joins *j, struct http_req *req, const char *key,
 	jn->all = j;
 	jn->crc = crc;
 	stk_list_init(&jn->waiters);
-	stk_list_init(&jn->kept);
 	strcpy(jn->key, key);
 	if (wait_for(jn, req)) {
 		free(jn);
@@ -336,11 +370,10 @@ void join_submit(struct joins *j, struct daemon *d, struct http_req *req, const 
 	free(rq->event);
 	if (jn->event || jn->crc != crc || jn->stream != (rq->caller == &lambda_stream_caller)) {
 		refuse_other(req);
-	} else if (jn->done) {
-		answer(jn, req, true);
-		drop(jn);
 	} else if (wait_for(jn, req)) {
 		no_memory(req);
+	} else if (jn->shelf) {
+		tell(jn);
 	}
 }
 
@@ -366,7 +399,7 @@ struct join *join_event(struct joins *j, struct http_req *req, const char *owner
 	}
 	if (!jn->event || jn->old != old || jn->crc != crc)
 		refuse_other(req);
-	else if (jn->done)
+	else if (jn->shelf)
 		answer(jn, req, true);
 	else if (wait_for(jn, req))
 		no_memory(req);
@@ -375,19 +408,12 @@ struct join *join_event(struct joins *j, struct http_req *req, const char *owner
 
 void join_stored(struct join *jn, int rc)
 {
-	struct joins *j = jn->all;
-
 	while (!stk_list_empty(&jn->waiters))
 		lambda_result_accepted(no_longer_waiting(jn->waiters.next), rc, jn->old);
-	if (rc) { /* the next try is another one */
-		drop(jn);
-		return;
-	}
-	jn->done = true;
-	jn->until_ns = stk_now_ns() + JOIN_KEEP_S * STK_NS_PER_S;
-	stk_list_add_tail(&j->events, &jn->kept);
-	j->event_count++;
-	drop_old(j, stk_now_ns());
+	if (rc)
+		drop(jn); /* the next try is another one */
+	else
+		keep(jn, &jn->all->events);
 }
 
 struct http_req *join_withdraw(struct join *jn)

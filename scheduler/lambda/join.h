@@ -1,6 +1,8 @@
 /* Retries of an invocation that still runs join it. An SDK that has waited for longer than its read timeout closes the
  * connection and posts the same request again, with the same amz-sdk-invocation-id: without this the function would run
- * once for each try. Such a call goes on when its client goes away; what nobody has been told is kept for a minute.
+ * once for each try. Such a call goes on when its client goes away; its result is kept for a minute. That of one that was
+ * told is, too, as long as there is place: the client may have given up before it heard it. An error of the host is told
+ * once, as the next try is to be another call.
  * A call whose answer is streamed can be joined until the first byte of it has gone to a client, and goes on without one
  * until then; what comes while no client is there is kept like another answer.
  * An asynchronous call is joined while its event is written to the disk, and for a minute from then on: the answer says no
@@ -14,8 +16,11 @@
 #include "scheduler/invocation.h"
 
 #define JOIN_KEEP_S     60
-#define JOIN_KEEP_BYTES (32u << 20) /* of results that are kept; the oldest go first */
+#define JOIN_KEEP_BYTES (32u << 20) /* of results that nobody was told; the oldest go first */
 #define JOIN_KEEP_MAX   1024
+#define JOIN_TOLD_BYTES (8u << 20) /* of those that were ... */
+#define JOIN_TOLD_EACH  (1u << 20) /* ... each: they are copied */
+#define JOIN_TOLD_MAX   4096
 #define JOIN_EVENTS_MAX 4096 /* events that are remembered; they have no results */
 
 struct join;
