@@ -63,15 +63,14 @@ static void refuse_route(struct http_req *req, const struct route_none *why)
 static enum auth_route route_kind(const struct daemon *d, const struct http_req *req, const struct router_route *route,
 				  const struct router_match *m)
 {
-	if (route && (route->handler == api_invoke_furl || route->handler == api_async_function) && furl_is_open(&d->registry, m->value[0]))
+	if (route && (route->flags & ROUTE_URL) && furl_is_open(&d->registry, m->value[0]))
 		return AUTH_ANYONE;
-	if (route && route->handler == api_code)
-		return AUTH_OPEN; /* the link is the key */
+	if (route && (route->flags & ROUTE_LINK))
+		return AUTH_OPEN;
 	return auth_route(http_req_path(req));
 }
 
-/* Names in paths are those of the tenant that sends the request; an open URL is anyone's, whoever has the function, and a
- * link to code has the host's own name in it.
+/* Names in paths are those of the tenant that sends the request; an open URL is anyone's, whoever has the function.
  * False: refused and answered. */
 static bool scope(const struct daemon *d, struct http_req *req, const struct router_route *route, struct router_match *m)
 {
@@ -79,7 +78,7 @@ static bool scope(const struct daemon *d, struct http_req *req, const struct rou
 	char name[ROUTER_PARAM_MAX];
 	int rc;
 
-	if (!m->count || route->handler == api_code)
+	if (!m->count || (route->flags & ROUTE_LINK))
 		return true;
 	if (who->anonymous && !who->unbound && strchr(m->value[0], '.') && route_kind(d, req, route, m) == AUTH_ANYONE)
 		who = NULL;
@@ -110,7 +109,7 @@ static void on_headers(void *ctx, struct http_req *req)
 		return;
 	}
 	route = routes_find(http_req_method(req), http_req_path(req), &m, &why);
-	streamed = route && (route->flags == ROUTE_ZIP || route->flags == ROUTE_LAYER);
+	streamed = route && (route->flags & (ROUTE_ZIP | ROUTE_LAYER));
 	if (!auth_headers(d->auth, req, route_kind(d, req, route, &m), streamed))
 		return;
 	if (!route) {
@@ -121,17 +120,17 @@ static void on_headers(void *ctx, struct http_req *req)
 	}
 	if (auth_of(req) && !scope(d, req, route, &m))
 		return;
-	if (d->draining && route->flags) {
+	if (d->draining && (route->flags & ROUTE_BODY)) {
 		refuse(req, 503, "ShuttingDown", "the host is shutting down");
 		return;
 	}
-	if (route->flags == ROUTE_ZIP) {
+	if (route->flags & ROUTE_ZIP) {
 		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
 		deploy_begin(ctx, req, &m);
-	} else if (route->flags == ROUTE_LAYER) {
+	} else if (route->flags & ROUTE_LAYER) {
 		http_req_set_max_body(req, ZIPREAD_MAX_ZIP);
 		api_layers_begin(ctx, req, &m);
-	} else if (route->flags == ROUTE_EVENT || route->flags == ROUTE_ASYNC) {
+	} else if (route->flags & (ROUTE_EVENT | ROUTE_ASYNC)) {
 		const char *qualifier;
 
 		/* Known before the body is read; told to those who have shown who they are. */
@@ -139,7 +138,7 @@ static void on_headers(void *ctx, struct http_req *req)
 			refuse(req, 404, "FunctionNotFound", no_function);
 			return;
 		}
-		http_req_set_max_body(req, route->flags == ROUTE_EVENT ? GW_MAX_EVENT : EVENT_MAX_PAYLOAD);
+		http_req_set_max_body(req, route->flags & ROUTE_EVENT ? GW_MAX_EVENT : EVENT_MAX_PAYLOAD);
 	} else {
 		http_req_set_max_body(req, 65536);
 	}

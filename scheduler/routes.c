@@ -8,14 +8,14 @@
 
 static const struct router_route routes[] = {
 	{"POST", "/v1/functions/:name/invoke", api_invoke_event, ROUTE_EVENT},
-	{"*", "/function/:name/*", api_invoke_furl, ROUTE_EVENT},
-	{"POST", "/async-function/:name/*", api_async_function, ROUTE_ASYNC},
+	{"*", "/function/:name/*", api_invoke_furl, ROUTE_EVENT | ROUTE_URL},
+	{"POST", "/async-function/:name/*", api_async_function, ROUTE_ASYNC | ROUTE_URL},
 	{"GET", "/v1/functions", api_functions_list, 0},
 	{"PUT", "/v1/functions/:name", deploy_body, ROUTE_ZIP},
 	{"GET", "/v1/functions/:name", api_functions_show, 0},
 	{"DELETE", "/v1/functions/:name", api_functions_delete, 0},
 	{"GET", "/v1/functions/:name/logs", api_logs, 0},
-	{"GET", "/v1/code/:name/:number", api_code, 0},
+	{"GET", "/v1/code/:name/:number", api_code, ROUTE_LINK},
 	{"GET", "/v1/layers", api_layers_list, 0},
 	{"PUT", "/v1/layers/:name", api_layers_body, ROUTE_LAYER},
 	{"DELETE", "/v1/layers/:name/:version", api_layers_delete, 0},

@@ -4,7 +4,16 @@
 
 #include "common/host/router.h"
 
-enum { ROUTE_EVENT = 1, ROUTE_ZIP, ROUTE_LAYER, ROUTE_ASYNC }; /* flags: which body a route takes; none otherwise */
+/* Flags: which body a route takes, none otherwise; and who may come. */
+enum {
+	ROUTE_EVENT = 1,
+	ROUTE_ZIP = 2,
+	ROUTE_LAYER = 4,
+	ROUTE_ASYNC = 8,
+	ROUTE_BODY = ROUTE_EVENT | ROUTE_ZIP | ROUTE_LAYER | ROUTE_ASYNC,
+	ROUTE_URL = 16,  /* everybody, where a function URL says so */
+	ROUTE_LINK = 32, /* who has the link: it is the key, and the name in it is the host's own */
+};
 
 /* Why a request has no route, as router_find says it. */
 struct route_none {
