@@ -16,7 +16,7 @@ struct furl_request {
 	const char *protocol;
 	const char *peer; /* "ADDRESS:PORT" or "unix" */
 	const char *request_id;
-	const char *function;
+	const char *function; /* what it is called, where the Host header has no URL's id */
 	const struct http_header *headers;
 	size_t header_count;
 	bool drop_authorization; /* it is the host's affair, not the function's */

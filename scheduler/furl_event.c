@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "scheduler/furl.h"
+#include "scheduler/furl_host.h"
 
 struct out {
 	uint8_t *p;
@@ -290,16 +291,18 @@ static void put_context(struct out *o, const struct furl_request *r)
 					   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	time_t secs = (time_t)(r->wall_ms / 1000);
 	const char *host = header(r, "host"), *agent = header(r, "user-agent");
-	const char *colon = strrchr(r->peer, ':');
-	char text[96];
+	const char *colon = strrchr(r->peer, ':'), *api = r->function;
+	char text[96], id[FURL_ID_LEN + 1];
 	struct tm tm;
 
+	if (host && furl_host_id(host, id))
+		api = id;
 	puts_(o, ",\"requestContext\":{\"accountId\":\"anonymous\",\"apiId\":");
-	put_string(o, r->function);
+	put_string(o, api);
 	puts_(o, ",\"domainName\":");
 	put_string(o, host ? host : "localhost");
 	puts_(o, ",\"domainPrefix\":");
-	put_string(o, r->function);
+	put_string(o, api);
 	puts_(o, ",\"http\":{\"method\":");
 	put_string(o, r->method);
 	puts_(o, ",\"path\":");

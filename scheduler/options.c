@@ -52,7 +52,7 @@ void options_default(struct options *o)
 }
 
 /* K_FLAG: a K_BOOL that on the command line needs no value. */
-enum kind { K_LISTEN, K_PATH, K_U32, K_U64, K_BOOL, K_FLAG, K_LEVEL, K_REGION };
+enum kind { K_LISTEN, K_PATH, K_U32, K_U64, K_BOOL, K_FLAG, K_LEVEL, K_REGION, K_DOMAIN };
 
 struct option_row {
 	const char *name;
@@ -69,6 +69,7 @@ static const struct option_row rows[] = {
 	{"bin", K_PATH, OFF(bin_dir), 0, 0},
 	{"keys", K_PATH, OFF(keys_file), 0, 0},
 	{"region", K_REGION, OFF(region), 0, 0},
+	{"url-domain", K_DOMAIN, OFF(url_domain), 0, 0},
 	{"insecure-no-auth", K_FLAG, OFF(insecure_no_auth), 0, 0},
 	{"memory-budget", K_U64, OFF(memory_budget_mib), 16, 1u << 30},
 	{"max-restores", K_U32, OFF(max_restores), 1, 1024},
@@ -162,6 +163,10 @@ int options_set(struct options *o, const char *name, const char *value, struct s
 				return stk_err_set(err, -EINVAL, "region: expected a name like %s, got \"%.60s\"", SNAP_REGION,
 						   value);
 			return stk_strcpy(field, REGION_CAP, value);
+		case K_DOMAIN:
+			if (!furl_domain_valid(value))
+				return stk_err_set(err, -EINVAL, "url-domain: expected HOST or HOST:PORT, got \"%.60s\"", value);
+			return stk_strcpy(field, FURL_DOMAIN_MAX + 1, value);
 		case K_LEVEL:
 			if (stk_log_parse_level(value, &o->log_level))
 				return stk_err_set(err, -EINVAL,
@@ -387,6 +392,7 @@ const char *options_usage(void)
 	       "  --bin DIR              stoker-vmm, stoker-snapshot and stoker-initrd.cpio (beside stokerd)\n"
 	       "  --keys FILE            access keys and tokens: who may use the host (without: everybody)\n"
 	       "  --region NAME          in ARNs and in the functions' environment (" SNAP_REGION ")\n"
+	       "  --url-domain HOST[:PORT] function URLs are shown as http://ID.lambda-url.HOST[:PORT]/ (as paths)\n"
 	       "  --insecure-no-auth     listen on an address that is not loopback without keys\n"
 	       "  --memory-budget MIB    memory for all VMs together (60 % of what is available)\n"
 	       "  --max-restores N       VMs being started at the same time (number of CPUs)\n"

@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "scheduler/furl_host.h"
 #include "scheduler/region.h"
 
 #define OPTIONS_PATH_MAX 512
@@ -22,6 +23,7 @@ struct options {
 	char bin_dir[OPTIONS_PATH_MAX];
 	char keys_file[OPTIONS_PATH_MAX]; /* "": everybody may do everything */
 	char region[REGION_CAP];          /* in ARNs, and what functions are told */
+	char url_domain[FURL_DOMAIN_MAX + 1]; /* of function URLs; "": they are shown as paths */
 	bool insecure_no_auth;            /* so be it, also where others can reach the host */
 	uint64_t memory_budget_mib; /* 0: 60 % of what is available at start */
 	unsigned max_restores;      /* VMs being started at the same time; 0: one per CPU */

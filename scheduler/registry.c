@@ -297,18 +297,23 @@ void registry_fini(struct registry *r)
 	r->count = r->cap = r->names = 0;
 }
 
-static unsigned hash(const char *name)
+uint32_t registry_hash(const char *name)
 {
 	uint32_t h = 2166136261u; /* FNV-1a; names come from deployers, not from invokers */
 
 	for (; *name; name++)
 		h = (h ^ (uint8_t)*name) * 16777619u;
-	return h % REGISTRY_BUCKETS;
+	return h;
+}
+
+const struct function *registry_bucket(const struct registry *r, uint32_t hash)
+{
+	return r->bucket[hash % REGISTRY_BUCKETS];
 }
 
 struct function *registry_find(const struct registry *r, const char *name)
 {
-	for (struct function *fn = r->bucket[hash(name)]; fn; fn = fn->next) {
+	for (struct function *fn = r->bucket[registry_hash(name) % REGISTRY_BUCKETS]; fn; fn = fn->next) {
 		if (strcmp(fn->name, name) == 0)
 			return fn;
 	}
@@ -318,7 +323,7 @@ struct function *registry_find(const struct registry *r, const char *name)
 struct function *registry_add(struct registry *r, const char *name)
 {
 	struct function *fn = registry_find(r, name);
-	unsigned b = hash(name);
+	unsigned b = registry_hash(name) % REGISTRY_BUCKETS;
 
 	if (fn)
 		return fn;

@@ -178,6 +178,10 @@ void registry_init(struct registry *r, void (*on_unused)(void *ctx, struct fn_ve
 /* Frees all functions and active versions, without on_unused. */
 void registry_fini(struct registry *r);
 struct function *registry_find(const struct registry *r, const char *name);
+/* Ids of function URLs are made of it (furl_host.c): it must stay as it is. */
+uint32_t registry_hash(const char *name);
+/* The first of those, linked by `next`, among which functions with names of this hash are. */
+const struct function *registry_bucket(const struct registry *r, uint32_t hash);
 /* Finds or adds. NULL when out of memory. */
 struct function *registry_add(struct registry *r, const char *name);
 /* Each takes a reference to v, and drops that of the version that had the role before. v NULL: nobody has it. */

@@ -6,7 +6,7 @@
 #include "common/host/http_server.h"
 
 #define ROUTER_MAX_PARAMS 4
-#define ROUTER_PARAM_MAX  256
+#define ROUTER_PARAM_MAX  272
 
 struct router_match {
 	unsigned count;

@@ -1,4 +1,5 @@
 /* Configurations of function URLs. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "common/base/str.h"
 #include "scheduler/daemon.h"
 #include "scheduler/furl_config.h"
+#include "scheduler/furl_host.h"
 #include "scheduler/lambda/api.h"
 #include "scheduler/lambda/body.h"
 #include "scheduler/lambda/config_json.h"
@@ -15,6 +17,18 @@
 #include "scheduler/lambda/notes.h"
 
 #define URL_NOTE FURL_NOTE
+
+/* As a path, or by the name of a host where the operator has said which names lead here. */
+static int url_of(const struct lambda_call *c, const char *qualifier, char *buf, size_t cap)
+{
+	const char *domain = c->d->opt->url_domain;
+	char id[FURL_ID_LEN + 1];
+
+	if (!*domain)
+		return stk_snprintf(buf, cap, "http://%s/function/%s%s%s/", c->req ? lambda_host(c->req) : "localhost", c->fn->name,
+				    *qualifier ? ":" : "", qualifier);
+	return furl_id(c->fn->name, qualifier, id) ? -ENOMEM : stk_snprintf(buf, cap, "http://%s.lambda-url.%s/", id, domain);
+}
 
 /* Kept as {"Iam":b,"Streaming":b,"Cors":{..},"CreatedMs":n,"ModifiedMs":n}. */
 static json_t *show_url(const struct lambda_call *c, const char *qualifier, const char *json, bool created)
@@ -27,8 +41,7 @@ static json_t *show_url(const struct lambda_call *c, const char *qualifier, cons
 		.modified_ms = json_integer_value(json_object_get(o, "ModifiedMs"))};
 
 	lambda_arn_of(c->d, c->fn, qualifier, arn);
-	if (o && stk_snprintf(url, sizeof(url), "http://%s/function/%s%s%s/", c->req ? lambda_host(c->req) : "localhost", c->fn->name,
-			      *qualifier ? ":" : "", qualifier) == 0)
+	if (o && url_of(c, qualifier, url, sizeof(url)) == 0)
 		answer = lambda_url_json(&v, created);
 	free(cors_text);
 	json_decref(o);

@@ -259,6 +259,7 @@ def test_failures_behind_a_url(api):
 
 def test_function_urls(host):
     api = Api(host)
+    own_name = {"Host": "j6pszk2hzv4kwx4yjbjd3jn3qdueglmw.lambda-url.here.example"}  # ids of names never change
     path = "/2021-10-31/functions/hello/url"
     cors = {"AllowOrigins": ["https://one.example", "https://*.two.example"], "AllowMethods": ["GET", "POST"],
             "AllowHeaders": ["x-custom"], "ExposeHeaders": ["x-shown"], "MaxAge": 60, "AllowCredentials": True}
@@ -276,6 +277,9 @@ def test_function_urls(host):
         assert got.headers["Access-Control-Expose-Headers"] == "x-shown"
         assert ask("GET", "https://a.two.example").headers["Access-Control-Allow-Origin"] == "https://a.two.example"
         assert ask("GET", "https://one.example.evil").headers["Access-Control-Allow-Origin"] is None
+        got = host.request("GET", "/any/path?name=Ada", headers={**own_name, "Origin": "https://one.example"})
+        assert (got.status, got.body) == (200, b"Hello, Ada!\n")
+        assert got.headers["Access-Control-Allow-Origin"] == "https://one.example"
         before = host.metrics_total("stoker_invocations_total", function="hello")
         pre = ask("OPTIONS", "https://one.example", **{"Access-Control-Request-Method": "POST"})
         assert (pre.status, pre.body) == (200, b"")
@@ -290,3 +294,4 @@ def test_function_urls(host):
     assert error(api.call("GET", path))[:2] == (404, "ResourceNotFoundException")
     assert host.request("GET", "/function/hello/", headers={"Origin": "https://one.example"}).headers[
         "Access-Control-Allow-Origin"] is None
+    assert host.request("GET", "/function/hello", headers=own_name).status == 404

@@ -595,8 +595,14 @@ static void hex_of(const uint8_t hash[SIGV4_HASH], char ret[2 * SIGV4_HASH + 1])
 void host_sign(const char *method, const char *path, const char *id, const char *secret, const char *body, char *ret_headers,
 	       size_t cap)
 {
+	host_sign_for("localhost", method, path, id, secret, body, ret_headers, cap);
+}
+
+void host_sign_for(const char *host, const char *method, const char *path, const char *id, const char *secret, const char *body,
+		   char *ret_headers, size_t cap)
+{
 	char date[20], authorization[600], hash_hex[65], signature[65], plain[512];
-	struct http_header headers[4] = {{"host", "localhost"}, {"x-amz-content-sha256", hash_hex}, {"x-amz-date", date},
+	struct http_header headers[4] = {{"host", host}, {"x-amz-content-sha256", hash_hex}, {"x-amz-date", date},
 					 {"authorization", authorization}};
 	char *query = strcpy(plain, path) + strcspn(path, "?");
 	struct sigv4_request req = {method, plain, *query ? query + 1 : query, headers, 4};

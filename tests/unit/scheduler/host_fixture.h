@@ -75,6 +75,9 @@ void host_write(const char *leaf, const char *text, unsigned mode, char *ret_pat
 /* Headers that sign a request with a key's id and secret. */
 void host_sign(const char *method, const char *path, const char *id, const char *secret, const char *body, char *ret_headers,
 	       size_t cap);
+/* The same of a request with another Host header than host_request's. */
+void host_sign_for(const char *host, const char *method, const char *path, const char *id, const char *secret, const char *body,
+		   char *ret_headers, size_t cap);
 /* Signed so. */
 int host_request_signed(const char *method, const char *path, const char *id, const char *secret, const char *body,
 			struct http_client_resp *r);

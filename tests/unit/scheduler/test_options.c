@@ -35,6 +35,9 @@ static void defaults(void **state)
 	assert_string_equal(o.region, "us-east-1");
 	assert_int_equal(parse((const char *[]){"--region", "us-gov-west-1", NULL}, &o, &err), 0);
 	assert_string_equal(o.region, "us-gov-west-1");
+	assert_string_equal(o.url_domain, "");
+	assert_int_equal(parse((const char *[]){"--url-domain", "fn.example.org:81", NULL}, &o, &err), 0);
+	assert_string_equal(o.url_domain, "fn.example.org:81");
 }
 
 static void flags_in_both_forms(void **state)
@@ -65,6 +68,7 @@ static void refused(void **state)
 		{"--state", "", NULL},             {"--state", NULL, NULL},       {"--log-level", "loud", NULL},
 		{"--config", "/nonexistent", NULL}, {"--pool-floor", "17", NULL}, {"--preflight", "maybe", NULL},
 		{"--region", "", NULL},            {"--region", "europe", NULL},  {"--region", "Eu-west-1", NULL},
+		{"--url-domain", "", NULL},        {"--url-domain", "a/b", NULL}, {"--url-domain", "a:0", NULL},
 		{"--region", "aa-aaaaaaaaaaaaaaaaaaaaaaaaaaaaa-1", NULL},
 	};
 
