@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/utf8.h"
 #include "common/host/http_server.h"
-#include "scheduler/lambda/text.h"
 
 static const char json_media[] = "application/json";
 
@@ -17,8 +17,8 @@ size_t answer_error_text(char *buf, size_t cap, const char *code, const char *me
 	char text[1024], esc_code[192];
 	int n;
 
-	text_escape_json(message, text, sizeof(text));
-	text_escape_json(code, esc_code, sizeof(esc_code));
+	stk_utf8_json(message, text, sizeof(text));
+	stk_utf8_json(code, esc_code, sizeof(esc_code));
 	if (id)
 		n = snprintf(buf, cap, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\",\"requestId\":\"%s\"}}\n",
 			     esc_code, text, id);
@@ -58,8 +58,8 @@ int answer_function_error(char *buf, size_t cap, const char *type, const char *i
 	int n;
 
 	snprintf(message, sizeof(message), "RequestId: %s Error: %.500s", id, text);
-	text_trim_utf8(message);
-	text_escape_json(message, escaped, sizeof(escaped));
+	stk_utf8_trim(message);
+	stk_utf8_json(message, escaped, sizeof(escaped));
 	n = snprintf(buf, cap, "{\"errorType\":\"%s\",\"errorMessage\":\"%s\"}", type, escaped);
 	return n < 0 ? 0 : n < (int)cap ? n : (int)cap - 1;
 }
@@ -105,7 +105,7 @@ static void failure_message(const struct invocation *inv, enum inv_outcome outco
 		snprintf(message, cap, "%.500s", text ? text : f->type);
 	else
 		snprintf(message, cap, "RequestId: %s Error: %.500s", inv->id, text ? text : f->type);
-	text_trim_utf8(message); /* it may be what the guest said, and cut */
+	stk_utf8_trim(message); /* it may be what the guest said, and cut */
 }
 
 size_t answer_failure(const struct invocation *inv, enum inv_outcome outcome, const char *text, int *ret_status,
@@ -116,7 +116,7 @@ size_t answer_failure(const struct invocation *inv, enum inv_outcome outcome, co
 	int n;
 
 	failure_message(inv, outcome, text, message, sizeof(message));
-	text_escape_json(message, escaped, sizeof(escaped));
+	stk_utf8_json(message, escaped, sizeof(escaped));
 	n = snprintf(buf, cap, "{\"errorType\":\"%s\",\"errorMessage\":\"%s\"}", f->type, escaped);
 	*ret_status = f->status;
 	return n < 0 ? 0 : (size_t)n < cap ? (size_t)n : cap - 1;

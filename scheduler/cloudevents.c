@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/utf8.h"
 #include "scheduler/furl.h"
 
 /* Numbers are only looked at: as reals they may be of any size. */
@@ -172,7 +173,7 @@ static int set_attribute(json_t *event, const char *name, const char *value, str
 	text = decode(value, &len);
 	if (!text)
 		return -ENOMEM;
-	if (!furl_utf8_valid((const uint8_t *)text, len))
+	if (!stk_utf8_valid(text, len))
 		return stk_err_set(err, -EINVAL, "ce-%s is not UTF-8 in percent encoding", key);
 	return json_object_set_new(event, key, json_stringn(text, len)) ? -ENOMEM : 0;
 }
@@ -202,7 +203,7 @@ static int kind_of(const char *type, const uint8_t *body, size_t len, enum data_
 			return stk_err_set(err, -EINVAL,
 					   "the CloudEvent's data is not the JSON that its Content-Type says");
 	}
-	*ret_kind = any ? DATA_JSON : text && furl_utf8_valid(body, len) ? DATA_TEXT : DATA_BYTES;
+	*ret_kind = any ? DATA_JSON : text && stk_utf8_valid(body, len) ? DATA_TEXT : DATA_BYTES;
 	return 0;
 }
 
@@ -275,7 +276,7 @@ static int binary(const struct http_header *headers, size_t count, const uint8_t
 	if (rc)
 		return rc;
 	if (type) {
-		if (!furl_utf8_valid((const uint8_t *)type, strlen(type)))
+		if (!stk_utf8_valid(type, strlen(type)))
 			return stk_err_set(err, -EINVAL, "the Content-Type is not UTF-8");
 		if (json_object_set_new(event, "datacontenttype", json_string(type)))
 			return -ENOMEM;

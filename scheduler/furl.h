@@ -52,6 +52,5 @@ void furl_answer_fini(struct furl_answer *a);
 size_t furl_base64_encode(const uint8_t *src, size_t len, char *dst);
 /* Returns the length, or -EINVAL. dst holds len / 4 * 3 bytes. */
 long furl_base64_decode(const char *src, size_t len, uint8_t *dst);
-bool furl_utf8_valid(const uint8_t *p, size_t len);
 
 #endif

@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "common/base/utf8.h"
 #include "scheduler/furl.h"
 #include "scheduler/furl_host.h"
 
@@ -52,46 +53,6 @@ static void puts_(struct out *o, const char *text)
 	put(o, text, strlen(text));
 }
 
-/* Length of the valid UTF-8 sequence at p, 0 when it is none. */
-static size_t utf8_len(const uint8_t *p, size_t left)
-{
-	uint32_t min, c;
-	size_t n;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf) {
-		n = 2, min = 0x80, c = p[0] & 0x1f;
-	} else if ((p[0] & 0xf0) == 0xe0) {
-		n = 3, min = 0x800, c = p[0] & 0x0f;
-	} else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-		n = 4, min = 0x10000, c = p[0] & 0x07;
-	} else {
-		return 0;
-	}
-	if (n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	return c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : n;
-}
-
-bool furl_utf8_valid(const uint8_t *p, size_t len)
-{
-	while (len) {
-		size_t n = utf8_len(p, len);
-
-		if (!n)
-			return false;
-		p += n;
-		len -= n;
-	}
-	return true;
-}
-
 /* Inside of a JSON string; bytes that are no UTF-8 become U+FFFD. */
 static void put_escaped(struct out *o, const void *data, size_t len)
 {
@@ -108,7 +69,7 @@ static void put_escaped(struct out *o, const void *data, size_t len)
 		len -= run;
 		if (!len)
 			return;
-		n = utf8_len(p, len);
+		n = stk_utf8_len(p, len);
 		if (n > 1) {
 			put(o, p, n);
 		} else if (n == 0) {
@@ -349,7 +310,7 @@ static void put_body(struct out *o, const struct furl_request *r)
 		return;
 	}
 	puts_(o, ",\"body\":\"");
-	if (text_type(header(r, "content-type")) && furl_utf8_valid(r->body, r->body_len)) {
+	if (text_type(header(r, "content-type")) && stk_utf8_valid(r->body, r->body_len)) {
 		put_escaped(o, r->body, r->body_len);
 		puts_(o, "\",\"isBase64Encoded\":false}");
 	} else if (room(o, n)) {

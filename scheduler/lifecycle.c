@@ -8,13 +8,13 @@
 
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/base/utf8.h"
 #include "scheduler/async/async.h"
 #include "scheduler/build.h"
 #include "scheduler/commit.h"
 #include "scheduler/daemon.h"
 #include "scheduler/ids.h"
 #include "scheduler/invlog.h"
-#include "scheduler/lambda/text.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/provisioned.h"
@@ -236,7 +236,7 @@ static void give_up(struct job *j, const struct build_result *r)
 	struct fn_version row;
 
 	v->check_err = r->err;
-	text_mend_utf8(v->check_err.text); /* parts of it come from the guest, and may have been cut */
+	stk_utf8_mend(v->check_err.text); /* parts of it come from the guest, and may have been cut */
 	free(v->reason);
 	v->reason = reason_of(r, v->check_err.text);
 	free(v->init_error);

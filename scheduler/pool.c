@@ -7,9 +7,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/str.h"
+#include "common/base/utf8.h"
 #include "scheduler/daemon.h"
 #include "scheduler/invocation.h"
-#include "scheduler/lambda/text.h"
 #include "scheduler/sandbox.h"
 #include "scheduler/shells.h"
 
@@ -185,7 +185,7 @@ void pool_start_failed(struct pool *p, const char *text, uint64_t now_ns)
 	p->retry_ns = now_ns + (wait < BACKOFF_MAX_NS ? wait : BACKOFF_MAX_NS);
 	if (stk_snprintf(p->fail_text, sizeof(p->fail_text), "%s", text))
 		p->fail_text[sizeof(p->fail_text) - 1] = '\0';
-	text_mend_utf8(p->fail_text);
+	stk_utf8_mend(p->fail_text);
 	if (p->fail_count >= POOL_MAX_FAILS)
 		pool_fail_queue(p, INV_START_FAILED, p->fail_text);
 }

@@ -10,7 +10,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
-#include "scheduler/furl.h"
+#include "common/base/utf8.h"
 #include "scheduler/region.h"
 #include "scheduler/secrets.h"
 #include "snapshots/funcenv.h"
@@ -102,7 +102,7 @@ int fn_settings_add_env(struct fn_settings *s, const char *pair, struct stk_err 
 					   (int)(key_len > 80 ? 80 : key_len), pair);
 	}
 	/* Answers that show the settings are JSON. */
-	if (!furl_utf8_valid((const uint8_t *)pair, len - 1))
+	if (!stk_utf8_valid(pair, len - 1))
 		return stk_err_set(err, -EINVAL, "environment: the value of %.*s is not UTF-8",
 				   (int)(key_len > 80 ? 80 : key_len), pair);
 	if (s->env_len + len > FN_ENV_MAX)
@@ -184,7 +184,7 @@ int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 		if ((unsigned char)*p <= ' ' || (unsigned char)*p == 0x7f)
 			return stk_err_set(err, -EINVAL, "handler: blanks and control characters are not allowed");
 	}
-	if (!furl_utf8_valid((const uint8_t *)s->handler, strlen(s->handler)))
+	if (!stk_utf8_valid(s->handler, strlen(s->handler)))
 		return stk_err_set(err, -EINVAL, "handler: not UTF-8");
 	if (snap_funcenv_http(s->handler, &ready, err) < 0)
 		return -EINVAL;

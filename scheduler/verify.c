@@ -13,11 +13,11 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/base/utf8.h"
 #include "common/host/workers.h"
 #include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
 #include "scheduler/invocation.h"
-#include "scheduler/lambda/text.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/pool.h"
 #include "scheduler/rebuild.h"
@@ -93,7 +93,7 @@ static void broken(struct check *c, const char *text)
 	ver->check = FN_BROKEN;
 	ver->check_retry_ns = stk_now_ns() + RETRY_NS;
 	stk_err_set(&ver->check_err, -EIO, "the snapshot is damaged and could not be made again: %.280s", text);
-	text_mend_utf8(ver->check_err.text);
+	stk_utf8_mend(ver->check_err.text);
 	stk_error("%s version %u: %s", ver->fn->name, ver->number, ver->check_err.text);
 	if (ver->pool) {
 		pool_fail_queue(ver->pool, INV_START_FAILED, ver->check_err.text);

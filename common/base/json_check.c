@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
+
 struct scan {
 	const uint8_t *at, *end;
 };
@@ -50,23 +52,6 @@ static bool number(struct scan *s)
 	return true;
 }
 
-/* Behind the first byte of a character that is not ASCII. RFC 3629, table of section 4. */
-static bool utf8_rest(struct scan *s, uint8_t first)
-{
-	unsigned more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
-	uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-	uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-
-	if (first < 0xc2 || first > 0xf4 || (size_t)(s->end - s->at) < more)
-		return false;
-	for (; more; more--, low = 0x80, high = 0xbf) {
-		if (*s->at < low || *s->at > high)
-			return false;
-		s->at++;
-	}
-	return true;
-}
-
 static bool escape(struct scan *s)
 {
 	if (s->at == s->end)
@@ -91,11 +76,13 @@ static bool string(struct scan *s)
 		return false;
 	s->at++;
 	while (s->at < s->end) {
-		uint8_t c = *s->at++;
+		uint8_t c = *s->at;
+		size_t n = c < 0x80 ? 1 : stk_utf8_len(s->at, (size_t)(s->end - s->at));
 
+		s->at += n;
 		if (c == '"')
 			return true;
-		if (c < 0x20 || (c == '\\' && !escape(s)) || (c >= 0x80 && !utf8_rest(s, c)))
+		if (n == 0 || c < 0x20 || (c == '\\' && !escape(s)))
 			return false;
 	}
 	return false;

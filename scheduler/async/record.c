@@ -12,6 +12,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/guestwire.h"
 #include "common/base/str.h"
+#include "common/base/utf8.h"
 #include "scheduler/furl.h"
 
 #define ERROR_MESSAGE_MAX 1024 /* of a dead letter: Lambda's limit */
@@ -61,7 +62,7 @@ static void put_payload(FILE *out, const uint8_t *data, size_t len)
 		json_decref(any);
 	} else if (len == 0) {
 		fputs("null", out);
-	} else if (furl_utf8_valid(data, len)) {
+	} else if (stk_utf8_valid(data, len)) {
 		put_string(out, (const char *)data, len);
 	} else {
 		text = malloc((len + 2) / 3 * 4);

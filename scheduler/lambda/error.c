@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/utf8.h"
 #include "common/host/http_server.h"
 #include "scheduler/front.h"
-#include "scheduler/lambda/text.h"
 
 static const struct {
 	const char *name;
@@ -76,7 +76,7 @@ int lambda_err_set(struct lambda_err *err, enum lambda_error_type type, const ch
 	va_start(ap, fmt);
 	vsnprintf(err->message, sizeof(err->message), fmt, ap);
 	va_end(ap);
-	text_trim_utf8(err->message);
+	stk_utf8_trim(err->message);
 	return types[type].status >= 500 ? -EIO : -EINVAL;
 }
 
@@ -93,7 +93,7 @@ size_t lambda_error_body(char *buf, size_t cap, enum lambda_error_type type, enu
 	const char *who = types[type].status >= 500 ? "Service" : "User";
 	int n;
 
-	text_escape_json(message, text, sizeof(text));
+	stk_utf8_json(message, text, sizeof(text));
 	if (reasons[reason])
 		n = snprintf(buf, cap, "{\"Reason\":\"%s\",\"Type\":\"%s\",\"%s\":\"%s\"}", reasons[reason], who,
 			     types[type].member, text);

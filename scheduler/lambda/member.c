@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "scheduler/lambda/text.h"
+#include "common/base/utf8.h"
 
 void members_init(struct members *m)
 {
@@ -63,7 +63,7 @@ static bool text_fits(struct members *m, const char *path, const char *text, con
 
 	if (!what)
 		return true;
-	len = text_length(text);
+	len = stk_utf8_count(text);
 	if (len < what->min) {
 		snprintf(limit, sizeof(limit), "Member must have length greater than or equal to %zu", what->min);
 	} else if (what->max && len > what->max) {

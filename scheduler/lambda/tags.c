@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
 #include "scheduler/lambda/body.h"
 #include "scheduler/lambda/extra.h"
 #include "scheduler/lambda/member.h"
-#include "scheduler/lambda/text.h"
 
 static int check(const char *key, const json_t *value, struct lambda_err *err)
 {
@@ -16,9 +16,9 @@ static int check(const char *key, const json_t *value, struct lambda_err *err)
 
 	if (!json_is_string(value))
 		return lambda_err_set(err, LAMBDA_SERIALIZATION, "The value of 'tags' must be a map of strings.");
-	if (!*key || text_length(key) > 128)
+	if (!*key || stk_utf8_count(key) > 128)
 		return lambda_err_set(err, LAMBDA_INVALID_PARAMETER, "A tag's key has 1 to 128 characters.");
-	if (text_length(json_string_value(value)) > 256)
+	if (stk_utf8_count(json_string_value(value)) > 256)
 		return lambda_err_set(err, LAMBDA_INVALID_PARAMETER, "A tag's value has at most 256 characters.");
 	if (strncasecmp(key, "aws:", 4) == 0)
 		return lambda_err_set(err, LAMBDA_INVALID_PARAMETER,

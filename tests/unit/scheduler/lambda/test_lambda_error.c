@@ -106,12 +106,6 @@ static void times_are_written_as_the_service_does(void **state)
 	assert_string_equal(text, "9999-12-31T23:59:59.999+0000");
 }
 
-static void characters_are_counted_not_bytes(void **state)
-{
-	assert_int_equal(text_length(""), 0);
-	assert_int_equal(text_length("a\xc3\xa4\xf0\x9f\x94\xa5"), 3);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,7 +114,6 @@ int main(void)
 		cmocka_unit_test(every_type_has_a_name_and_a_status),
 		cmocka_unit_test(a_long_message_is_cut_between_characters),
 		cmocka_unit_test(times_are_written_as_the_service_does),
-		cmocka_unit_test(characters_are_counted_not_bytes),
 	};
 
 	unit_time_limit(30);
