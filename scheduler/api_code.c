@@ -25,7 +25,6 @@
 #define READERS_MAX 64 /* at the same time: each has a file open and a piece of memory */
 #define TENANT_MAX  (READERS_MAX / 2)
 #define PIECE       65536
-#define PATH_CAP    768
 
 struct reader {
 	struct front_owner owner; /* first */

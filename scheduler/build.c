@@ -20,8 +20,6 @@
 #include "scheduler/daemon.h"
 #include "scheduler/region.h"
 
-#define PATH_CAP 768
-
 static void start_next(struct builder *b);
 
 struct builder *build_new(struct daemon *d)

@@ -17,8 +17,6 @@
 #include "scheduler/layers.h"
 #include "scheduler/zipread.h"
 
-#define PATH_CAP 768
-
 int build_path(const struct build *bd, const char *leaf, char *ret, size_t cap)
 {
 	return stk_snprintf(ret, cap, "%s/%s", bd->spec.dir, leaf);

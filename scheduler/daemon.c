@@ -41,7 +41,6 @@
 #define REAP_DELAY_MS 1
 #define LOCK_WAIT_NS  (2 * STK_NS_PER_S)
 #define THREADS       8 /* one long check must not hold a spawn */
-#define PATH_CAP      (OPTIONS_PATH_MAX + 256)
 
 int daemon_version_path(const struct daemon *d, const struct fn_version *v, const char *leaf, char *ret,
 			size_t cap)

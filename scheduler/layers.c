@@ -18,9 +18,8 @@
 #include "scheduler/lambda/names.h"
 #include "scheduler/lambda/text.h"
 #include "scheduler/lambda/zipfile.h"
+#include "scheduler/options.h"
 #include "scheduler/region.h"
-
-#define PATH_CAP 768
 
 static int parse_arn(const char *text, const char *account, struct fn_layer *ret_layer, struct stk_err *err)
 {

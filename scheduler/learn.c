@@ -22,7 +22,6 @@
 #define MAX_WRITTEN 4096u /* pages: what each waiting clone has of its own, 16 MiB */
 #define MAX_READ    16384u
 #define WORTH_SHARING 16u /* pages of a block that are read */
-#define PATH_CAP    (OPTIONS_PATH_MAX + 160)
 /* doc/SNAPSHOT-FORMAT.md: what follows 3 GiB of RAM in the file lies above 4 GiB in the guest */
 #define HOLE_START  (3u << (30 - 12))
 #define HOLE_PAGES  (1u << (30 - 12))

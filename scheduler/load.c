@@ -12,8 +12,6 @@
 #include "scheduler/provisioned.h"
 #include "scheduler/store.h"
 
-#define PATH_CAP 768
-
 /* Versions come before the rows that say which roles they have. */
 struct loading {
 	struct daemon *d;

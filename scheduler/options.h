@@ -11,6 +11,8 @@
 #include "scheduler/region.h"
 
 #define OPTIONS_PATH_MAX 512
+/* Room for any path that the host makes below one of these folders. */
+#define PATH_CAP (OPTIONS_PATH_MAX + 256)
 
 #define OPTIONS_IMAGES_ADVICE "make the images with images/prepare of Stoker's sources, or give their folder with --images"
 

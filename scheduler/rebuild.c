@@ -14,8 +14,6 @@
 #include "scheduler/fsx.h"
 #include "scheduler/layers.h"
 
-#define PATH_CAP 768
-
 struct rebuild {
 	struct daemon *d;
 	struct fn_version *ver; /* counted */

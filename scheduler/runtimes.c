@@ -12,8 +12,8 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "scheduler/options.h"
 
-#define PATH_CAP  768
 #define NAMES_MAX 4
 
 /* Names with a version are PREFIX VERSION or PREFIX VERSION SUFFIX; the last of them is the full one. */

@@ -25,7 +25,6 @@
 #include "snapshots/manifest.h"
 
 #define RETRY_NS (30 * STK_NS_PER_S)
-#define PATH_CAP 768
 
 struct check {
 	struct verifier *v;

@@ -36,8 +36,6 @@
 #include "scheduler/store.h"
 #include "scheduler/zipread.h"
 
-#define PATH_CAP 768
-
 enum kind { CREATE, CODE, CONFIG };
 
 struct change {

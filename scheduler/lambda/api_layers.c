@@ -21,8 +21,6 @@
 #include "scheduler/region.h"
 #include "scheduler/tenants.h"
 
-#define PATH_CAP 768
-
 struct layer_call {
 	struct front_owner owner; /* first */
 	uv_work_t work;

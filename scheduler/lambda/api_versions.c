@@ -25,8 +25,6 @@
 #include "scheduler/pool.h"
 #include "scheduler/store.h"
 
-#define PATH_CAP 768
-
 struct publish {
 	struct front_owner owner; /* first */
 	uv_work_t work;
