@@ -19,13 +19,13 @@
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
+#include "scheduler/logquery.h"
 #include "scheduler/logread.h"
 #include "scheduler/logs.h"
 
-#define READERS_MAX   128 /* at the same time: each has a file open and a piece of memory */
-#define TENANT_MAX    (READERS_MAX / 2)
-#define LINES_DEFAULT 100
-#define SILENT_S      60 /* a follower that vanished is found out after so long without output */
+#define READERS_MAX 128 /* at the same time: each has a file open and a piece of memory */
+#define TENANT_MAX  (READERS_MAX / 2)
+#define SILENT_S    60 /* a follower that vanished is found out after so long without output */
 
 struct reader {
 	struct front_owner owner; /* first */
@@ -201,43 +201,6 @@ void api_logs_check(struct daemon *d)
 
 /* --- the request ---------------------------------------------------------------------------------------- */
 
-static int bad(struct stk_err *err, const char *text)
-{
-	return stk_err_set(err, -EINVAL, "%s", text);
-}
-
-/* What is asked for in the query. */
-static int read_query(const char *query, struct logread_filter *f, struct stk_err *err)
-{
-	char key[32], value[128];
-	uint64_t lines = UINT64_MAX;
-	int rc;
-
-	while ((rc = http_query_next(&query, key, sizeof(key), value, sizeof(value))) == 1) {
-		if (strcmp(key, "lines") == 0) {
-			if (stk_parse_u64(value, 0, LOGREAD_LINES_MAX, &lines))
-				return bad(err, "lines is a number from 0 to 100000");
-		} else if (strcmp(key, "since") == 0) {
-			if (logread_parse_since(value, (int64_t)(stk_wall_ns() / STK_NS_PER_MS), f->since))
-				return bad(err,
-					   "since is a time like 2026-01-02T03:04:05Z, or how long ago: a number and s, m, h or d");
-		} else if (strcmp(key, "request-id") == 0) {
-			if (logread_parse_id(value, f->id))
-				return bad(err, "request-id is the id of one request");
-		} else if (strcmp(key, "follow") == 0 && (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0)) {
-			f->follow = value[0] == 'y';
-		} else {
-			return bad(err, "the query may have lines, since, request-id and follow (yes or no)");
-		}
-	}
-	if (rc)
-		return bad(err, "the query may have lines, since, request-id and follow (yes or no)");
-	if (lines == UINT64_MAX)
-		lines = f->since[0] || f->id[0] ? LOGREAD_LINES_MAX : LINES_DEFAULT;
-	f->lines = (unsigned)lines;
-	return 0;
-}
-
 /* The function of the path; its qualifier becomes part of the filter. NULL: answered. */
 static struct function *find(struct daemon *d, struct http_req *req, const char *text, struct logread_filter *f, const char *id)
 {
@@ -284,7 +247,7 @@ void api_logs(void *ctx, struct http_req *req, const struct router_match *m)
 	fn = find(d, req, m->value[0], &filter, id);
 	if (!fn)
 		return;
-	if (read_query(http_req_query(req), &filter, &err)) {
+	if (logquery_read(http_req_query(req), (int64_t)(stk_wall_ns() / STK_NS_PER_MS), &filter, &err)) {
 		answer_error(req, 400, "BadRequest", err.text, id);
 		return;
 	}

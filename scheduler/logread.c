@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -111,55 +110,6 @@ static bool passes(struct logread *r, const char *line, size_t len)
 	if (r->ids && !of_version(r, id, id_len, text, text_len)) /* first: it must see all of them */
 		return false;
 	return (!f->since[0] || memcmp(line, f->since, LOGREAD_TIME_LEN) >= 0) && (!f->id[0] || same(f->id, id, id_len));
-}
-
-int logread_parse_since(const char *text, int64_t now_ms, char ret[LOGREAD_TIME_LEN + 1])
-{
-	static const struct {
-		char unit;
-		int64_t ms;
-	} units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
-	static const char form[] = "dddd-dd-ddTdd:dd:dd.dddZ";
-	size_t len = strlen(text);
-	char number[16];
-	uint64_t n;
-
-	for (size_t i = 0; len > 1 && len <= sizeof(number) && i < STK_ARRAY_LEN(units); i++) {
-		time_t secs;
-		struct tm tm;
-		int64_t ms;
-
-		if (text[len - 1] != units[i].unit)
-			continue;
-		memcpy(number, text, len - 1);
-		number[len - 1] = '\0';
-		if (stk_parse_u64(number, 0, 36500u * 86400u, &n))
-			return -EINVAL;
-		ms = now_ms - (int64_t)n * units[i].ms;
-		ms = ms < 0 ? 0 : ms;
-		secs = (time_t)(ms / 1000);
-		gmtime_r(&secs, &tm);
-		if (strftime(ret, 20, "%Y-%m-%dT%H:%M:%S", &tm) != 19)
-			return -EINVAL;
-		snprintf(ret + 19, LOGREAD_TIME_LEN - 18, ".%03uZ", (unsigned)(ms % 1000));
-		return 0;
-	}
-	if (len == LOGREAD_TIME_LEN)
-		memcpy(ret, text, len + 1);
-	else if (len == 20 && text[19] == 'Z')
-		snprintf(ret, LOGREAD_TIME_LEN + 1, "%.19s.000Z", text);
-	else
-		return -EINVAL;
-	for (size_t i = 0; i < LOGREAD_TIME_LEN; i++) {
-		if (form[i] == 'd' ? ret[i] < '0' || ret[i] > '9' : ret[i] != form[i])
-			return -EINVAL;
-	}
-	return 0;
-}
-
-int logread_parse_id(const char *text, char ret[LOGREAD_ID_MAX + 1])
-{
-	return !*text || !stk_only(text, "-_.:") || stk_strcpy(ret, LOGREAD_ID_MAX + 1, text) ? -EINVAL : 0;
 }
 
 /* --- files ------------------------------------------------------------------------------------------------ */

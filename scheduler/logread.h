@@ -25,11 +25,6 @@ struct logread_filter {
 	bool follow;                              /* and what comes later */
 };
 
-/* "2026-01-02T03:04:05[.678]Z", or how long ago: a number and s, m, h or d. now_ms: since the epoch. -EINVAL. */
-int logread_parse_since(const char *text, int64_t now_ms, char ret[LOGREAD_TIME_LEN + 1]);
-/* What a request's id may be here. */
-int logread_parse_id(const char *text, char ret[LOGREAD_ID_MAX + 1]);
-
 struct logread;
 
 /* Of DIR/NAME.log and NAME.log.1. rotations: how often it was rotated in this process; counted by whoever does it, behind

@@ -6,14 +6,33 @@
 #include <string.h>
 
 #include "scheduler/furl.h"
+#include "scheduler/furl_stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* However a streamed answer's prelude is cut into pieces, the same comes of it. */
+static void fuzz_pieces(const uint8_t *data, size_t size)
+{
+	struct furl_prelude whole = {0}, cut = {0};
+	size_t step = size ? data[0] % 7u + 1 : 1, used, total = 0;
+	int rc = furl_prelude_take(&whole, data, size, &used), got = 0;
+
+	for (size_t at = 0, n, took; at < size && got == 0; at += n, total += took) {
+		n = size - at < step ? size - at : step;
+		got = furl_prelude_take(&cut, data + at, n, &took);
+	}
+	if (got != rc || (rc >= 0 && total != used) || cut.len != whole.len || (cut.len && memcmp(cut.buf, whole.buf, cut.len) != 0))
+		abort();
+	furl_prelude_fini(&whole);
+	furl_prelude_fini(&cut);
+}
 
 static void fuzz_answer(const uint8_t *data, size_t size)
 {
 	struct furl_answer a;
 	struct stk_err err;
 
+	fuzz_pieces(data, size);
 	if (furl_prelude_parse(data, size, &a, &err) == 0) {
 		if (a.status < 200 || a.status > 599 || !a.type || a.body)
 			abort();

@@ -11,6 +11,7 @@
 
 #include "common/base/fd.h"
 #include "common/base/str.h"
+#include "scheduler/logquery.h"
 #include "scheduler/logread.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -118,10 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i + 1 < size; i++) /* lines of the log end with lines of the query's kind: text */
 		text[i] = text[i] ? text[i] : '\n';
 	log = text;
-	if (logread_parse_since(next_line(&log), 1767323045678, f.since))
+	if (logquery_since(next_line(&log), 1767323045678, f.since))
 		f.since[0] = '\0';
 	require(!f.since[0] || strlen(f.since) == LOGREAD_TIME_LEN);
-	if (logread_parse_id(next_line(&log), f.id))
+	if (logquery_id(next_line(&log), f.id))
 		f.id[0] = '\0';
 	line = next_line(&log);
 	if (stk_strcpy(f.version[0], sizeof(f.version[0]), line))

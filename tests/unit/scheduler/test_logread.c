@@ -1,4 +1,5 @@
 /* Reading log files: which lines pass, in which order, and what becomes of a reader while files are rotated under it. */
+#include "scheduler/logquery.h"
 #include "scheduler/logread.h"
 
 #include <errno.h>
@@ -265,7 +266,7 @@ static void filters(void **state)
 static void since(const char *text, const char *want)
 {
 	char t[LOGREAD_TIME_LEN + 1];
-	int rc = logread_parse_since(text, 1767323045678, t); /* 2026-01-02T03:04:05.678Z */
+	int rc = logquery_since(text, 1767323045678, t); /* 2026-01-02T03:04:05.678Z */
 
 	if (want) {
 		assert_int_equal(rc, 0);
@@ -297,13 +298,13 @@ static void ids_are_read(void **state)
 {
 	char id[LOGREAD_ID_MAX + 1];
 
-	assert_int_equal(logread_parse_id(ID1, id), 0);
+	assert_int_equal(logquery_id(ID1, id), 0);
 	assert_string_equal(id, ID1);
-	assert_int_equal(logread_parse_id("deploy", id), 0);
-	assert_int_equal(logread_parse_id("", id), -EINVAL);
-	assert_int_equal(logread_parse_id("a b", id), -EINVAL);
-	assert_int_equal(logread_parse_id("a\n", id), -EINVAL);
-	assert_int_equal(logread_parse_id("01234567890123456789012345678901234567890123456789012345678901234", id), -EINVAL);
+	assert_int_equal(logquery_id("deploy", id), 0);
+	assert_int_equal(logquery_id("", id), -EINVAL);
+	assert_int_equal(logquery_id("a b", id), -EINVAL);
+	assert_int_equal(logquery_id("a\n", id), -EINVAL);
+	assert_int_equal(logquery_id("01234567890123456789012345678901234567890123456789012345678901234", id), -EINVAL);
 }
 
 int main(void)
