@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/utf8.h"
+
 static char *dump(json_t *obj)
 {
 	char *text = obj ? json_dumps(obj, JSON_COMPACT) : NULL;
@@ -20,20 +22,17 @@ static char *make(const char *type, const char *message)
 	return dump(json_pack("{s:s, s:s}", "errorType", type, "errorMessage", message));
 }
 
-/* Guest text as a JSON string: what is not UTF-8 is replaced. */
+/* Guest text as a JSON string: what is no text is replaced. Readers take no NUL, not even as an escape. */
 static char *make_n(const char *type, const char *text, size_t len)
 {
-	json_t *message = json_stringn(text, len);
-	char *copy, *out;
+	char *copy = malloc(len + 1), *out;
 
-	if (message)
-		return dump(json_pack("{s:s, s:o}", "errorType", type, "errorMessage", message));
-	copy = malloc(len + 1);
 	if (!copy)
 		return NULL;
 	for (size_t i = 0; i < len; i++)
-		copy[i] = (unsigned char)text[i] < 0x80 && text[i] ? text[i] : '?';
+		copy[i] = text[i] ? text[i] : '?';
 	copy[len] = '\0';
+	stk_utf8_mend(copy);
 	out = make(type, copy);
 	free(copy);
 	return out;

@@ -49,6 +49,8 @@ static void test_the_runtimes_own(void **state)
 	check(GW_ERR_INIT, 0, "[1]", "Runtime.InitError", "[1]");
 	check(GW_ERR_INIT, 0, "", "Runtime.InitError", "");
 	check_n(GW_ERR_INIT, 0, "a\xff" "b\0c", 5, "Runtime.InitError", "a?b?c");
+	check_n(GW_ERR_INIT, 0, "a\0b", 3, "Runtime.InitError", "a?b");
+	check_n(GW_ERR_ENTRYPOINT, 0, "m\xc3\xbc\xff \xe6\xbc", 7, "Runtime.InvalidEntrypoint", "m\xc3\xbc? ");
 }
 
 int main(void)
