@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
+#include "common/base/utf8.h"
 #include "scheduler/answer.h"
 #include "scheduler/auth/auth.h"
 #include "scheduler/build.h"
@@ -114,10 +115,8 @@ static void answer_fault(struct deploy *dp, const struct build_result *r)
 
 			snprintf(text, sizeof(text), "the function's init phase failed: %.100s: %.350s",
 				 type ? type : "error", message ? message : "");
-			json_t *str = json_string(text);
-
-			if (str) /* NULL when the cut split a character */
-				json_object_set_new(json_object_get(body, "error"), "message", str);
+			stk_utf8_mend(text); /* the cuts may have split characters */
+			json_object_set_new(json_object_get(body, "error"), "message", json_string(text));
 		}
 	}
 	json_decref(init);

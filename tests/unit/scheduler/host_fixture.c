@@ -269,7 +269,7 @@ static int be_snapshot(int argc, char **argv)
 	if (asks(env, len, "be-killed"))
 		raise(SIGKILL);
 	if (asks(env, len, "be-broken")) { /* what comes of it must be cut somewhere */
-		printf("{\"errorType\":\"Runtime.Oops\",\"errorMessage\":\"");
+		printf("{\"errorType\":\"Runtime.Oops\",\"errorMessage\":\"m");
 		for (int i = 0; i < 200; i++)
 			printf("\u00fc\u6f22");
 		printf("\"}\n{\"status\":\"error\",\"durationUs\":206715}\n");

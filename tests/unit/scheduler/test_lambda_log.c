@@ -51,6 +51,23 @@ static void init_phases_are_logged(void **state)
 	assert_non_null(strstr(at, "INIT_REPORT"));
 }
 
+/* A deploy over /v1 is told what the init phase has said, as much as fits: it is cut within a character here. */
+static void failed_deploys_say_why(void **state)
+{
+	static const char want[] = "the function's init phase failed: Runtime.Oops: m\u00fc\u6f22\u00fc";
+	const char *message;
+	json_t *o;
+
+	host_start(NULL);
+	o = lc_deploy("f", "&env=MODE%3Dbe-broken", 422);
+	message = json_string_value(json_object_get(json_object_get(o, "error"), "message"));
+	assert_non_null(message);
+	assert_memory_equal(message, want, sizeof(want) - 1);
+	assert_in_range(strlen(message), 390, 400);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(o, "init"), "errorType")), "Runtime.Oops");
+	json_decref(o);
+}
+
 /* What of a time-out is in the tail: the lines as Lambda has them, and the log's own. */
 static void tail_of_a_timeout(void **state)
 {
@@ -122,6 +139,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		LC_TEST(init_phases_are_logged),
+		LC_TEST(failed_deploys_say_why),
 		LC_TEST(tail_of_a_timeout),
 		LC_TEST(failures_behind_a_url),
 	};
