@@ -37,7 +37,8 @@
 char host_root[64];
 pid_t host_pid;
 
-static char target[128], self[512];
+char host_target[128];
+static char self[512];
 
 static void path_of(char *ret, size_t cap, const char *leaf)
 {
@@ -71,7 +72,7 @@ static void wait_for_go(void)
 
 /* --- the guest's side --------------------------------------------------------------------------------- */
 
-static void send_frame(unsigned type, uint32_t flags, const void *payload, size_t len)
+void host_guest_send(unsigned type, uint32_t flags, const void *payload, size_t len)
 {
 	struct gw_header h = {.type = (uint16_t)type, .flags = flags, .stream = type == GW_RESUMED ? 0 : 1,
 			      .length = (uint32_t)len};
@@ -82,7 +83,7 @@ static void send_frame(unsigned type, uint32_t flags, const void *payload, size_
 		_exit(0);
 }
 
-static uint8_t *read_frame(struct gw_header *h)
+uint8_t *host_guest_read(struct gw_header *h)
 {
 	uint8_t head[GW_HEADER_LEN], *payload;
 
@@ -109,13 +110,13 @@ static void be_loud(void)
 			line[sprintf(line, "loud %d ", n++)] = 'x';
 			line[HOST_LOUD_LEN - 1] = '\n';
 		}
-		send_frame(GW_LOG, 0, frame, sizeof(frame));
+		host_guest_send(GW_LOG, 0, frame, sizeof(frame));
 	}
 }
 
-static void send_error(const char *body)
+void host_guest_error(uint16_t kind, int32_t detail, const char *body)
 {
-	struct gw_error e = {.kind = GW_ERR_FUNCTION, .body = body, .body_len = (uint32_t)strlen(body)};
+	struct gw_error e = {.kind = kind, .detail = detail, .body = body, .body_len = (uint32_t)strlen(body)};
 	uint8_t buf[512];
 	int n = gw_error_encode(buf, sizeof(buf), &e);
 
@@ -134,18 +135,18 @@ static void send_header(const struct gw_invoke *inv, const char *key)
 			snprintf(text, sizeof(text), "\"%.*s\"", (int)kv->value_len, kv->value);
 	}
 	snprintf(line, sizeof(line), "\1%s %s\n", key, text);
-	send_frame(GW_LOG, 0, line, strlen(line));
-	send_frame(GW_RESPONSE, GW_F_FIN, text, strlen(text));
+	host_guest_send(GW_LOG, 0, line, strlen(line));
+	host_guest_send(GW_RESPONSE, GW_F_FIN, text, strlen(text));
 }
 
 static void send_answer(const uint8_t *data, size_t len)
 {
 	for (; len > GW_MAX_CHUNK; data += GW_MAX_CHUNK, len -= GW_MAX_CHUNK)
-		send_frame(GW_RESPONSE, 0, data, GW_MAX_CHUNK);
-	send_frame(GW_RESPONSE, GW_F_FIN, data, len);
+		host_guest_send(GW_RESPONSE, 0, data, GW_MAX_CHUNK);
+	host_guest_send(GW_RESPONSE, GW_F_FIN, data, len);
 }
 
-static void be_guest(void)
+static void be_guest(int argc, char **argv)
 {
 	struct gw_header h = {0};
 	struct gw_invoke inv;
@@ -154,14 +155,14 @@ static void be_guest(void)
 
 	stk_write_full(4, "running 1\n", 10);
 	do { /* one that waits in a pool may be told which pages it will use */
-		p = read_frame(&h);
+		p = host_guest_read(&h);
 		if (h.type == GW_RESUME)
-			send_frame(GW_RESUMED, 0, "", 0);
+			host_guest_send(GW_RESUMED, 0, "", 0);
 	} while (h.type != GW_INVOKE);
 	if (gw_invoke_decode(p, h.length, &inv))
 		_exit(2);
 	memcpy(text, inv.event, inv.event_len < sizeof(text) - 1 ? inv.event_len : sizeof(text) - 1);
-	send_frame(GW_LOG, 0, "\1a line of output\n", 18);
+	host_guest_send(GW_LOG, 0, "\1a line of output\n", 18);
 	if (strstr(text, "be-held"))
 		wait_for_go();
 	if (strstr(text, "be-loud"))
@@ -175,7 +176,7 @@ static void be_guest(void)
 	else if (strstr(text, "be-tenant"))
 		send_header(&inv, "lambda-runtime-aws-tenant-id");
 	else if (strstr(text, "be-error"))
-		send_error("{\"errorType\":\"E\",\"errorMessage\":\"m \xc3\xbc \xe6\xbc\xa2\"}");
+		host_guest_error(GW_ERR_FUNCTION, 0, "{\"errorType\":\"E\",\"errorMessage\":\"m \xc3\xbc \xe6\xbc\xa2\"}");
 	else
 		send_answer(inv.event, inv.event_len);
 	pause();
@@ -294,6 +295,11 @@ static int be_snapshot(int argc, char **argv)
 
 void host_play(int argc, char **argv)
 {
+	host_play_guest(argc, argv, be_guest);
+}
+
+void host_play_guest(int argc, char **argv, void (*guest)(int argc, char **argv))
+{
 	const char *slash = strrchr(argv[0], '/');
 	ssize_t n;
 
@@ -304,8 +310,10 @@ void host_play(int argc, char **argv)
 		if (getppid() == 1)
 			_exit(0);
 	}
-	if (slash && strcmp(slash, "/stoker-vmm") == 0)
-		be_guest();
+	if (slash && strcmp(slash, "/stoker-vmm") == 0) {
+		guest(argc, argv);
+		_exit(0);
+	}
 	if (slash && strcmp(slash, "/stoker-snapshot") == 0)
 		exit(be_snapshot(argc, argv));
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -324,7 +332,7 @@ int host_make(void)
 	strcpy(host_root, "/tmp/stoker-host-XXXXXX");
 	if (!mkdtemp(host_root))
 		return -1;
-	snprintf(target, sizeof(target), "unix:%s/http", host_root);
+	snprintf(host_target, sizeof(host_target), "unix:%s/http", host_root);
 	for (size_t i = 0; i < STK_ARRAY_LEN(programs); i++) {
 		path_of(path, sizeof(path), programs[i]);
 		if (symlink(self, path))
@@ -349,6 +357,11 @@ void host_commit(struct store_tx *tx)
 
 void host_add_function(const char *name)
 {
+	host_add_function_of(name, 128, 3);
+}
+
+void host_add_function_of(const char *name, unsigned memory_mib, unsigned timeout_s)
+{
 	struct function fn = {.reserved = -1};
 	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
 	struct store_tx *tx = store_tx_new();
@@ -358,8 +371,8 @@ void host_add_function(const char *name)
 	strcpy(v.settings.runtime, "python3");
 	strcpy(v.settings.handler, "a.b");
 	strcpy(v.revision, "00000000-0000-4000-8000-000000000001");
-	v.settings.memory_mib = 128;
-	v.settings.timeout_s = 3;
+	v.settings.memory_mib = memory_mib;
+	v.settings.timeout_s = timeout_s;
 	store_tx_version(tx, &v);
 	store_tx_function(tx, &fn, 1, 1, 0);
 	host_commit(tx);
@@ -395,7 +408,7 @@ static void run_host(const char *const *extra)
 		_exit(8);
 	}
 	REGISTRY_FOREACH(&d.registry, fn) {
-		if (!fn->active || host_has("functions/%s/%u/snapshot", fn->name, fn->active->number))
+		if (!fn->active || host_has("functions/%s/%u/snapshot/checksums", fn->name, fn->active->number))
 			continue;
 		fn->active->check = FN_GOOD; /* there is nothing to check */
 		dispatch_touch(fn->active->pool, 0);
@@ -566,7 +579,7 @@ int host_send(const char *method, const char *path, const char *headers, const v
 {
 	struct http_client *c = NULL;
 	struct stk_err err = {0};
-	int rc = http_client_connect(target, 20000, &c, &err);
+	int rc = http_client_connect(host_target, 20000, &c, &err);
 
 	memset(r, 0, sizeof(*r));
 	if (rc == 0)

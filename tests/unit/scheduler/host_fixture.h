@@ -22,6 +22,7 @@
 #define HOST_LOUD_LEN   1024
 
 extern char host_root[64]; /* state, programs and images */
+extern char host_target[128]; /* for http_client_connect */
 extern pid_t host_pid;
 
 /* First in main(): plays the part that the program was started for and does not return; or returns, in a test. The guest
@@ -31,11 +32,18 @@ extern pid_t host_pid;
  * "be-late" (it says something and times out), "be-odd" (its error's type is no name), "be-killed" (as if the tool was killed).
  * The account that it was given is in the file "account" of the host's folder. */
 void host_play(int argc, char **argv);
+/* The same with another guest. It has the stream to the host on descriptor 3, the status on 4 and ends with a call. */
+void host_play_guest(int argc, char **argv, void (*guest)(int argc, char **argv));
+/* For guests: one frame. Where the host has gone the process ends. What is read is heap, with a NUL behind it. */
+void host_guest_send(unsigned type, uint32_t flags, const void *payload, size_t len);
+uint8_t *host_guest_read(struct gw_header *h);
+void host_guest_error(uint16_t kind, int32_t detail, const char *body);
 
 /* The folder, with links to the test program and an image for python3. 0, -1. */
 int host_make(void);
 /* A function with an active version 1 in the database; no snapshot. Only while no host runs. */
-void host_add_function(const char *name);
+void host_add_function(const char *name); /* 128 MiB, 3 s */
+void host_add_function_of(const char *name, unsigned memory_mib, unsigned timeout_s);
 struct store_tx;
 /* Writes it to the database and frees it. Only while no host runs. */
 void host_commit(struct store_tx *tx);

@@ -1,70 +1,28 @@
 /* stokerd as a whole without KVM: real daemon, HTTP, pools and processes; in the place of
  * stoker-vmm this program itself, which then speaks the guest's side of guestwire. What a client
  * sees for each way a VM can behave, and that nothing is left behind. */
+#include "tests/unit/scheduler/host_fixture.h"
+
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include <time.h>
 
-#include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
-#include "common/base/guestwire.h"
-#include "common/host/http_client.h"
-#include "scheduler/daemon.h"
 #include "scheduler/fsx.h"
-#include "scheduler/store.h"
+#include "tests/unit/unit.h"
 
 #define SLOW_SHELLS   "-slow"   /* beside stoker-vmm */
 #define SLOW_SHELL_NS 60000000 /* several times the pause between two looks at what is missing */
 
 /* --- the guest's side ------------------------------------------------------------------------- */
-
-static void send_frame(unsigned type, uint32_t flags, const void *payload, uint32_t len)
-{
-	struct gw_header h = {.type = (uint16_t)type, .flags = flags, .stream = 1, .length = len};
-	uint8_t head[GW_HEADER_LEN];
-
-	if (type == GW_RESUMED)
-		h.stream = 0;
-	gw_header_encode(head, &h);
-	if (stk_write_full(3, head, sizeof(head)) || stk_write_full(3, payload, len))
-		_exit(0);
-}
-
-static uint8_t *read_frame(struct gw_header *h)
-{
-	uint8_t head[GW_HEADER_LEN], *payload;
-
-	if (stk_read_full(3, head, sizeof(head)) || gw_header_decode(head, h))
-		_exit(0);
-	payload = malloc(h->length + 1);
-	if (!payload || stk_read_full(3, payload, h->length))
-		_exit(0);
-	return payload;
-}
-
-static void send_error(uint16_t kind, int32_t detail, const char *body)
-{
-	struct gw_error e = {.kind = kind, .detail = detail, .body = body, .body_len = (uint32_t)strlen(body)};
-	uint8_t buf[512];
-	int n = gw_error_encode(buf, sizeof(buf), &e);
-
-	if (n > 0)
-		stk_write_full(3, buf, (size_t)n);
-}
 
 /* --shell: the stream comes in a message on the control socket. Slow where a file beside the program says so. */
 static void be_shell(const char *program)
@@ -98,7 +56,7 @@ static void be_shell(const char *program)
 	close((int)at);
 }
 
-static int be_guest(int argc, char **argv)
+static void be_guest(int argc, char **argv)
 {
 	struct gw_header h;
 	struct gw_invoke inv;
@@ -108,138 +66,40 @@ static int be_guest(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strstr(argv[i], "/nores/")) {
 			stk_write_full(4, "error no way\n", 13);
-			return 1;
+			_exit(1);
 		}
 	}
 	if (argc > 1 && strcmp(argv[1], "--shell") == 0)
 		be_shell(argv[0]);
 	stk_write_full(4, "running 1\n", 10);
-	free(read_frame(&h));
-	send_frame(GW_RESUMED, 0, NULL, 0);
-	p = read_frame(&h);
+	free(host_guest_read(&h));
+	host_guest_send(GW_RESUMED, 0, NULL, 0);
+	p = host_guest_read(&h);
 	if (h.type != GW_INVOKE || gw_invoke_decode(p, h.length, &inv))
-		return 2;
+		_exit(2);
 	memcpy(text, inv.event, inv.event_len < 200 ? inv.event_len : 200);
-	send_frame(GW_LOG, 0, "\1a line of output\n", 18);
+	host_guest_send(GW_LOG, 0, "\1a line of output\n", 18);
 	if (strstr(text, "loop"))
 		pause();
 	else if (strstr(text, "error"))
-		send_error(GW_ERR_FUNCTION, 0, "{\"errorType\":\"E\",\"errorMessage\":\"m\"}");
+		host_guest_error(GW_ERR_FUNCTION, 0, "{\"errorType\":\"E\",\"errorMessage\":\"m\"}");
 	else if (strstr(text, "exit"))
-		send_error(GW_ERR_EXIT, 7, "");
+		host_guest_error(GW_ERR_EXIT, 7, "");
 	else if (strstr(text, "oom"))
-		send_error(GW_ERR_OOM, 9, "");
+		host_guest_error(GW_ERR_OOM, 9, "");
 	else if (strstr(text, "die"))
 		raise(SIGKILL);
 	else if (strstr(text, "rubbish"))
 		stk_write_full(3, text, 100);
 	else if (strstr(text, "endless"))
 		for (;;)
-			send_frame(GW_RESPONSE, 0, text, 60000);
+			host_guest_send(GW_RESPONSE, 0, text, 60000);
 	else
-		send_frame(GW_RESPONSE, GW_F_FIN, inv.event, inv.event_len < 60000 ? inv.event_len : 60000);
+		host_guest_send(GW_RESPONSE, GW_F_FIN, inv.event, inv.event_len < 60000 ? inv.event_len : 60000);
 	pause();
-	return 0;
 }
 
 /* --- fixture ------------------------------------------------------------------------------------ */
-
-static char root[64], target[128], self[512];
-static pid_t host;
-
-static void add_function_of(const char *name, unsigned memory_mib)
-{
-	struct function fn = {.reserved = -1};
-	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
-	struct store_tx *tx = store_tx_new();
-	char path[160];
-	struct stk_err err;
-	struct store *st;
-
-	snprintf(path, sizeof(path), "%s/stoker.db", root);
-	assert_int_equal(store_open(path, &st, &err), 0);
-	strcpy(fn.name, name);
-	strcpy(v.settings.runtime, "python3");
-	strcpy(v.settings.handler, "a.b");
-	v.settings.memory_mib = memory_mib;
-	v.settings.timeout_s = 1;
-	store_tx_version(tx, &v);
-	store_tx_function(tx, &fn, 1, 1, 0);
-	assert_int_equal(store_commit(st, tx, &err), 0);
-	store_tx_free(tx);
-	store_close(st);
-	snprintf(path, sizeof(path), "%s/functions/%s/1", root, name);
-	assert_int_equal(fsx_mkdirs(path, 0755), 0);
-}
-
-static void add_function(const char *name)
-{
-	add_function_of(name, 128);
-}
-
-static void run_host(const char *const *extra)
-{
-	static struct options o;
-	static struct daemon d;
-	struct stk_err err = {0};
-	int code;
-
-	options_default(&o);
-	strcpy(o.state_dir, root);
-	strcpy(o.bin_dir, root);
-	strcpy(o.images_dir, root);
-	o.shells = 0;
-	o.listen_unix = true;
-	snprintf(o.listen_host, sizeof(o.listen_host), "%s/http", root);
-	o.log_level = STK_LOG_ERROR;
-	stk_log_set_level(STK_LOG_ERROR);
-	signal(SIGPIPE, SIG_IGN);
-	for (; extra && extra[0]; extra += 2) {
-		if (options_set(&o, extra[0], extra[1], &err))
-			_exit(9);
-	}
-	if (options_complete(&o, &err) || daemon_init(&d, &o, &err)) {
-		fprintf(stderr, "%s\n", err.text);
-		_exit(8);
-	}
-	REGISTRY_FOREACH(&d.registry, fn) {
-		fn->active->check = FN_GOOD; /* there are no snapshots to check here */
-		dispatch_touch(fn->active->pool, 0);
-	}
-	code = daemon_run(&d);
-	daemon_fini(&d);
-	exit(code); /* with the sanitizers' leak check */
-}
-
-static int request(const char *method, const char *path, const char *headers, const char *body,
-		   struct http_client_resp *r)
-{
-	struct http_client *c = NULL;
-	struct stk_err err = {0};
-	int rc = http_client_connect(target, 10000, &c, &err);
-
-	memset(r, 0, sizeof(*r));
-	if (rc == 0)
-		rc = http_client_request(c, method, path, headers, body, body ? strlen(body) : 0, 1 << 24, r, &err);
-	http_client_free(c);
-	return rc;
-}
-
-static void start_host(const char *const *extra)
-{
-	struct http_client_resp r;
-	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
-
-	host = fork();
-	assert_true(host >= 0);
-	if (host == 0)
-		run_host(extra);
-	while (request("GET", "/healthz", NULL, NULL, &r)) {
-		assert_true(stk_now_ns() < until);
-		usleep(10000);
-	}
-	http_client_resp_fini(&r);
-}
 
 static unsigned open_fds(pid_t pid)
 {
@@ -258,76 +118,27 @@ static unsigned open_fds(pid_t pid)
 
 static int setup(void **state)
 {
-	char path[128];
-
-	strcpy(root, "/tmp/stoker-host-XXXXXX");
-	if (!mkdtemp(root))
+	unit_time_limit(240);
+	if (host_make())
 		return -1;
-	snprintf(target, sizeof(target), "unix:%s/http", root);
-	snprintf(path, sizeof(path), "%s/stoker-vmm", root);
-	if (symlink(self, path))
-		return -1;
-	add_function("f");
+	host_add_function_of("f", 128, 1);
 	return 0;
 }
 
 /* Ends by SIGTERM with status 0 and leaves no process: the test's own reaper would show one. */
 static int teardown(void **state)
 {
-	int status = -1;
-	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
-
-	kill(host, SIGTERM);
-	while (waitpid(host, &status, WNOHANG) == 0) {
-		if (stk_now_ns() > until) {
-			kill(host, SIGKILL);
-			waitpid(host, &status, 0);
-			fprintf(stderr, "the host did not end\n");
-			return -1;
-		}
-		usleep(10000);
-	}
-	fsx_remove_tree(root);
-	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		fprintf(stderr, "the host ended with wait status %d\n", status);
-		return -1;
-	}
-	return 0;
+	return host_remove();
 }
 
 static void expect(const char *event, int status, const char *part)
 {
 	struct http_client_resp r;
 
-	assert_int_equal(request("POST", "/v1/functions/f/invoke", NULL, event, &r), 0);
+	assert_int_equal(host_request("POST", "/v1/functions/f/invoke", NULL, event, &r), 0);
 	if (r.status != status || !strstr((char *)r.body, part))
 		fail_msg("event %s: status %d, body %s", event, r.status, (char *)r.body);
 	http_client_resp_fini(&r);
-}
-
-static double metric(const char *line_start)
-{
-	struct http_client_resp r;
-	double v = -1;
-	char *p;
-
-	assert_int_equal(request("GET", "/metrics", NULL, NULL, &r), 0);
-	p = strstr((char *)r.body, line_start);
-	if (p)
-		v = strtod(p + strlen(line_start), NULL);
-	http_client_resp_fini(&r);
-	return v;
-}
-
-static void wait_metric(const char *line_start, double value)
-{
-	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
-
-	while (metric(line_start) != value) {
-		if (stk_now_ns() > until)
-			fail_msg("%s stays %g, expected %g", line_start, metric(line_start), value);
-		usleep(10000);
-	}
 }
 
 #define WARM "\nstoker_pool_vms{function=\"f\",state=\"warm\"} "
@@ -336,7 +147,7 @@ static void wait_metric(const char *line_start, double value)
 
 static void answers_for_every_behaviour(void **state)
 {
-	start_host(NULL);
+	host_start(NULL);
 	expect("{\"x\":1}", 200, "{\"x\":1}");
 	expect("error", 502, "\"errorType\":\"E\"");
 	expect("exit", 502, "Runtime exited with error: exit status 7");
@@ -345,17 +156,17 @@ static void answers_for_every_behaviour(void **state)
 	expect("rubbish", 502, "Sandbox.ProtocolError");
 	expect("endless", 502, "Function.ResponseSizeTooLarge");
 	expect("after all that", 200, "after all that");
-	assert_true(metric("\nstoker_loop_stalls_total{cause=\"work\"} ") >= 0);
-	assert_true(metric("\nstoker_loop_stall_longest_seconds{cause=\"wait\"} ") >= 0);
-	wait_metric("\nstoker_invocations_total{function=\"f\",outcome=\"vm_died\"} ", 1);
+	assert_true(host_metric("\nstoker_loop_stalls_total{cause=\"work\"} ") >= 0);
+	assert_true(host_metric("\nstoker_loop_stall_longest_seconds{cause=\"wait\"} ") >= 0);
+	host_wait_metric("\nstoker_invocations_total{function=\"f\",outcome=\"vm_died\"} ", 1);
 }
 
 static void timeout_at_the_deadline(void **state)
 {
 	uint64_t begin, took;
 
-	start_host(NULL);
-	wait_metric(WARM, 1);
+	host_start(NULL);
+	host_wait_metric(WARM, 1);
 	begin = stk_now_ns();
 	expect("loop", 504, "Task timed out after 1.00 seconds");
 	took = stk_now_ns() - begin;
@@ -369,7 +180,7 @@ static void *one_call(void *arg)
 	char event[32];
 
 	snprintf(event, sizeof(event), "{\"n\":%d}", (int)(intptr_t)arg);
-	if (request("POST", "/v1/functions/f/invoke", NULL, event, &r))
+	if (host_request("POST", "/v1/functions/f/invoke", NULL, event, &r))
 		return (void *)(intptr_t)-1;
 	arg = (void *)(intptr_t)(strcmp((char *)r.body, event) == 0 ? r.status : -2);
 	http_client_resp_fini(&r);
@@ -381,10 +192,10 @@ static void many_at_once_leave_nothing(void **state)
 	pthread_t t[40];
 	unsigned before, after;
 
-	start_host((const char *[]){"pool-ceiling", "6", "pool-floor", "0", "pool-idle", "1", NULL});
+	host_start((const char *[]){"pool-ceiling", "6", "pool-floor", "0", "pool-idle", "1", NULL});
 	expect("warm up", 200, "warm up");
-	wait_metric("\nstoker_vms ", 0);
-	before = open_fds(host);
+	host_wait_metric("\nstoker_vms ", 0);
+	before = open_fds(host_pid);
 	for (int i = 0; i < 40; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, one_call, (void *)(intptr_t)i), 0);
 	for (int i = 0; i < 40; i++) {
@@ -393,10 +204,10 @@ static void many_at_once_leave_nothing(void **state)
 		pthread_join(t[i], &status);
 		assert_int_equal((intptr_t)status, 200);
 	}
-	wait_metric("\nstoker_vms ", 0); /* idle: shrinks to the floor, here zero */
-	wait_metric("\nstoker_memory_charged_bytes ", 0);
-	wait_metric("\nstoker_queue_length ", 0);
-	after = open_fds(host);
+	host_wait_metric("\nstoker_vms ", 0); /* idle: shrinks to the floor, here zero */
+	host_wait_metric("\nstoker_memory_charged_bytes ", 0);
+	host_wait_metric("\nstoker_queue_length ", 0);
+	after = open_fds(host_pid);
 	assert_in_range(after, 0, before + 1);
 }
 
@@ -405,7 +216,7 @@ static void full_queue_is_429(void **state)
 	pthread_t t[8];
 	unsigned ok = 0, refused = 0;
 
-	start_host((const char *[]){"queue", "1", "pool-ceiling", "1", "max-restores", "1", NULL});
+	host_start((const char *[]){"queue", "1", "pool-ceiling", "1", "max-restores", "1", NULL});
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, one_call, (void *)(intptr_t)i), 0);
 	for (int i = 0; i < 8; i++) {
@@ -418,7 +229,7 @@ static void full_queue_is_429(void **state)
 	assert_int_equal(ok + refused, 8);
 	assert_true(ok >= 1);
 	if (refused)
-		assert_true(metric("\nstoker_invocations_total{function=\"f\",outcome=\"queue_full\"} ") == refused);
+		assert_true(host_metric("\nstoker_invocations_total{function=\"f\",outcome=\"queue_full\"} ") == refused);
 }
 
 static void client_that_leaves_takes_its_vm_along(void **state)
@@ -427,28 +238,28 @@ static void client_that_leaves_takes_its_vm_along(void **state)
 	struct http_client_resp r;
 	struct stk_err err;
 
-	start_host((const char *[]){"pool-floor", "0", "pool-idle", "1", NULL});
-	assert_int_equal(http_client_connect(target, 200, &c, &err), 0);
+	host_start((const char *[]){"pool-floor", "0", "pool-idle", "1", NULL});
+	assert_int_equal(http_client_connect(host_target, 200, &c, &err), 0);
 	assert_true(http_client_request(c, "POST", "/v1/functions/f/invoke", NULL, "loop", 4, 1000, &r, &err) != 0);
 	http_client_free(c);
-	wait_metric("\nstoker_invocations_total{function=\"f\",outcome=\"client_gone\"} ", 1);
-	wait_metric("\nstoker_vms ", 0);
+	host_wait_metric("\nstoker_invocations_total{function=\"f\",outcome=\"client_gone\"} ", 1);
+	host_wait_metric("\nstoker_vms ", 0);
 }
 
 static void restores_that_fail_back_off(void **state)
 {
 	struct http_client_resp r;
 
-	add_function("nores");
-	start_host(NULL);
-	assert_int_equal(request("POST", "/v1/functions/nores/invoke", NULL, "1", &r), 0);
+	host_add_function_of("nores", 128, 1);
+	host_start(NULL);
+	assert_int_equal(host_request("POST", "/v1/functions/nores/invoke", NULL, "1", &r), 0);
 	assert_int_equal(r.status, 503);
 	if (!strstr((char *)r.body, "error no way"))
 		fail_msg("%s", (char *)r.body);
 	http_client_resp_fini(&r);
 	usleep(500000);
 	/* 200 ms, doubling: a host that spins would be far beyond this */
-	assert_true(metric("\nstoker_vm_starts_total{result=\"failed\"} ") < 10);
+	assert_true(host_metric("\nstoker_vm_starts_total{result=\"failed\"} ") < 10);
 	expect("others go on", 200, "others go on");
 }
 
@@ -457,40 +268,32 @@ static void forced_start_and_refusals(void **state)
 	struct http_client_resp r;
 	char value[300];
 
-	start_host(NULL);
-	wait_metric(WARM, 1);
-	assert_int_equal(request("POST", "/v1/functions/f/invoke", "X-Stoker-Start: cold-restore\r\n", "1", &r), 0);
+	host_start(NULL);
+	host_wait_metric(WARM, 1);
+	assert_int_equal(host_request("POST", "/v1/functions/f/invoke", "X-Stoker-Start: cold-restore\r\n", "1", &r), 0);
 	assert_int_equal(r.status, 200);
 	assert_int_equal(http_client_header(&r, "x-stoker-start", value, sizeof(value)), 0);
 	assert_string_equal(value, "cold-restore");
 	assert_int_equal(http_client_header(&r, "server-timing", value, sizeof(value)), 0);
 	assert_non_null(strstr(value, "function;dur="));
 	http_client_resp_fini(&r);
-	assert_true(metric(WARM) == 1); /* the warm one was not touched */
-	assert_int_equal(request("POST", "/v1/functions/f/invoke", "X-Stoker-Start: hot\r\n", "1", &r), 0);
+	assert_true(host_metric(WARM) == 1); /* the warm one was not touched */
+	assert_int_equal(host_request("POST", "/v1/functions/f/invoke", "X-Stoker-Start: hot\r\n", "1", &r), 0);
 	assert_int_equal(r.status, 400);
 	http_client_resp_fini(&r);
-	assert_int_equal(request("GET", "/function/none", NULL, NULL, &r), 0);
+	assert_int_equal(host_request("GET", "/function/none", NULL, NULL, &r), 0);
 	assert_int_equal(r.status, 404);
 	http_client_resp_fini(&r);
-	assert_int_equal(request("PATCH", "/v1/functions/f", NULL, NULL, &r), 0);
+	assert_int_equal(host_request("PATCH", "/v1/functions/f", NULL, NULL, &r), 0);
 	assert_int_equal(r.status, 405);
 	assert_int_equal(http_client_header(&r, "allow", value, sizeof(value)), 0);
 	http_client_resp_fini(&r);
-	assert_int_equal(request("PUT", "/v1/functions/f?runtime=nope&handler=a", NULL, "x", &r), 0);
+	assert_int_equal(host_request("PUT", "/v1/functions/f?runtime=nope&handler=a", NULL, "x", &r), 0);
 	assert_int_equal(r.status, 400);
 	http_client_resp_fini(&r);
 }
 
 /* --- shells ---------------------------------------------------------------------------------------- */
-
-static void add_file(const char *leaf)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", root, leaf);
-	close(open(path, O_WRONLY | O_CREAT, 0644));
-}
 
 /* What a shell is given: stokerd opens it, the stand-in for stoker-vmm does not look. */
 static void add_snapshot_of(const char *name)
@@ -498,13 +301,13 @@ static void add_snapshot_of(const char *name)
 	static const char *const leaves[] = {"snapshot/state", "snapshot/memory", "code.img"};
 	char path[160];
 
-	snprintf(path, sizeof(path), "%s/functions/%s/1/snapshot", root, name);
+	snprintf(path, sizeof(path), "%s/functions/%s/1/snapshot", host_root, name);
 	assert_int_equal(fsx_mkdirs(path, 0755), 0);
 	for (size_t i = 0; i < STK_ARRAY_LEN(leaves); i++) {
 		snprintf(path, sizeof(path), "functions/%s/1/%s", name, leaves[i]);
-		add_file(path);
+		host_touch(path);
 	}
-	add_file("python3.img");
+	host_touch("python3.img");
 }
 
 static void add_snapshot(void)
@@ -521,7 +324,7 @@ static void call_of(const char *name, const char *start, int status, const char 
 
 	snprintf(headers, sizeof(headers), "X-Stoker-Start: %s\r\n", start);
 	snprintf(path, sizeof(path), "/v1/functions/%s/invoke", name);
-	assert_int_equal(request("POST", path, headers, "7", &r), 0);
+	assert_int_equal(host_request("POST", path, headers, "7", &r), 0);
 	http_client_header(&r, "x-stoker-start", value, sizeof(value));
 	if (r.status != status || strcmp(value, by) != 0)
 		fail_msg("%s: status %d by \"%s\", not %d by \"%s\": %s", start, r.status, value, status, by,
@@ -547,7 +350,7 @@ static pid_t a_shell(void)
 		snprintf(path, sizeof(path), "/proc/%s/cmdline", e->d_name);
 		if (e->d_name[0] < '0' || e->d_name[0] > '9' || stk_read_file(path, 65536, &text, &len))
 			continue;
-		if (strncmp(text, root, strlen(root)) == 0 && memmem(text, len, "\0--shell", 9) && len > 20)
+		if (strncmp(text, host_root, strlen(host_root)) == 0 && memmem(text, len, "\0--shell", 9) && len > 20)
 			found = (pid_t)atoi(e->d_name);
 		free(text);
 	}
@@ -560,21 +363,21 @@ static void shells_serve(void **state)
 	unsigned before;
 
 	add_snapshot();
-	start_host((const char *[]){"shells", "2", "pool-floor", "0", "pool-idle", "1", NULL});
-	wait_metric(SHELLS, 2);
-	assert_true(metric("\nstoker_memory_charged_bytes ") == 4 * 1048576.0);
-	before = open_fds(host);
+	host_start((const char *[]){"shells", "2", "pool-floor", "0", "pool-idle", "1", NULL});
+	host_wait_metric(SHELLS, 2);
+	assert_true(host_metric("\nstoker_memory_charged_bytes ") == 4 * 1048576.0);
+	before = open_fds(host_pid);
 	call_by("any", 200, "shell");
 	call_by("shell", 200, "shell");
 	for (int i = 0; i < 6; i++) /* each waits for its own */
 		call_by("shell", 200, "shell");
 	call_by("cold-restore", 200, "cold-restore");
-	wait_metric(SHELLS, 2);
-	wait_metric("\nstoker_vms ", 0);
-	wait_metric("\nstoker_memory_charged_bytes ", 4 * 1048576.0);
-	assert_true(metric("\nstoker_vm_start_seconds_count{start=\"shell\"} ") == 8);
-	assert_true(metric("\nstoker_shell_starts_total{result=\"ok\"} ") == 10);
-	assert_in_range(open_fds(host), 0, before + 1);
+	host_wait_metric(SHELLS, 2);
+	host_wait_metric("\nstoker_vms ", 0);
+	host_wait_metric("\nstoker_memory_charged_bytes ", 4 * 1048576.0);
+	assert_true(host_metric("\nstoker_vm_start_seconds_count{start=\"shell\"} ") == 8);
+	assert_true(host_metric("\nstoker_shell_starts_total{result=\"ok\"} ") == 10);
+	assert_in_range(open_fds(host_pid), 0, before + 1);
 }
 
 static void many_at_once_use_what_there_is(void **state)
@@ -582,8 +385,8 @@ static void many_at_once_use_what_there_is(void **state)
 	pthread_t t[20];
 
 	add_snapshot();
-	start_host((const char *[]){"shells", "3", "pool-floor", "0", "pool-idle", "1", NULL});
-	wait_metric(SHELLS, 3);
+	host_start((const char *[]){"shells", "3", "pool-floor", "0", "pool-idle", "1", NULL});
+	host_wait_metric(SHELLS, 3);
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, one_call, (void *)(intptr_t)i), 0);
 	for (int i = 0; i < 20; i++) {
@@ -592,16 +395,16 @@ static void many_at_once_use_what_there_is(void **state)
 		pthread_join(t[i], &status);
 		assert_int_equal((intptr_t)status, 200);
 	}
-	assert_true(metric("\nstoker_vm_start_seconds_count{start=\"shell\"} ") >= 1);
-	wait_metric(SHELLS, 3);
-	wait_metric("\nstoker_memory_charged_bytes ", 6 * 1048576.0);
+	assert_true(host_metric("\nstoker_vm_start_seconds_count{start=\"shell\"} ") >= 1);
+	host_wait_metric(SHELLS, 3);
+	host_wait_metric("\nstoker_memory_charged_bytes ", 6 * 1048576.0);
 }
 
 static void a_shell_that_dies_is_replaced(void **state)
 {
 	add_snapshot();
-	start_host((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", NULL});
-	wait_metric(SHELLS, 1);
+	host_start((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", NULL});
+	host_wait_metric(SHELLS, 1);
 	for (int i = 0; i < 3; i++) {
 		pid_t pid = a_shell();
 
@@ -610,11 +413,11 @@ static void a_shell_that_dies_is_replaced(void **state)
 		if (i == 2) /* before anyone can have noticed, perhaps: then it is a start that fails */
 			expect("2", 200, "2");
 		else
-			wait_metric("\nstoker_shells_lost_total ", i + 1);
-		wait_metric(SHELLS, 1);
+			host_wait_metric("\nstoker_shells_lost_total ", i + 1);
+		host_wait_metric(SHELLS, 1);
 	}
 	call_by("shell", 200, "shell");
-	assert_true(metric("\nstoker_shell_starts_total{result=\"failed\"} ") == 0);
+	assert_true(host_metric("\nstoker_shell_starts_total{result=\"failed\"} ") == 0);
 }
 
 /* One shell, and more sizes than are remembered: who insists on one gets it. */
@@ -624,16 +427,16 @@ static void each_size_in_its_turn(void **state)
 
 	for (unsigned i = 0; i < 10; i++) {
 		snprintf(name, sizeof(name), "g%u", i);
-		add_function_of(name, 128 + 16 * i);
+		host_add_function_of(name, 128 + 16 * i, 1);
 		add_snapshot_of(name);
 	}
-	start_host((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", "queue-timeout", "10000", NULL});
+	host_start((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", "queue-timeout", "10000", NULL});
 	for (unsigned i = 0; i < 24; i++) {
 		snprintf(name, sizeof(name), "g%u", i < 14 ? i % 2 : i - 14);
 		call_of(name, "shell", 200, "shell");
 	}
-	wait_metric("\nstoker_vms ", 0);
-	wait_metric("\nstoker_memory_charged_bytes ", 2 * 1048576.0);
+	host_wait_metric("\nstoker_vms ", 0);
+	host_wait_metric("\nstoker_memory_charged_bytes ", 2 * 1048576.0);
 }
 
 static void *two_calls_by_shell(void *name)
@@ -644,7 +447,7 @@ static void *two_calls_by_shell(void *name)
 
 	snprintf(path, sizeof(path), "/v1/functions/%s/invoke", (const char *)name);
 	for (unsigned i = 0; i < 2; i++) {
-		if (request("POST", path, "X-Stoker-Start: shell\r\n", "7", &r) == 0)
+		if (host_request("POST", path, "X-Stoker-Start: shell\r\n", "7", &r) == 0)
 			answered += r.status == 200;
 		http_client_resp_fini(&r);
 	}
@@ -659,12 +462,12 @@ static void shells_that_are_waited_for_are_finished(void **state)
 	pthread_t t[2];
 
 	for (unsigned i = 0; i < 2; i++) {
-		add_function_of(names[i], 256 + 128 * i);
+		host_add_function_of(names[i], 256 + 128 * i, 1);
 		add_snapshot_of(names[i]);
 	}
 	add_snapshot();
-	add_file("stoker-vmm" SLOW_SHELLS);
-	start_host((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", "queue-timeout", "10000", NULL});
+	host_touch("stoker-vmm" SLOW_SHELLS);
+	host_start((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", "queue-timeout", "10000", NULL});
 	for (unsigned i = 0; i < 3; i++)
 		call_by("shell", 200, "shell");
 	for (unsigned i = 0; i < 2; i++)
@@ -675,41 +478,41 @@ static void shells_that_are_waited_for_are_finished(void **state)
 		pthread_join(t[i], &answered);
 		assert_int_equal((intptr_t)answered, 2);
 	}
-	wait_metric("\nstoker_vms ", 0);
-	wait_metric(SHELLS, 1);
+	host_wait_metric("\nstoker_vms ", 0);
+	host_wait_metric(SHELLS, 1);
 }
 
 /* What a shell cannot restore, a process of its own is tried with, and says why. */
 static void shells_are_no_way_around_a_fault(void **state)
 {
-	start_host((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", NULL}); /* no snapshot files */
-	wait_metric(SHELLS, 1);
+	host_start((const char *[]){"shells", "1", "pool-floor", "0", "pool-idle", "1", NULL}); /* no snapshot files */
+	host_wait_metric(SHELLS, 1);
 	expect("by another way", 200, "by another way");
 	call_by("shell", 503, "");
-	wait_metric(SHELLS, 1);
+	host_wait_metric(SHELLS, 1);
 	teardown(NULL);
 	setup(NULL);
-	start_host(NULL); /* none are kept */
+	host_start(NULL); /* none are kept */
 	call_by("shell", 400, "");
-	assert_true(metric(SHELLS) == 0);
+	assert_true(host_metric(SHELLS) == 0);
 }
 
 static void requests_come_before_shells(void **state)
 {
 	add_snapshot();
 	/* 16 MiB are counted for a waiting VM, 64 for a working one; shells take what is left, and give it back. */
-	start_host((const char *[]){"shells", "4", "pool-floor", "0", "pool-idle", "1", "memory-budget", "24", NULL});
-	wait_metric(SHELLS, 4);
+	host_start((const char *[]){"shells", "4", "pool-floor", "0", "pool-idle", "1", "memory-budget", "24", NULL});
+	host_wait_metric(SHELLS, 4);
 	call_by("any", 200, "shell");
 	call_by("cold-restore", 200, "cold-restore");
-	wait_metric("\nstoker_vms ", 0);
+	host_wait_metric("\nstoker_vms ", 0);
 	teardown(NULL);
 	setup(NULL);
 	add_snapshot();
-	start_host((const char *[]){"shells", "8", "pool-floor", "1", "pool-idle", "1", "memory-budget", "16", NULL});
+	host_start((const char *[]){"shells", "8", "pool-floor", "1", "pool-idle", "1", "memory-budget", "16", NULL});
 	call_by("cold-restore", 200, "cold-restore");
-	wait_metric(WARM, 1);
-	assert_true(metric("\nstoker_memory_charged_bytes ") <= 16 * 1048576.0);
+	host_wait_metric(WARM, 1);
+	assert_true(host_metric("\nstoker_memory_charged_bytes ") <= 16 * 1048576.0);
 }
 
 static void deleted_means_gone(void **state)
@@ -717,16 +520,16 @@ static void deleted_means_gone(void **state)
 	struct http_client_resp r;
 	char path[128];
 
-	start_host(NULL);
+	host_start(NULL);
 	expect("1", 200, "1");
-	assert_int_equal(request("DELETE", "/v1/functions/f", NULL, NULL, &r), 0);
+	assert_int_equal(host_request("DELETE", "/v1/functions/f", NULL, NULL, &r), 0);
 	assert_int_equal(r.status, 204);
 	http_client_resp_fini(&r);
-	assert_int_equal(request("POST", "/v1/functions/f/invoke", NULL, "1", &r), 0);
+	assert_int_equal(host_request("POST", "/v1/functions/f/invoke", NULL, "1", &r), 0);
 	assert_int_equal(r.status, 404);
 	http_client_resp_fini(&r);
-	wait_metric("\nstoker_vms ", 0);
-	snprintf(path, sizeof(path), "%s/functions/f/1", root);
+	host_wait_metric("\nstoker_vms ", 0);
+	snprintf(path, sizeof(path), "%s/functions/f/1", host_root);
 	for (int i = 0; i < 500 && access(path, F_OK) == 0; i++)
 		usleep(10000);
 	assert_int_not_equal(access(path, F_OK), 0);
@@ -751,14 +554,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(requests_come_before_shells, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_means_gone, setup, teardown),
 	};
-	const char *slash = strrchr(argv[0], '/');
-	ssize_t n;
 
-	if (strcmp(slash ? slash + 1 : argv[0], "stoker-vmm") == 0)
-		return be_guest(argc, argv);
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n <= 0)
-		return 77;
-	self[n] = '\0';
+	host_play_guest(argc, argv, be_guest);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

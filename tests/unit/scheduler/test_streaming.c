@@ -1,95 +1,22 @@
 /* Streamed answers from a VM to an HTTP client, and what is told around a call: real daemon, real sockets; in the place of
  * stoker-vmm this program itself, which speaks the guest's side of guestwire. The event says what it does. */
-#include <errno.h>
+#include "tests/unit/scheduler/host_fixture.h"
+
 #include <fcntl.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <cmocka.h>
 
 #include "common/base/clock.h"
 #include "common/base/fd.h"
-#include "common/base/guestwire.h"
-#include "scheduler/daemon.h"
 #include "scheduler/eventstream.h"
-#include "scheduler/fsx.h"
-#include "scheduler/store.h"
-
-static char root[64], self[512];
-static pid_t host;
-
-static void path_of(char *buf, size_t cap, const char *leaf)
-{
-	snprintf(buf, cap, "%s/%s", root, leaf);
-}
+#include "tests/unit/unit.h"
 
 /* --- the guest's side ------------------------------------------------------------------------- */
-
-static void send_frame(unsigned type, uint32_t flags, const void *payload, size_t len)
-{
-	struct gw_header h = {.type = (uint16_t)type, .flags = flags, .stream = type == GW_RESUMED ? 0 : 1,
-			      .length = (uint32_t)len};
-	uint8_t head[GW_HEADER_LEN];
-
-	gw_header_encode(head, &h);
-	if (stk_write_full(3, head, sizeof(head)) || stk_write_full(3, payload, len))
-		_exit(0);
-}
-
-static uint8_t *read_frame(struct gw_header *h)
-{
-	uint8_t head[GW_HEADER_LEN], *payload;
-
-	if (stk_read_full(3, head, sizeof(head)) || gw_header_decode(head, h))
-		_exit(0);
-	payload = calloc(1, h->length + 1);
-	if (!payload || stk_read_full(3, payload, h->length))
-		_exit(0);
-	return payload;
-}
-
-static void send_error(uint16_t kind, const char *body)
-{
-	struct gw_error e = {.kind = kind, .body = body, .body_len = (uint32_t)strlen(body)};
-	uint8_t buf[512];
-	int n = gw_error_encode(buf, sizeof(buf), &e);
-
-	stk_write_full(3, buf, (size_t)n);
-}
-
-static void touch(const char *leaf)
-{
-	char path[128];
-
-	path_of(path, sizeof(path), leaf);
-	close(open(path, O_WRONLY | O_CREAT, 0644));
-}
-
-static bool is_there(const char *leaf)
-{
-	char path[128];
-
-	path_of(path, sizeof(path), leaf);
-	return access(path, F_OK) == 0;
-}
-
-static void await(const char *leaf)
-{
-	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
-
-	while (!is_there(leaf) && stk_now_ns() < until)
-		usleep(2000);
-}
 
 static const char integration[] = "application/vnd.awslambda.http-integration-response";
 
@@ -99,18 +26,18 @@ static void stream_20_mb(void)
 	char path[128];
 	int fd;
 
-	path_of(path, sizeof(path), "progress");
+	snprintf(path, sizeof(path), "%s/progress", host_root);
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
-	send_frame(GW_STREAM, 0, "", 0);
+	host_guest_send(GW_STREAM, 0, "", 0);
 	for (unsigned i = 0; i < GW_MAX_STREAM / sizeof(piece); i++) {
 		memset(piece, 'a' + (int)(i % 26), sizeof(piece));
-		send_frame(GW_RESPONSE, 0, piece, sizeof(piece));
+		host_guest_send(GW_RESPONSE, 0, piece, sizeof(piece));
 		(void)!write(fd, "x", 1);
 	}
-	send_frame(GW_RESPONSE, GW_F_FIN, "", 0);
+	host_guest_send(GW_RESPONSE, GW_F_FIN, "", 0);
 }
 
-static int be_guest(void)
+static void be_guest(int argc, char **argv)
 {
 	static const char prelude[] = "{\"statusCode\":202,\"headers\":{\"x-a\":\"b\"},\"cookies\":[\"c=d\"]}\0\0\0\0\0\0\0\0";
 	struct gw_header h;
@@ -118,62 +45,61 @@ static int be_guest(void)
 	uint8_t *p;
 	char text[4096] = "";
 
-	snprintf(root, sizeof(root), "%s", getenv("HOST_ROOT") ? getenv("HOST_ROOT") : "/nonexistent");
 	stk_write_full(4, "running 1\n", 10);
-	free(read_frame(&h));
-	send_frame(GW_RESUMED, 0, "", 0);
-	p = read_frame(&h);
+	free(host_guest_read(&h));
+	host_guest_send(GW_RESUMED, 0, "", 0);
+	p = host_guest_read(&h);
 	if (h.type != GW_INVOKE || gw_invoke_decode(p, h.length, &inv))
-		return 2;
+		_exit(2);
 	memcpy(text, inv.event, inv.event_len < sizeof(text) - 1 ? inv.event_len : sizeof(text) - 1);
-	send_frame(GW_LOG, 0, "\1a line of output\n", 18);
+	host_guest_send(GW_LOG, 0, "\1a line of output\n", 18);
 	if (strstr(text, "held")) {
-		touch("running");
-		await("begin");
+		host_touch("running");
+		host_await(true, "begin");
 	}
 	if (strstr(text, "do-two")) {
-		send_frame(GW_STREAM, 0, "text/x", 6);
-		send_frame(GW_RESPONSE, 0, "one", 3);
-		await("go");
-		send_frame(GW_RESPONSE, GW_F_FIN, "two", 3);
+		host_guest_send(GW_STREAM, 0, "text/x", 6);
+		host_guest_send(GW_RESPONSE, 0, "one", 3);
+		host_await(true, "go");
+		host_guest_send(GW_RESPONSE, GW_F_FIN, "two", 3);
 	} else if (strstr(text, "do-prelude")) {
-		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
-		send_frame(GW_RESPONSE, 0, prelude, 10);
-		send_frame(GW_RESPONSE, 0, prelude + 10, sizeof(prelude) - 14);
-		send_frame(GW_RESPONSE, 0, prelude + sizeof(prelude) - 4, 3);
-		send_frame(GW_RESPONSE, GW_F_FIN, "the body", 8);
+		host_guest_send(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		host_guest_send(GW_RESPONSE, 0, prelude, 10);
+		host_guest_send(GW_RESPONSE, 0, prelude + 10, sizeof(prelude) - 14);
+		host_guest_send(GW_RESPONSE, 0, prelude + sizeof(prelude) - 4, 3);
+		host_guest_send(GW_RESPONSE, GW_F_FIN, "the body", 8);
 	} else if (strstr(text, "do-no-prelude")) {
-		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
-		send_frame(GW_RESPONSE, 0, "{\0x", 3);
-		send_frame(GW_RESPONSE, GW_F_FIN, "the body", 8);
+		host_guest_send(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		host_guest_send(GW_RESPONSE, 0, "{\0x", 3);
+		host_guest_send(GW_RESPONSE, GW_F_FIN, "the body", 8);
 	} else if (strstr(text, "do-bad-header")) {
 		static const char bad[] = "{\"headers\":{\"a\":\"b\\r\\nc: d\"}}\0\0\0\0\0\0\0\0";
 
-		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
-		send_frame(GW_RESPONSE, GW_F_FIN, bad, sizeof(bad) - 1);
+		host_guest_send(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		host_guest_send(GW_RESPONSE, GW_F_FIN, bad, sizeof(bad) - 1);
 	} else if (strstr(text, "do-early-error")) {
-		send_frame(GW_STREAM, 0, integration, sizeof(integration) - 1);
-		send_frame(GW_RESPONSE, 0, "{", 1);
-		send_error(GW_ERR_FUNCTION, "{\"errorType\":\"Early\",\"errorMessage\":\"m\"}");
+		host_guest_send(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		host_guest_send(GW_RESPONSE, 0, "{", 1);
+		host_guest_error(GW_ERR_FUNCTION, 0, "{\"errorType\":\"Early\",\"errorMessage\":\"m\"}");
 	} else if (strstr(text, "do-late-error")) {
-		send_frame(GW_STREAM, 0, "", 0);
-		send_frame(GW_RESPONSE, 0, "some", 4);
-		send_error(GW_ERR_FUNCTION, "{\"errorType\":\"Late\",\"errorMessage\":\"m\"}");
+		host_guest_send(GW_STREAM, 0, "", 0);
+		host_guest_send(GW_RESPONSE, 0, "some", 4);
+		host_guest_error(GW_ERR_FUNCTION, 0, "{\"errorType\":\"Late\",\"errorMessage\":\"m\"}");
 	} else if (strstr(text, "do-hang")) {
-		send_frame(GW_STREAM, 0, "", 0);
-		send_frame(GW_RESPONSE, 0, "some", 4);
+		host_guest_send(GW_STREAM, 0, "", 0);
+		host_guest_send(GW_RESPONSE, 0, "some", 4);
 		pause();
 	} else if (strstr(text, "do-20")) {
 		stream_20_mb();
 	} else if (strstr(text, "do-7")) { /* more than a collected answer may be */
 		static char piece[65536];
 
-		send_frame(GW_STREAM, 0, "", 0);
+		host_guest_send(GW_STREAM, 0, "", 0);
 		for (unsigned i = 0; i < 112; i++)
-			send_frame(GW_RESPONSE, 0, piece, sizeof(piece));
-		send_frame(GW_RESPONSE, GW_F_FIN, "", 0);
+			host_guest_send(GW_RESPONSE, 0, piece, sizeof(piece));
+		host_guest_send(GW_RESPONSE, GW_F_FIN, "", 0);
 	} else if (strstr(text, "do-too-large")) {
-		send_error(GW_ERR_TOO_LARGE, "");
+		host_guest_error(GW_ERR_TOO_LARGE, 0, "");
 	} else if (strstr(text, "do-trace")) {
 		const char *trace = "none";
 		size_t len = 4;
@@ -182,136 +108,48 @@ static int be_guest(void)
 			if (inv.kv[i].key_len == 23 && memcmp(inv.kv[i].key, "lambda-runtime-trace-id", 23) == 0)
 				trace = inv.kv[i].value, len = inv.kv[i].value_len;
 		}
-		send_frame(GW_RESPONSE, GW_F_FIN, trace, len);
+		host_guest_send(GW_RESPONSE, GW_F_FIN, trace, len);
 	} else if (strstr(text, "do-linger")) {
-		send_frame(GW_RESPONSE, GW_F_FIN | GW_F_LINGER | 57u << GW_F_PEAK_SHIFT, "{}", 2);
+		host_guest_send(GW_RESPONSE, GW_F_FIN | GW_F_LINGER | 57u << GW_F_PEAK_SHIFT, "{}", 2);
 		if (strstr(text, "do-linger-for-ever"))
 			pause();
-		await("go");
-		touch("lingered");
+		host_await(true, "go");
+		host_touch("lingered");
 		_exit(0);
 	} else {
-		send_frame(GW_RESPONSE, GW_F_FIN | 57u << GW_F_PEAK_SHIFT, "{\"plain\":1}", 11);
+		host_guest_send(GW_RESPONSE, GW_F_FIN | 57u << GW_F_PEAK_SHIFT, "{\"plain\":1}", 11);
 	}
 	pause();
-	return 0;
 }
 
 /* --- fixture ------------------------------------------------------------------------------------ */
-
-static void run_host(void)
-{
-	static struct options o;
-	static struct daemon d;
-	struct stk_err err = {0};
-	int code;
-
-	options_default(&o);
-	strcpy(o.state_dir, root);
-	strcpy(o.bin_dir, root);
-	strcpy(o.images_dir, root);
-	o.shells = 0;
-	o.listen_unix = true;
-	snprintf(o.listen_host, sizeof(o.listen_host), "%s/http", root);
-	o.log_level = STK_LOG_ERROR;
-	stk_log_set_level(STK_LOG_ERROR);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGSEGV, SIG_DFL); /* cmocka's would go on with the test in this process */
-	signal(SIGABRT, SIG_DFL);
-	if (options_complete(&o, &err) || daemon_init(&d, &o, &err)) {
-		fprintf(stderr, "%s\n", err.text);
-		_exit(8);
-	}
-	REGISTRY_FOREACH(&d.registry, fn) {
-		fn->active->check = FN_GOOD;
-		dispatch_touch(fn->active->pool, 0);
-	}
-	code = daemon_run(&d);
-	daemon_fini(&d);
-	exit(code);
-}
 
 static int dial(void)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/http", root);
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/http", host_root);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
 		return fd;
 	close(fd);
 	return -1;
 }
 
-static int add_function(const char *name, unsigned timeout_s)
-{
-	struct function fn = {.reserved = -1};
-	struct fn_version v = {.fn = &fn, .number = 1, .state = FN_ACTIVE, .created_ms = 1};
-	struct store_tx *tx = store_tx_new();
-	struct stk_err err;
-	struct store *st;
-	char path[160];
-	int rc;
-
-	path_of(path, sizeof(path), "stoker.db");
-	if (store_open(path, &st, &err))
-		return -1;
-	strcpy(fn.name, name);
-	strcpy(v.settings.runtime, "python3");
-	strcpy(v.settings.handler, "a.b");
-	v.settings.memory_mib = 128;
-	v.settings.timeout_s = timeout_s;
-	store_tx_version(tx, &v);
-	store_tx_function(tx, &fn, 1, 1, 0);
-	rc = store_commit(st, tx, &err);
-	store_tx_free(tx);
-	store_close(st);
-	snprintf(path, sizeof(path), "%s/functions/%s/1", root, name);
-	return rc ? rc : fsx_mkdirs(path, 0755);
-}
-
 static int setup(void **state)
 {
-	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
-	char path[160], script[1200];
-	int fd, n;
-
-	strcpy(root, "/tmp/stoker-stream-XXXXXX");
-	if (!mkdtemp(root))
+	unit_time_limit(240);
+	if (host_make())
 		return -1;
-	/* The monitors' environment is empty: a script says where they are. */
-	path_of(path, sizeof(path), "stoker-vmm");
-	n = snprintf(script, sizeof(script), "#!/bin/sh\nHOST_ROOT=%s exec %s --guest\n", root, self);
-	if (stk_write_file_atomic(path, script, (size_t)n, 0755))
-		return -1;
-	if (add_function("f", 2) || add_function("patient", 30))
-		return -1;
-	host = fork();
-	if (host == 0)
-		run_host();
-	while ((fd = dial()) < 0 && stk_now_ns() < until)
-		usleep(10000);
-	close(fd);
-	return fd < 0 ? -1 : 0;
+	host_add_function_of("f", 128, 2);
+	host_add_function_of("patient", 128, 30);
+	host_start(NULL);
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
-	int status = -1;
-
-	kill(host, SIGTERM);
-	while (waitpid(host, &status, WNOHANG) == 0) {
-		if (stk_now_ns() > until) {
-			kill(host, SIGKILL);
-			waitpid(host, &status, 0);
-			fprintf(stderr, "the host did not end\n");
-			return -1;
-		}
-		usleep(10000);
-	}
-	fsx_remove_tree(root);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+	return host_remove();
 }
 
 #define PLAIN   "/v1/functions/f/invoke"
@@ -381,7 +219,7 @@ static void log_of(const char *name, char *buf, size_t cap)
 	size_t len = 0;
 
 	buf[0] = '\0';
-	snprintf(path, sizeof(path), "%s/logs/%s.log", root, name);
+	snprintf(path, sizeof(path), "%s/logs/%s.log", host_root, name);
 	if (stk_read_file(path, 1 << 20, &text, &len) == 0)
 		snprintf(buf, cap, "%.*s", (int)len, text);
 	free(text);
@@ -410,7 +248,7 @@ static void the_first_piece_comes_while_the_function_runs(void **state)
 	assert_true(has("Content-Type: text/x\r\n"));
 	assert_true(has("Transfer-Encoding: chunked\r\n"));
 	assert_true(has("X-Stoker-Start: "));
-	touch("go");
+	host_touch("go");
 	receive(fd, "3\r\ntwo\r\n0\r\n\r\n");
 	close(fd);
 }
@@ -442,7 +280,7 @@ static void event_streams(void **state)
 	uint8_t frame[256];
 	long n;
 
-	touch("go");
+	host_touch("go");
 	expect_all(EVENTS, "", "do-two", (const char *[]){"HTTP/1.1 200 OK\r\n", "Content-Type: " EVENTSTREAM_MEDIA "\r\n",
 		   "X-Amz-Executed-Version: $LATEST\r\n", "InvokeComplete", "\r\n0\r\n\r\n", NULL});
 	n = eventstream_encode(frame, sizeof(frame), "PayloadChunk", "one", 3);
@@ -456,7 +294,7 @@ static void event_streams(void **state)
 
 static void others_get_it_collected(void **state)
 {
-	touch("go");
+	host_touch("go");
 	expect_all(PLAIN, "", "do-two", (const char *[]){"HTTP/1.1 200 ", "Content-Length: 6\r\n", "onetwo", NULL});
 	expect_all(PLAIN, "", "do-7", (const char *[]){"HTTP/1.1 502 ", "Function.ResponseSizeTooLarge", NULL});
 	expect_all(PLAIN, "", "do-late-error", (const char *[]){"HTTP/1.1 502 ", "\"Late\"", NULL});
@@ -480,14 +318,14 @@ static off_t progress(void)
 	struct stat st;
 	char path[128];
 
-	path_of(path, sizeof(path), "progress");
+	snprintf(path, sizeof(path), "%s/progress", host_root);
 	return stat(path, &st) ? 0 : st.st_size;
 }
 
 /* The function waits while its client does not read, and neither it nor the host fills memory. */
 static void a_slow_client_slows_the_function(void **state)
 {
-	long before = resident_kib(host);
+	long before = resident_kib(host_pid);
 	off_t last = -1;
 	int fd = post(URL, "", "do-20");
 
@@ -497,7 +335,7 @@ static void a_slow_client_slows_the_function(void **state)
 		last = progress();
 	}
 	assert_in_range(last, 1, 32); /* of 320 pieces of 64 KiB */
-	assert_true(resident_kib(host) - before < 4096 || getenv("ASAN_OPTIONS"));
+	assert_true(resident_kib(host_pid) - before < 4096 || getenv("ASAN_OPTIONS"));
 	receive(fd, NULL);
 	assert_true(got_len > GW_MAX_STREAM);
 	assert_memory_equal(got + got_len - 5, "0\r\n\r\n", 5);
@@ -552,11 +390,11 @@ static void a_guest_may_linger(void **state)
 	uint64_t begin = stk_now_ns();
 
 	expect_all(PLAIN, "", "do-linger", (const char *[]){"HTTP/1.1 200 ", NULL});
-	assert_false(is_there("lingered"));
+	assert_false(host_has("lingered"));
 	usleep(200000);
-	touch("go");
-	await("lingered");
-	assert_true(is_there("lingered"));
+	host_touch("go");
+	host_await(true, "lingered");
+	assert_true(host_has("lingered"));
 	begin = stk_now_ns();
 	expect_all(PLAIN, "", "do-linger-for-ever", (const char *[]){"HTTP/1.1 200 ", NULL});
 	assert_true(stk_now_ns() - begin < 2 * STK_NS_PER_S); /* nobody waits for that */
@@ -578,24 +416,6 @@ static void a_guest_may_linger(void **state)
 #define PATIENT "/2021-11-15/functions/patient/response-streaming-invocations"
 #define TRY     "amz-sdk-invocation-id: 1-2-3\r\n"
 
-static void wait_metric(const char *line)
-{
-	static const char question[] = "GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-	uint64_t until = stk_now_ns() + 20 * STK_NS_PER_S;
-
-	do {
-		int fd = dial();
-
-		if (stk_now_ns() > until)
-			fail_msg("no metric \"%s\" in %.*s", line, (int)got_len, got);
-		assert_true(fd >= 0);
-		assert_int_equal(stk_write_full(fd, question, sizeof(question) - 1), 0);
-		receive(fd, NULL);
-		close(fd);
-		usleep(2000);
-	} while (!has(line));
-}
-
 /* So many calls of the function were made. */
 static void expect_runs(unsigned want)
 {
@@ -616,21 +436,21 @@ static void a_later_try_gets_the_stream(void **state)
 {
 	int first = post(PATIENT, TRY, "held do-two"), second, third;
 
-	await("running");
+	host_await(true, "running");
 	second = post(PATIENT, TRY, "held do-two");
-	wait_metric("\nstoker_connections 3\n"); /* the host has looked at it */
+	host_wait_metric("\nstoker_connections ", 3); /* the host has looked at it */
 	close(first);
-	touch("begin");
+	host_touch("begin");
 	receive(second, "one");
 	third = post(PATIENT, TRY, "held do-two"); /* too late to join */
 	receive(third, "one");
-	touch("go");
+	host_touch("go");
 	receive(second, "InvokeComplete");
 	assert_true(has("two"));
 	receive(third, "InvokeComplete");
 	close(second);
 	close(third);
-	wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"ok\"} 2\n");
+	host_wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"ok\"} ", 2);
 	expect_runs(2);
 }
 
@@ -638,12 +458,12 @@ static void a_stream_that_nobody_read_is_kept(void **state)
 {
 	int fd = post(PATIENT, TRY, "held do-two");
 
-	await("running");
+	host_await(true, "running");
 	close(fd);
-	wait_metric("\nstoker_connections 1\n"); /* the one that asks */
-	touch("go");
-	touch("begin");
-	wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"ok\"} 1\n");
+	host_wait_metric("\nstoker_connections ", 1); /* the one that asks */
+	host_touch("go");
+	host_touch("begin");
+	host_wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"ok\"} ", 1);
 	expect_all(PATIENT, TRY, "held do-two", (const char *[]){"HTTP/1.1 200 ", "PayloadChunk", "onetwo", "InvokeComplete", NULL});
 	/* That answer was lost. */
 	expect_all(PATIENT, TRY, "held do-two", (const char *[]){"HTTP/1.1 200 ", "PayloadChunk", "onetwo", "InvokeComplete", NULL});
@@ -654,11 +474,11 @@ static void a_stream_too_large_to_be_kept(void **state)
 {
 	int fd = post(PATIENT, TRY, "held do-7");
 
-	await("running");
+	host_await(true, "running");
 	close(fd);
-	wait_metric("\nstoker_connections 1\n");
-	touch("begin");
-	wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"response_too_large\"} 1\n");
+	host_wait_metric("\nstoker_connections ", 1);
+	host_touch("begin");
+	host_wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"response_too_large\"} ", 1);
 	fd = post(PATIENT, TRY, "held do-7");
 	receive(fd, NULL);
 	close(fd);
@@ -686,11 +506,7 @@ int main(int argc, char **argv)
 		T(a_stream_that_nobody_read_is_kept),
 		T(a_stream_too_large_to_be_kept),
 	};
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (argc > 1 && strcmp(argv[1], "--guest") == 0)
-		return be_guest();
-	if (n < 0)
-		return 1;
+	host_play_guest(argc, argv, be_guest);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
