@@ -46,6 +46,11 @@ static int check_drives(const struct vmconfig *cfg, struct stk_err *err)
 		if (d->read_only && d->copy_on_write)
 			return stk_err_set(err, -EINVAL, "drive %s: read-only and copy-on-write exclude each other",
 					   d->id);
+		if (d->size_mib && !d->copy_on_write)
+			return stk_err_set(err, -EINVAL, "drive %s: only a copy-on-write drive may be larger than its file",
+					   d->id);
+		if (d->size_mib > VMCONFIG_MAX_DRIVE_MIB)
+			return stk_err_set(err, -EINVAL, "drive %s: larger than %u MiB", d->id, VMCONFIG_MAX_DRIVE_MIB);
 		roots += d->is_root;
 		for (unsigned k = 0; k < i; k++) {
 			if (strcmp(cfg->drive[k].id, d->id) == 0)

@@ -14,6 +14,7 @@
 #define VMCONFIG_ID_MAX      64
 #define VMCONFIG_MIN_MEM_MIB 16u
 #define VMCONFIG_MAX_MEM_MIB 65536u
+#define VMCONFIG_MAX_DRIVE_MIB 65536u
 
 struct vmconfig_drive {
 	char id[VMCONFIG_ID_MAX + 1];
@@ -21,6 +22,7 @@ struct vmconfig_drive {
 	bool is_root;
 	bool read_only;
 	bool copy_on_write; /* private mapping; content is part of the snapshot's memory file */
+	unsigned size_mib;  /* copy_on_write: zeros follow the file up to here; 0: as large as the file */
 };
 
 struct vmconfig {

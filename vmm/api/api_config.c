@@ -117,6 +117,10 @@ static json_t *drives_json(const struct vmconfig *cfg)
 				      d->read_only, "copy_on_write", d->copy_on_write, "cache_type",
 				      "Writeback", "io_engine", "Sync", "partuuid", "rate_limiter", "socket");
 
+		if (o && d->size_mib && json_object_set_new(o, "size_mib", json_integer(d->size_mib)) < 0) {
+			json_decref(o);
+			o = NULL;
+		}
 		if (json_array_append_new(list, o) < 0) { /* also when o is NULL */
 			json_decref(list);
 			return NULL;

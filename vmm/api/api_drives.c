@@ -5,14 +5,15 @@
 #include "vmm/api/api_internal.h"
 
 static const char *const fields[] = {"drive_id", "is_root_device", "path_on_host", "is_read_only",
-				     "copy_on_write", "cache_type", "io_engine", "partuuid",
-				     "rate_limiter", "socket", NULL};
+				     "copy_on_write", "size_mib", "cache_type", "io_engine",
+				     "partuuid", "rate_limiter", "socket", NULL};
 static const char *const cache_types[] = {"Unsafe", "Writeback", NULL}; /* flushes are always honoured */
 static const char *const io_engines[] = {"Sync", "Async", NULL};
 
 static int parse_one(json_t *body, const char *path_id, struct vmconfig_drive *d, struct stk_err *err)
 {
 	const char *id = NULL;
+	uint64_t size_mib = 0;
 	unsigned choice;
 	int r = api_body_fields(body, fields, err);
 
@@ -38,6 +39,8 @@ static int parse_one(json_t *body, const char *path_id, struct vmconfig_drive *d
 	if (r == 0)
 		r = json_get_bool(body, "copy_on_write", false, &d->copy_on_write, err);
 	if (r == 0)
+		r = json_get_u64(body, "size_mib", false, 1, VMCONFIG_MAX_DRIVE_MIB, &size_mib, err);
+	if (r == 0)
 		r = api_body_choice(body, "cache_type", false, cache_types, 2, &choice, err);
 	if (r == 0)
 		r = api_body_choice(body, "io_engine", false, io_engines, 1, &choice, err);
@@ -47,6 +50,9 @@ static int parse_one(json_t *body, const char *path_id, struct vmconfig_drive *d
 		r = api_body_unsupported(body, "rate_limiter", err);
 	if (r == 0 && d->read_only && d->copy_on_write)
 		r = stk_err_set(err, -EINVAL, "`is_read_only` and `copy_on_write` exclude each other");
+	if (r == 0 && size_mib && !d->copy_on_write)
+		r = stk_err_set(err, -EINVAL, "`size_mib` needs `copy_on_write`");
+	d->size_mib = (unsigned)size_mib;
 	return r;
 }
 

@@ -83,17 +83,41 @@ static int map_private(struct blk_file *b, int fd, uint64_t off, uint64_t len, s
 	return 0;
 }
 
-int blk_file_open_cow(struct blk_file *b, const char *path, bool read_only, struct stk_err *err)
+/* Behind the end of a file that is mapped there is nothing, not zeros: so zeros of `len` bytes first, and the first
+ * file_len of them covered by the file. */
+static int map_private_in_zeros(struct blk_file *b, int fd, uint64_t file_len, uint64_t len, struct stk_err *err)
 {
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return stk_err_sys(err, -errno, "mapping %llu bytes for a disk", (unsigned long long)len);
+	if (mmap(p, file_len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		int r = stk_err_sys(err, -errno, "mapping %llu bytes of a disk image", (unsigned long long)file_len);
+
+		munmap(p, len);
+		return r;
+	}
+	b->map = p;
+	b->map_len = len;
+	return 0;
+}
+
+int blk_file_open_cow(struct blk_file *b, const char *path, uint64_t size, bool read_only, struct stk_err *err)
+{
+	uint64_t file_size, file_len;
 	stk_autofd fd = -1;
-	uint64_t size;
 	int r;
 
-	r = open_image(path, O_RDONLY, &fd, &size, err);
+	r = open_image(path, O_RDONLY, &fd, &file_size, err);
 	if (r != 0)
 		return r;
+	if (size && size < file_size)
+		return stk_err_set(err, -EINVAL, "disk image %s is larger than the disk's %llu MiB", path,
+				   (unsigned long long)size >> 20);
 	/* The rest of the last page lies behind the file's end, but in a page it has: zeros. */
-	r = map_private(b, fd, 0, (size + PAGE - 1) & ~(PAGE - 1), err);
+	file_len = (file_size + PAGE - 1) & ~(PAGE - 1);
+	size = size ? size : file_size;
+	r = size > file_len ? map_private_in_zeros(b, fd, file_len, size, err) : map_private(b, fd, 0, file_len, err);
 	if (r != 0)
 		return r;
 	b->fd = stk_take_fd(&fd); /* tells a snapshot where the image has holes */

@@ -27,7 +27,8 @@ void blk_file_init(struct blk_file *b);
 int blk_file_open(struct blk_file *b, const char *path, bool read_only, struct stk_err *err);
 /* To be read only; path is for messages. Takes fd over, also when it fails. */
 int blk_file_open_fd(struct blk_file *b, int fd, const char *path, struct stk_err *err);
-int blk_file_open_cow(struct blk_file *b, const char *path, bool read_only, struct stk_err *err);
+/* `size` bytes, a multiple of 4096: zeros follow what the file has. 0: as large as the file. */
+int blk_file_open_cow(struct blk_file *b, const char *path, uint64_t size, bool read_only, struct stk_err *err);
 /* As it was when the snapshot was taken: len bytes (multiple of 4096) of fd at offset, `sectors` of
  * them the disk. fd stays the caller's. */
 int blk_file_open_saved(struct blk_file *b, int fd, uint64_t offset, uint64_t len, uint64_t sectors,

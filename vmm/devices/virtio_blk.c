@@ -245,7 +245,8 @@ static int open_drive(struct virtio_blk *d, const struct device_host *host,
 	if (!drive->copy_on_write)
 		return blk_file_open(&d->file, drive->path, drive->read_only, err);
 	if (host->restore_mem_fd < 0)
-		return blk_file_open_cow(&d->file, drive->path, drive->read_only, err);
+		return blk_file_open_cow(&d->file, drive->path, (uint64_t)drive->size_mib << 20,
+					 drive->read_only, err);
 	for (unsigned i = 0; i < host->restore_region_count; i++) {
 		const struct device_region *g = &host->restore_region[i];
 

@@ -87,6 +87,15 @@ static void test_drives(void **state)
 	c.drive[1].read_only = true;
 	refused(&c, "scratch");
 	c = good();
+	c = good();
+	c.drive[1].size_mib = 600;
+	assert_int_equal(vmconfig_check(&c, NULL), 0);
+	c.drive[1].copy_on_write = false;
+	refused(&c, "larger than its file");
+	c.drive[1].copy_on_write = true;
+	c.drive[1].size_mib = VMCONFIG_MAX_DRIVE_MIB + 1;
+	refused(&c, "scratch");
+	c = good();
 	c.drive_count = VMCONFIG_MAX_DRIVES + 1;
 	refused(&c, "drives");
 }

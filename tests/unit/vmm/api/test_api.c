@@ -335,6 +335,7 @@ static void check_full_config(const struct vmconfig *cfg)
 	assert_true(cfg->drive[0].is_root && cfg->drive[0].read_only && !cfg->drive[0].copy_on_write);
 	assert_string_equal(cfg->drive[1].id, "scratch");
 	assert_true(!cfg->drive[1].is_root && !cfg->drive[1].read_only && cfg->drive[1].copy_on_write);
+	assert_int_equal(cfg->drive[1].size_mib, 600);
 	assert_true(cfg->vsock);
 	assert_int_equal(cfg->guest_cid, 3);
 	assert_string_equal(cfg->uds_path, "/run/v.sock");
@@ -346,7 +347,7 @@ static void test_boot_gets_all(void **state)
 	struct http_client *c = client();
 
 	put(c, "/drives/scratch", "{\"drive_id\":\"scratch\",\"is_root_device\":false,"
-				  "\"path_on_host\":\"$TMP/scratch.img\",\"copy_on_write\":true}");
+				  "\"path_on_host\":\"$TMP/scratch.img\",\"copy_on_write\":true,\"size_mib\":600}");
 	put(c, "/entropy", "{}");
 	put(c, "/vsock", "{\"guest_cid\":3,\"uds_path\":\"/run/v.sock\"}");
 	put(c, "/drives/rootfs", "{\"drive_id\":\"rootfs\",\"is_root_device\":true,"
@@ -397,7 +398,7 @@ static void test_config_file(void **state)
 	if (parse_config("{\"boot-source\":{\"kernel_image_path\":\"$TMP/vmlinux\",\"initrd_path\":\"$TMP/initrd\","
 			 "\"boot_args\":\"console=ttyS0 quiet\"},\"machine-config\":{\"vcpu_count\":2,\"mem_size_mib\":512},"
 			 "\"drives\":[{\"drive_id\":\"scratch\",\"is_root_device\":false,\"path_on_host\":\"$TMP/scratch.img\","
-			 "\"copy_on_write\":true},{\"drive_id\":\"rootfs\",\"is_root_device\":true,\"path_on_host\":"
+			 "\"copy_on_write\":true,\"size_mib\":600},{\"drive_id\":\"rootfs\",\"is_root_device\":true,\"path_on_host\":"
 			 "\"$TMP/rootfs.img\",\"is_read_only\":true}],\"vsock\":{\"guest_cid\":3,\"uds_path\":\"/run/v.sock\"},"
 			 "\"entropy\":{},\"logger\":null,\"network-interfaces\":[]}", &cfg, &err) < 0)
 		fail_msg("%s", err.text);

@@ -55,6 +55,7 @@ static int setup(void **state)
 {
 	rig_init(&rig, 4 << 20);
 	make_image();
+	drive.size_mib = 0;
 	dev = NULL;
 	ring_init(&ring, &rig, 64);
 	hdr_at = rig_alloc(&rig, 16, 16);
@@ -201,6 +202,43 @@ static void test_many(void **state)
 		assert_true(ring_take(&big, &head, &len));
 }
 
+/* Behind what the file has there are zeros, private like the rest; and none of them is in a snapshot's way. */
+static void test_larger_than_its_file(void **state)
+{
+	const uint64_t sectors = (3 << 20) / 512;
+	uint8_t *data = rig_ptr(&rig, data_at, 65536);
+	struct device_region region;
+	struct stk_err err;
+	struct stat st;
+
+	drive.size_mib = 3;
+	plug(false, true);
+	assert_int_equal(rig_get(&rig, 0, 0x100), sectors);
+	memset(data, 'x', 8192);
+	assert_int_equal(request(0, SECTORS - 1, 8192, 1, NULL), OK); /* from the file's last sector on */
+	assert_int_equal(data[0], 'A' + SECTORS - 1);
+	assert_memory_equal(data + 512, "tail\0", 6);
+	for (unsigned i = 516; i < 8192; i++)
+		assert_int_equal(data[i], 0);
+	memset(data, 'z', 512);
+	assert_int_equal(request(1, sectors - 1, 512, 1, NULL), OK);
+	data[0] = 0;
+	assert_int_equal(request(0, sectors - 1, 512, 1, NULL), OK);
+	assert_int_equal(data[0], 'z');
+	assert_int_equal(request(1, sectors, 512, 1, NULL), IOERR);
+	assert_true(virtio_blk_region(dev, &region));
+	assert_int_equal(region.len, 3 << 20);
+	assert_true(region.backing_fd >= 0 && lseek(region.backing_fd, 16384, SEEK_DATA) < 0);
+	dev->ops->fini(dev);
+	dev = NULL;
+	assert_int_equal(stat(drive.path, &st), 0);
+	assert_int_equal(st.st_size, SECTORS * 512 + 4);
+
+	assert_int_equal(truncate(drive.path, (3 << 20) + 512), 0);
+	assert_int_equal(virtio_blk_create(&rig.host, 0, &drive, &dev, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "larger than the disk"));
+}
+
 static void test_copy_on_write(void **state)
 {
 	struct device_region region, again;
@@ -302,6 +340,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_chains_without_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copy_on_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_larger_than_its_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_images, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_disk_is_refused, setup, teardown),
 	};
