@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,6 +22,13 @@
 #include "guest-init/power.h"
 
 #define NEWROOT "/newroot"
+
+/* ext4's superblock, of a file system with blocks of 4 KiB as ours: where it is, and what is looked at. */
+#define EXT4_SUPER_AT  1024
+#define EXT4_BLOCKS    4 /* u32 */
+#define EXT4_MAGIC     56 /* u16 */
+#define EXT4_SUPER_LEN 64
+#define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t) /* in no header of libc's or the kernel's */
 
 int mounts_write(const char *path, const char *text)
 {
@@ -79,11 +87,37 @@ static void mount_code(void)
 	need("/var/task/task", "/var/task", "", MS_BIND, NULL);
 }
 
+/* The file system was made for the smallest disk. One that is larger has zeros behind it, into which the file system
+ * grows: here and now, so that it is in the snapshot. */
+static int grow_scratch(void)
+{
+	stk_autofd disk = open(MOUNTS_SCRATCH, O_RDONLY | O_CLOEXEC), top = -1;
+	uint8_t super[EXT4_SUPER_LEN];
+	uint64_t bytes, blocks;
+	uint16_t magic;
+	uint32_t have;
+	int rc;
+
+	if (disk < 0 || ioctl(disk, BLKGETSIZE64, &bytes) < 0)
+		return -errno;
+	rc = stk_pread_full(disk, super, sizeof(super), EXT4_SUPER_AT);
+	if (rc < 0)
+		return rc;
+	memcpy(&have, super + EXT4_BLOCKS, sizeof(have));
+	memcpy(&magic, super + EXT4_MAGIC, sizeof(magic));
+	blocks = bytes / 4096;
+	if (magic != 0xef53 || blocks <= have)
+		return 0;
+	top = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return top < 0 || ioctl(top, EXT4_IOC_RESIZE_FS, &blocks) < 0 ? -errno : 0;
+}
+
 static void mount_scratch(void)
 {
 	/* No barriers, no write-back while idle: the disk dies with the machine. No thread that reads block bitmaps
 	 * a while after the mount: that would be in each clone. */
 	static const char options[] = "nobarrier,errors=continue,noinit_itable,no_prefetch_block_bitmaps";
+	int rc;
 
 	if (access(MOUNTS_SCRATCH, F_OK) < 0) {
 		need("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=50%");
@@ -92,6 +126,10 @@ static void mount_scratch(void)
 	if (mount(MOUNTS_SCRATCH, "/tmp", "ext4", MS_NOATIME | MS_NOSUID | MS_NODEV, options) < 0 &&
 	    mount(MOUNTS_SCRATCH, "/tmp", "ext4", MS_NOATIME | MS_NOSUID | MS_NODEV, NULL) < 0)
 		power_fail("mount of the scratch disk on /tmp: %s", strerror(errno));
+	rc = grow_scratch();
+	if (rc < 0)
+		power_fail("growing the file system of the scratch disk: %s%s", strerror(-rc),
+			   rc == -EOPNOTSUPP ? " (scratch.img is of an older release)" : "");
 	if (chmod("/tmp", 01777) < 0)
 		power_fail("mode of /tmp: %s", strerror(errno));
 }
