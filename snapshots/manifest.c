@@ -99,13 +99,13 @@ int snap_manifest_encode(const struct snap_manifest *m, char **ret_text, size_t 
 
 	if (!gmtime_r(&seconds, &tm) || !strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &tm))
 		return stk_err_set(err, -EINVAL, "manifest: bad time");
-	root = json_pack("{s:i, s:s, s:I, s:{s:s, s:s, s:s, s:s}, s:{s:i, s:i, s:s}, s:o, s:s, s:s, s:{s:s, s:s}, "
+	root = json_pack("{s:i, s:s, s:I, s:{s:s, s:s, s:s, s:s}, s:{s:i, s:i, s:i, s:s}, s:o, s:s, s:s, s:{s:s, s:s}, "
 			 "s:I, s:{s:I, s:I, s:I}}",
 			 "format", (int)SNAP_MANIFEST_FORMAT, "created", created, "created_ms",
 			 (json_int_t)m->created_ms, "function", "name", m->function, "version", m->version,
 			 "handler", m->handler, "runtime", m->runtime, "machine", "vcpu_count",
-			 (int)m->vcpu_count, "mem_size_mib", (int)m->mem_size_mib, "boot_args", m->boot_args,
-			 "files", encode_inputs(m), "stoker", m->stoker, "agent", m->agent, "host", "cpu",
+			 (int)m->vcpu_count, "mem_size_mib", (int)m->mem_size_mib, "scratch_mib", (int)m->scratch_mib,
+			 "boot_args", m->boot_args, "files", encode_inputs(m), "stoker", m->stoker, "agent", m->agent, "host", "cpu",
 			 m->host_cpu, "kernel", m->host_kernel, "init_us", (json_int_t)m->init_us, "memory",
 			 "data_bytes", (json_int_t)m->memory_data_bytes, "total_bytes",
 			 (json_int_t)m->memory_total_bytes, "guest_used_bytes",
@@ -212,6 +212,10 @@ int snap_manifest_decode(const char *text, size_t len, struct snap_manifest *ret
 	m->mem_size_mib = (unsigned)get_u64(&r, part, "mem_size_mib", 1, 1u << 20);
 	get_text(&r, part, "boot_args", m->boot_args, sizeof(m->boot_args));
 	decode_inputs(&r, get(&r, root, "files", JSON_OBJECT, "no object"), m);
+	if (json_object_get(part, "scratch_mib"))
+		m->scratch_mib = (unsigned)get_u64(&r, part, "scratch_mib", 0, 1u << 20);
+	else /* made when the disk was always as large as its image */
+		m->scratch_mib = (unsigned)(m->input[SNAP_INPUT_SCRATCH].size >> 20);
 	get_text(&r, root, "stoker", m->stoker, sizeof(m->stoker));
 	get_text(&r, root, "agent", m->agent, sizeof(m->agent));
 	part = get(&r, root, "host", JSON_OBJECT, "no object");

@@ -38,6 +38,7 @@ struct snap_manifest {
 	char runtime[SNAP_MANIFEST_TEXT_MAX]; /* may be empty */
 	unsigned vcpu_count;
 	unsigned mem_size_mib;
+	unsigned scratch_mib; /* size of the scratch disk, which may be more than its image's */
 	char boot_args[2048];
 	struct snap_manifest_file input[SNAP_INPUT_COUNT];
 	char stoker[SNAP_MANIFEST_TEXT_MAX];      /* version of the tool */

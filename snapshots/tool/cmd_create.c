@@ -148,6 +148,7 @@ static int prepare(struct create *c, struct stk_err *err)
 	stk_strcpy(m->stoker, sizeof(m->stoker), PACKAGE_VERSION);
 	m->vcpu_count = 1;
 	m->mem_size_mib = c->o.memory_mib + SNAP_GUEST_OVERHEAD_MIB;
+	m->scratch_mib = c->o.scratch_mib ? c->o.scratch_mib : (unsigned)(m->input[SNAP_INPUT_SCRATCH].size >> 20);
 	if (stk_strcpy(m->boot_args, sizeof(m->boot_args), c->o.boot_args) < 0)
 		return stk_err_set(err, -EINVAL, "--boot-args: longer than %zu bytes", sizeof(m->boot_args) - 1);
 	snap_manifest_host(m);
@@ -162,15 +163,15 @@ static int prepare(struct create *c, struct stk_err *err)
 /* ---- the machine ---- */
 
 static int put_drive(struct create *c, const char *id, enum snap_manifest_input input, bool root, bool cow,
-		     struct stk_err *err)
+		     unsigned size_mib, struct stk_err *err)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "/drives/%s", id);
 	return monitor_call(&c->m, "PUT", path,
-			    json_pack("{s:s, s:s, s:b, s:b, s:b}", "drive_id", id, "path_on_host",
+			    json_pack("{s:s, s:s, s:b, s:b, s:b, s:o*}", "drive_id", id, "path_on_host",
 				      c->man.input[input].path, "is_root_device", root, "is_read_only", !cow,
-				      "copy_on_write", cow),
+				      "copy_on_write", cow, "size_mib", size_mib ? json_integer(size_mib) : NULL),
 			    err);
 }
 
@@ -190,11 +191,11 @@ static int boot(struct create *c, struct stk_err *err)
 					   c->man.input[SNAP_INPUT_INITRD].path, "boot_args", c->man.boot_args),
 				 err);
 	if (r == 0)
-		r = put_drive(c, "rootfs", SNAP_INPUT_ROOTFS, true, false, err);
+		r = put_drive(c, "rootfs", SNAP_INPUT_ROOTFS, true, false, 0, err);
 	if (r == 0)
-		r = put_drive(c, "code", SNAP_INPUT_CODE, false, false, err);
+		r = put_drive(c, "code", SNAP_INPUT_CODE, false, false, 0, err);
 	if (r == 0)
-		r = put_drive(c, "scratch", SNAP_INPUT_SCRATCH, false, true, err);
+		r = put_drive(c, "scratch", SNAP_INPUT_SCRATCH, false, true, c->o.scratch_mib, err);
 	if (r == 0)
 		r = monitor_call(m, "PUT", "/vsock", json_pack("{s:i}", "guest_cid", 3), err);
 	if (r == 0)

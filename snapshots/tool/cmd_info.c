@@ -52,7 +52,8 @@ static void print_people(const struct snap_manifest *m, const struct snap_file *
 		print_text("runtime", m->runtime);
 	if (gmtime_r(&seconds, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm))
 		print_text("created", text);
-	snprintf(text, sizeof(text), "%u vCPU, %u MiB", m->vcpu_count, m->mem_size_mib);
+	snprintf(text, sizeof(text), "%u vCPU, %u MiB, /tmp %u MiB", m->vcpu_count, m->mem_size_mib,
+		 m->scratch_mib);
 	print_text("machine", text);
 	print_text("boot args", m->boot_args);
 	snprintf(text, sizeof(text), "%.3f ms", (double)m->init_us / 1000);

@@ -19,6 +19,7 @@ const char create_usage[] =
 	"  --vmm PROGRAM      the monitor (default: stoker-vmm beside this program)\n"
 	"  --kernel, --initrd, --rootfs, --code, --scratch   what the machine is made of\n"
 	"  --memory MIB       128 to 10240 (default 128)\n"
+	"  --scratch-size MIB size of /tmp, up to 10240 (default: of the image)\n"
 	"  --handler H        (default bootstrap)\n"
 	"  --name N           function (default function)   --version V (default 1)\n"
 	"  --runtime R        for example python3 (informational)\n"
@@ -60,6 +61,7 @@ static const struct {
 	T("--boot-args", boot_args, false),
 	T("--env-file", env_file, false),
 	N("--memory", memory_mib, 128, 10240),
+	N("--scratch-size", scratch_mib, 1, 10240),
 	N("--die-with-parent", parent, 1, INT32_MAX),
 	N("--init-timeout", init_timeout_ms, 1, 900000),
 	N("--init-report", init_report, 0, 1),

@@ -13,6 +13,7 @@ struct create_options {
 	char *env; /* heap: NUL-separated NAME=VALUE from --env-file, then --env */
 	size_t env_len;
 	unsigned memory_mib;
+	unsigned scratch_mib; /* 0: as large as the image */
 	unsigned init_timeout_ms;
 	unsigned boot_timeout_ms;
 	unsigned time_limit_ms; /* of the whole command */

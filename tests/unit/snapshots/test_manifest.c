@@ -15,7 +15,7 @@ static struct snap_manifest sample(void)
 {
 	struct snap_manifest m = {
 		.created_ms = 1795241696123, .function = "hello", .version = "7", .handler = "app.handler",
-		.runtime = "python3", .vcpu_count = 1, .mem_size_mib = 128, .boot_args = "quiet",
+		.runtime = "python3", .vcpu_count = 1, .mem_size_mib = 128, .scratch_mib = 2048, .boot_args = "quiet",
 		.stoker = "0.1.0", .agent = "0.1.0", .host_cpu = "A \"CPU\"", .host_kernel = "6.1.0",
 		.init_us = 123456, .guest_used_bytes = 1000, .memory_data_bytes = 4096,
 		.memory_total_bytes = 8192,
@@ -40,12 +40,32 @@ static void test_round_trip(void **state)
 	if (snap_manifest_decode(text, len, &back, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_string_equal(back.function, "hello");
+	assert_int_equal(back.scratch_mib, 2048);
 	assert_string_equal(back.host_cpu, "A \"CPU\"");
 	assert_string_equal(back.input[SNAP_INPUT_CODE].path, "/c\xc3\xb6");
 	assert_true(back.input[SNAP_INPUT_CODE].size == 1ULL << 40);
 	assert_string_equal(back.input[SNAP_INPUT_INITRD].path, "");
 	assert_true(back.created_ms == m.created_ms && back.init_us == m.init_us &&
 		    back.memory_data_bytes == 4096 && back.memory_total_bytes == 8192);
+}
+
+/* As it was written when the disk was always as large as its image. */
+static void test_without_scratch_size(void **state)
+{
+	struct snap_manifest m = sample(), back;
+	struct stk_err err = {0, ""};
+	stk_autofree char *text = NULL, *changed = NULL;
+	size_t len;
+	json_t *root;
+
+	m.input[SNAP_INPUT_SCRATCH] = (struct snap_manifest_file){"/s", 512u << 20, "mtime:3.4"};
+	assert_int_equal(snap_manifest_encode(&m, &text, &len, &err), 0);
+	root = json_loadb(text, len, 0, NULL);
+	assert_int_equal(json_object_del(json_object_get(root, "machine"), "scratch_mib"), 0);
+	changed = json_dumps(root, 0);
+	json_decref(root);
+	assert_int_equal(snap_manifest_decode(changed, strlen(changed), &back, &err), 0);
+	assert_int_equal(back.scratch_mib, 512);
 }
 
 /* Encodes the sample, lets change() have its way, expects decode to refuse with the text. */
@@ -152,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_without_scratch_size),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bad_utf8_is_refused),
 		cmocka_unit_test(test_key_changes_with_the_file),

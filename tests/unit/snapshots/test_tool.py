@@ -227,6 +227,7 @@ def bad_usage(folder):
         assert text in done.stderr, done.stderr
         nothing_left(folder)
     run("--memory", "64", text="--memory: expected a number from 128 to 10240")
+    run("--scratch-size", "10241", text="--scratch-size: expected a number from 1 to 10240")
     run("--memory", text="--memory needs a value")
     run("--dance", "1", text="unknown option --dance")
     run("--name", "a b", text="--name")
