@@ -66,9 +66,10 @@ json_t *describe_function(const struct function *fn)
 	fn_bare_name(fn->name, name);
 	gmtime_r(&secs, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	o = json_pack("{s:s, s:i, s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:s}", "name", name, "version",
+	o = json_pack("{s:s, s:i, s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:I, s:s}", "name", name, "version",
 		      (int)v->number, "runtime", v->settings.runtime, "handler", v->settings.handler, "memory",
-		      (int)v->settings.memory_mib, "timeout", (int)v->settings.timeout_s, "reuse",
+		      (int)v->settings.memory_mib, "timeout", (int)v->settings.timeout_s,
+		      "ephemeralStorage", (int)v->settings.storage_mib, "reuse",
 		      fn_reuse_name(v->settings.reuse), "state",
 		      check_names[v->check], "codeSize", (json_int_t)v->code_size, "lastModified", when);
 	if (!o)

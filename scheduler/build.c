@@ -220,10 +220,10 @@ static void make_snapshot(struct build *bd)
 	const struct fn_settings *s = &bd->spec.settings;
 	char tool[PATH_CAP], vmm[PATH_CAP], kernel[PATH_CAP], initrd[PATH_CAP], rootfs[PATH_CAP];
 	char code[PATH_CAP], scratch[PATH_CAP], out[PATH_CAP], env[PATH_CAP];
-	char memory[16], version[FN_VERSION_TEXT], init_ms[16], parent[16], runtime[FN_RUNTIME_MAX + 32], name[FN_BARE_MAX + 1];
+	char memory[16], storage[16], version[FN_VERSION_TEXT], init_ms[16], parent[16], runtime[FN_RUNTIME_MAX + 32], name[FN_BARE_MAX + 1];
 	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
-			      "--memory", memory, "--handler", s->handler, "--name", name,
+			      "--scratch-size", storage, "--memory", memory, "--handler", s->handler, "--name", name,
 			      "--version", version, "--runtime", runtime, "--region", region_name(), "--account",
 			      tenants_account(&bd->b->d->tenants, bd->spec.name), "--init-timeout", init_ms,
 			      "--init-report", "1", "--env-file", env, "--die-with-parent", parent, NULL};
@@ -240,6 +240,7 @@ static void make_snapshot(struct build *bd)
 	rc = rc ? rc : build_path(bd, "snapshot", out, PATH_CAP);
 	rc = rc ? rc : build_path(bd, "env", env, PATH_CAP);
 	snprintf(memory, sizeof(memory), "%u", s->memory_mib);
+	snprintf(storage, sizeof(storage), "%u", s->storage_mib);
 	fn_bare_name(bd->spec.name, name);
 	fn_version_text(bd->spec.published, version);
 	snprintf(init_ms, sizeof(init_ms), "%u", o->init_timeout_ms);

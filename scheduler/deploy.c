@@ -80,6 +80,10 @@ int deploy_check(const struct daemon *d, struct fn_settings *s, struct stk_err *
 	if (rc == 0 && plan_idle_mib(s->memory_mib) > d->opt->memory_budget_mib)
 		return stk_err_set(err, -EINVAL, "memory: a VM of %u MiB does not fit into this host's memory budget "
 				   "of %u MiB", s->memory_mib, (unsigned)d->opt->memory_budget_mib);
+	if (rc == 0 && plan_idle_mib(s->memory_mib) + plan_storage_mib(s->storage_mib) > d->opt->memory_budget_mib)
+		return stk_err_set(err, -EINVAL, "ephemeral-storage: a /tmp of %u MiB, which is kept in memory, does not fit "
+				   "into this host's memory budget of %u MiB", s->storage_mib,
+				   (unsigned)d->opt->memory_budget_mib);
 	return rc ? rc : runtimes_check(&d->runtimes, s->runtime, err);
 }
 

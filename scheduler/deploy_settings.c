@@ -27,6 +27,11 @@ static int set_param(struct fn_settings *s, const char *key, const char *value, 
 			return stk_err_set(err, -EINVAL, "memory: expected %d to %d (MiB), got \"%.40s\"",
 					   FN_MEMORY_MIN, FN_MEMORY_MAX, value);
 		s->memory_mib = (unsigned)v;
+	} else if (strcmp(key, "ephemeral-storage") == 0) {
+		if (stk_parse_u64(value, FN_STORAGE_MIN, FN_STORAGE_MAX, &v))
+			return stk_err_set(err, -EINVAL, "ephemeral-storage: expected %d to %d (MiB), got \"%.40s\"",
+					   FN_STORAGE_MIN, FN_STORAGE_MAX, value);
+		s->storage_mib = (unsigned)v;
 	} else if (strcmp(key, "timeout") == 0) {
 		if (stk_parse_u64(value, 1, FN_TIMEOUT_MAX, &v))
 			return stk_err_set(err, -EINVAL, "timeout: expected 1 to %d (seconds), got \"%.40s\"",

@@ -308,7 +308,7 @@ static void look(const struct plan_flow *flow, uint64_t now, struct plan_view *r
 	ret_view->refill = pool_missing_refill(p);
 	ret_view->spare = p->queued ? 0 : p->warm_count;
 	ret_view->may_start = pool_may_start(p, now);
-	ret_view->mib = p->idle_mib;
+	ret_view->mib = pool_idle_mib(p);
 	ret_view->policy = &p->policy;
 }
 

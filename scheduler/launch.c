@@ -26,10 +26,16 @@
 
 #define PATHS_MAX (OPTIONS_PATH_MAX + 128)
 
-static json_t *drive(const char *id, const char *path, bool root, bool cow)
+static json_t *drive(const char *id, const char *path, bool root)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:b}", "drive_id", id, "path_on_host", path, "is_root_device", root,
-			 "is_read_only", !cow, "copy_on_write", cow);
+	return json_pack("{s:s, s:s, s:b, s:b}", "drive_id", id, "path_on_host", path, "is_root_device", root,
+			 "is_read_only", true);
+}
+
+static json_t *scratch_drive(const char *path, unsigned mib)
+{
+	return json_pack("{s:s, s:s, s:b, s:b, s:i}", "drive_id", "scratch", "path_on_host", path, "is_root_device",
+			 false, "copy_on_write", true, "size_mib", (int)mib);
 }
 
 /* The whole machine in Firecracker's configuration format, in anonymous memory. */
@@ -53,8 +59,8 @@ static int boot_config(const struct pool *p, int *ret_fd)
 			 "vcpu_count", 1, "mem_size_mib",
 			 (int)(p->ver->settings.memory_mib + SNAP_GUEST_OVERHEAD_MIB), "boot-source",
 			 "kernel_image_path", kernel, "initrd_path", initrd, "boot_args", SNAP_BOOT_ARGS, "drives",
-			 drive("rootfs", rootfs, true, false), drive("code", code, false, false),
-			 drive("scratch", scratch, false, true), "vsock", "guest_cid", 3);
+			 drive("rootfs", rootfs, true), drive("code", code, false),
+			 scratch_drive(scratch, p->ver->settings.storage_mib), "vsock", "guest_cid", 3);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	if (!text)

@@ -171,9 +171,16 @@ bool pool_may_start(const struct pool *p, uint64_t now_ns)
 	return !p->closed && p->ver->check == FN_GOOD && used < p->policy.ceiling && now_ns >= p->retry_ns;
 }
 
+_Static_assert(PLAN_STORAGE_DEFAULT == FN_STORAGE_MIN, "every size is counted");
+
+unsigned pool_idle_mib(const struct pool *p)
+{
+	return p->idle_mib + plan_storage_mib(p->ver->settings.storage_mib);
+}
+
 unsigned pool_busy_mib(const struct pool *p)
 {
-	return plan_busy_mib(p->ver->settings.memory_mib, p->idle_mib);
+	return plan_busy_mib(p->ver->settings.memory_mib, p->idle_mib) + plan_storage_mib(p->ver->settings.storage_mib);
 }
 
 void pool_start_failed(struct pool *p, const char *text, uint64_t now_ns)

@@ -40,7 +40,7 @@ struct pool {
 	unsigned fail_count;
 	uint64_t retry_ns;
 	char fail_text[384];
-	/* Memory one VM is counted with, MiB: measured on idle ones, else estimated. */
+	/* Memory of one VM that waits, MiB, without a large /tmp: measured, else estimated. */
 	unsigned idle_mib;
 	bool measured;
 	bool measuring;
@@ -74,6 +74,8 @@ unsigned pool_missing_urgent(const struct pool *p);
 unsigned pool_missing_refill(const struct pool *p);
 /* May a VM be started now (ceiling, back-off, snapshot checked)? */
 bool pool_may_start(const struct pool *p, uint64_t now_ns);
+/* What a VM is counted with that waits, and one that works. */
+unsigned pool_idle_mib(const struct pool *p);
 unsigned pool_busy_mib(const struct pool *p);
 /* A start failed: back off. After POOL_MAX_FAILS in a row waiting requests fail as well. */
 #define POOL_MAX_FAILS 3

@@ -17,7 +17,7 @@
 
 void fn_settings_init(struct fn_settings *s)
 {
-	*s = (struct fn_settings){.memory_mib = 128, .timeout_s = 3};
+	*s = (struct fn_settings){.memory_mib = 128, .timeout_s = 3, .storage_mib = FN_STORAGE_MIN};
 }
 
 void fn_settings_fini(struct fn_settings *s)
@@ -162,7 +162,8 @@ bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b)
 bool fn_same_guest(const struct fn_settings *a, const struct fn_settings *b)
 {
 	return strcmp(a->runtime, b->runtime) == 0 && strcmp(a->handler, b->handler) == 0 &&
-	       a->memory_mib == b->memory_mib && a->reuse == b->reuse && a->env_len == b->env_len &&
+	       a->memory_mib == b->memory_mib && a->storage_mib == b->storage_mib && a->reuse == b->reuse &&
+	       a->env_len == b->env_len &&
 	       (!a->env_len || memcmp(a->env, b->env, a->env_len) == 0) && fn_same_layers(a, b) && fn_same_secrets(a, b);
 }
 
@@ -191,6 +192,9 @@ int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
 	if (s->memory_mib < FN_MEMORY_MIN || s->memory_mib > FN_MEMORY_MAX)
 		return stk_err_set(err, -EINVAL, "memory: %u MiB is outside %d to %d", s->memory_mib,
 				   FN_MEMORY_MIN, FN_MEMORY_MAX);
+	if (s->storage_mib < FN_STORAGE_MIN || s->storage_mib > FN_STORAGE_MAX)
+		return stk_err_set(err, -EINVAL, "ephemeral-storage: %u MiB is outside %d to %d", s->storage_mib,
+				   FN_STORAGE_MIN, FN_STORAGE_MAX);
 	if (s->timeout_s < 1 || s->timeout_s > FN_TIMEOUT_MAX)
 		return stk_err_set(err, -EINVAL, "timeout: %u s is outside 1 to %d", s->timeout_s,
 				   FN_TIMEOUT_MAX);

@@ -30,6 +30,8 @@
 #define FN_MEMORY_MIN  128
 #define FN_MEMORY_MAX  10240
 #define FN_TIMEOUT_MAX 900
+#define FN_STORAGE_MIN 512 /* MiB of /tmp; what the scratch image has */
+#define FN_STORAGE_MAX 10240
 
 struct pool;
 struct logsink;
@@ -53,6 +55,7 @@ struct fn_settings {
 	char handler[FN_HANDLER_MAX + 1];
 	unsigned memory_mib;
 	unsigned timeout_s;
+	unsigned storage_mib; /* size of /tmp */
 	enum fn_reuse reuse;
 	char *env; /* NUL-separated K=V, heap; may be NULL */
 	size_t env_len;
@@ -149,7 +152,7 @@ struct registry {
 	void *ctx;
 };
 
-void fn_settings_init(struct fn_settings *s); /* 128 MiB, 3 s, nothing else */
+void fn_settings_init(struct fn_settings *s); /* 128 MiB, 3 s, the smallest /tmp, nothing else */
 void fn_settings_fini(struct fn_settings *s);
 int fn_settings_copy(const struct fn_settings *src, struct fn_settings *ret_copy);
 /* "destroy" or "reset". -EINVAL. */

@@ -361,7 +361,7 @@ int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv)
 	d->dispatch.vms++;
 	d->jobs++;
 	sb->state = SB_STARTING;
-	sandbox_charge(sb, boot ? pool_busy_mib(p) : p->idle_mib);
+	sandbox_charge(sb, boot ? pool_busy_mib(p) : pool_idle_mib(p));
 	count(sb, SB_STARTING, 1);
 	stk_list_add_tail(&p->others, &sb->node);
 
@@ -412,7 +412,7 @@ void sandbox_become_warm(struct sandbox *sb)
 	uv_timer_stop(&sb->timer);
 	sb->ready_ns = stk_now_ns();
 	if (sb->state == SB_RESETTING)
-		sandbox_charge(sb, sb->pool->idle_mib);
+		sandbox_charge(sb, pool_idle_mib(sb->pool));
 	sandbox_move(sb, SB_WARM);
 	dispatch_ready(sb);
 }

@@ -48,6 +48,12 @@ static const char *const migrations[STORE_SCHEMA] = {
 	[4] = "CREATE TABLE secrets(name TEXT NOT NULL, number INTEGER NOT NULL, pairs BLOB NOT NULL," /* as versions.env */
 	      " PRIMARY KEY(name, number)) WITHOUT ROWID;"
 	      "PRAGMA user_version = 5;",
+	/* The size of /tmp was kept with what changes nothing. */
+	[5] = "ALTER TABLE versions ADD COLUMN storage_mib INTEGER NOT NULL DEFAULT 512;"
+	      "UPDATE versions SET storage_mib = json_extract(extra, '$.EphemeralStorage.Size'),"
+	      " extra = nullif(json_remove(extra, '$.EphemeralStorage'), '{}') WHERE CASE WHEN json_valid(extra)"
+	      " THEN json_extract(extra, '$.EphemeralStorage.Size') BETWEEN 513 AND 10240 END;"
+	      "PRAGMA user_version = 6;",
 };
 
 int store_err(struct store *s, int rc, const char *what, struct stk_err *err)
@@ -227,6 +233,7 @@ static int read_version(sqlite3_stmt *st, const struct store_sink *sink, void *c
 		    v.settings.secrets[v.settings.secrets_len - 1])
 			return -EUCLEAN;
 	}
+	v.settings.storage_mib = (unsigned)sqlite3_column_int64(st, 22);
 	v.extra = text_of(st, 10);
 	v.reason_code = text_of(st, 11);
 	v.reason = text_of(st, 12);
@@ -277,8 +284,8 @@ static const struct {
 	{"names", "SELECT name, last_version FROM names", read_name},
 	{"versions", "SELECT name, number, published, state, runtime, handler, memory_mib, timeout_s, reuse, env, extra,"
 		     " reason_code, reason, init_error, created_ms, code_size, zip_crc, img_crc, sha256, revision, layers,"
-		     " (SELECT pairs FROM secrets s WHERE s.name = v.name AND s.number = v.number)"
-		     " FROM versions v ORDER BY name, number", read_version},
+		     " (SELECT pairs FROM secrets s WHERE s.name = v.name AND s.number = v.number),"
+		     " storage_mib FROM versions v ORDER BY name, number", read_version},
 	{"functions", "SELECT name, latest, active, last_published, reserved FROM functions ORDER BY name", read_function},
 	{"aliases", "SELECT name, alias, version, additional, weight, revision, description FROM aliases", read_alias},
 	{"notes", "SELECT name, kind, qualifier, json FROM notes", read_note},

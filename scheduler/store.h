@@ -6,7 +6,7 @@
 #include "common/base/err.h"
 #include "scheduler/registry.h"
 
-#define STORE_SCHEMA 5
+#define STORE_SCHEMA 6
 
 struct store;
 struct store_tx;

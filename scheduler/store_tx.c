@@ -17,7 +17,7 @@ struct value {
 	size_t len;
 };
 
-#define MAX_VALUES 21
+#define MAX_VALUES 22
 
 struct statement {
 	struct statement *next;
@@ -106,7 +106,7 @@ static void put_text(struct store_tx *tx, struct statement *st, const char *text
 
 void store_tx_version(struct store_tx *tx, const struct fn_version *v)
 {
-	struct statement *st = add(tx, "INSERT OR REPLACE INTO versions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+	struct statement *st = add(tx, "INSERT OR REPLACE INTO versions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
 	const struct fn_settings *s = &v->settings;
 	char layers[FN_LAYERS_MAX * (FN_NAME_MAX + 16)] = "";
 	size_t len = 0;
@@ -135,6 +135,7 @@ void store_tx_version(struct store_tx *tx, const struct fn_version *v)
 		len += (size_t)snprintf(layers + len, sizeof(layers) - len, "%s%s:%u", i ? "," : "", s->layers[i].name,
 					s->layers[i].version);
 	put_text(tx, st, s->layer_count ? layers : NULL);
+	put_int(st, s->storage_mib);
 	st = add(tx, s->secrets_len ? "INSERT OR REPLACE INTO secrets VALUES(?,?,?)"
 				    : "DELETE FROM secrets WHERE name = ? AND number = ?");
 	put_text(tx, st, v->fn->name);

@@ -114,8 +114,8 @@ static void rebuilt(void *ctx, const struct build_result *r)
 }
 
 /* The guest has parts of its root image in memory and reads the rest when it needs it: with another
- * image in that place it would see a mixture. */
-static int check_image(struct check *c, const char *snapshot)
+ * image in that place it would see a mixture. And a stokerd that did not know sizes of /tmp made all of the smallest. */
+static int check_parts(struct check *c, const char *snapshot)
 {
 	struct snap_manifest *m = calloc(1, sizeof(*m));
 	const struct snap_manifest_file *then = m ? &m->input[SNAP_INPUT_ROOTFS] : NULL;
@@ -130,6 +130,9 @@ static int check_image(struct check *c, const char *snapshot)
 	if (rc == 0 && snap_manifest_file_stat(path, &now, NULL) == 0 &&
 	    (now.size != then->size || strcmp(now.key, then->key) != 0))
 		rc = stk_err_set(&c->err, -ESTALE, "the snapshot was made with another %s", path);
+	if (rc == 0 && m->scratch_mib != c->ver->settings.storage_mib)
+		rc = stk_err_set(&c->err, -ESTALE, "the snapshot was made with %u MiB of /tmp, not %u", m->scratch_mib,
+				 c->ver->settings.storage_mib);
 	free(m);
 	return rc;
 }
@@ -150,7 +153,7 @@ static int check_files(struct check *c)
 	if (stk_snprintf(path, sizeof(path), "%s/snapshot", c->dir))
 		return stk_err_set(&c->err, -ENAMETOOLONG, "path too long");
 	rc = snap_catalog_verify(path, &c->err);
-	return rc ? rc : check_image(c, path);
+	return rc ? rc : check_parts(c, path);
 }
 
 static void work_check(uv_work_t *w)

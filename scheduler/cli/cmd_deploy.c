@@ -122,7 +122,8 @@ static int say_done(const char *name, const struct http_client_resp *r)
 int cmd_deploy(struct cli *c)
 {
 	struct cli_option o[] = {{"runtime", NULL}, {"handler", NULL}, {"memory", NULL}, {"timeout", NULL},
-				 {"reuse", NULL}, {"layers", NULL}, {"*env", NULL}, {"*secret", NULL}};
+				 {"reuse", NULL}, {"layers", NULL}, {"ephemeral-storage", NULL}, {"*env", NULL},
+				 {"*secret", NULL}};
 	static const char name_rule[] = "a function's name is 1 to 64 letters, digits, - or _";
 	stk_autofree char *query = NULL, *path = NULL;
 	stk_autofree void *zip = NULL;
@@ -143,7 +144,7 @@ int cmd_deploy(struct cli *c)
 		return cli_usage(name_rule);
 	if (!o[0].value)
 		return cli_usage("deploy needs --runtime (python3, nodejs or provided)");
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < 7; i++) {
 		if (add_param(&query, o[i].name, o[i].value))
 			return CLI_FAILED;
 	}

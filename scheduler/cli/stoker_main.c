@@ -25,7 +25,7 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"deploy", cmd_deploy,
-	 "deploy NAME --runtime R [--handler H] [--memory MIB] [--timeout S] [--layers L:N,...] [--env K=V]... [--secret K=V]... PATH"},
+	 "deploy NAME --runtime R [--handler H] [--memory MIB] [--timeout S] [--ephemeral-storage MIB] [--layers L:N,...] [--env K=V]... [--secret K=V]... PATH"},
 	{"layer", cmd_layer, "layer NAME PATH"},
 	{"list", cmd_list, "list [--json]"},
 	{"show", cmd_show, "show NAME"},

@@ -26,7 +26,8 @@ json_t *lambda_configuration(const struct daemon *d, const struct fn_version *v,
 	const struct fn_settings *s = &v->settings;
 	struct lambda_layer_view layers[FN_LAYERS_MAX];
 	struct lambda_config_view view = {.arn = arn, .name = name, .version = version, .runtime = s->runtime,
-		.handler = s->handler, .memory_mib = s->memory_mib, .timeout_s = s->timeout_s, .env = s->env,
+		.handler = s->handler, .memory_mib = s->memory_mib, .timeout_s = s->timeout_s,
+		.storage_mib = s->storage_mib, .env = s->env,
 		.env_len = s->env_len, .has_env = s->env_len != 0, .extra = v->extra, .code_size = v->code_size,
 		.sha256 = sha256, .last_modified_ms = v->created_ms, .revision = v->revision, .layers = layers,
 		.layer_count = s->layer_count};

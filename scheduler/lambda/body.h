@@ -33,6 +33,7 @@ enum {
 	LAMBDA_HAS_TIMEOUT = 8,
 	LAMBDA_HAS_ENV = 16, /* the whole environment is replaced, maybe by none */
 	LAMBDA_HAS_EXTRA = 32,
+	LAMBDA_HAS_STORAGE = 64,
 };
 
 struct lambda_config {

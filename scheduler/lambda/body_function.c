@@ -398,6 +398,8 @@ int lambda_config_apply(const struct lambda_config *update, struct fn_settings *
 		settings->memory_mib = from->memory_mib;
 	if (update->has & LAMBDA_HAS_TIMEOUT)
 		settings->timeout_s = from->timeout_s;
+	if (update->has & LAMBDA_HAS_STORAGE)
+		settings->storage_mib = from->storage_mib;
 	return 0;
 }
 

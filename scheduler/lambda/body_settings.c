@@ -1,4 +1,4 @@
-/* Runtime, handler, memory, time limit and environment in bodies: see body.h. */
+/* Runtime, handler, memory, time limit, size of /tmp and environment in bodies: see body.h. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -165,6 +165,7 @@ int body_config_read(struct members *m, const json_t *o, unsigned take, struct l
 		     struct lambda_err *err)
 {
 	const char *text, *ready;
+	const json_t *storage;
 	struct stk_err why;
 	json_int_t n;
 	int rc;
@@ -183,6 +184,11 @@ int body_config_read(struct members *m, const json_t *o, unsigned take, struct l
 	if (member_int(m, o, "Timeout", "timeout", false, 1, FN_TIMEOUT_MAX, &n)) {
 		c->settings.timeout_s = (unsigned)n;
 		c->has |= LAMBDA_HAS_TIMEOUT;
+	}
+	if (member_object(m, o, "EphemeralStorage", "ephemeralStorage", false, &storage) &&
+	    member_int(m, storage, "Size", "ephemeralStorage.size", true, FN_STORAGE_MIN, FN_STORAGE_MAX, &n)) {
+		c->settings.storage_mib = (unsigned)n;
+		c->has |= LAMBDA_HAS_STORAGE;
 	}
 	*ret_update = lambda_extra_read(m, o, take, &rc, err);
 	if (*ret_update)

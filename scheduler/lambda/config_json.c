@@ -184,7 +184,7 @@ json_t *lambda_config_json(const struct lambda_config_view *v, bool list_item)
 	put_kept(&w, "FileSystemConfigs", extra);
 	put_text(&w, "PackageType", "Zip");
 	put_or(&w, "Architectures", extra, json_pack("[s]", "x86_64"));
-	put_or(&w, "EphemeralStorage", extra, json_pack("{s:i}", "Size", 512));
+	put(&w, "EphemeralStorage", json_pack("{s:I}", "Size", (json_int_t)v->storage_mib));
 	put(&w, "SnapStart", snapstart(v, json_object_get(extra, "SnapStart")));
 	if (!list_item && v->runtime_version_arn)
 		put(&w, "RuntimeVersionConfig", json_pack("{s:s}", "RuntimeVersionArn", v->runtime_version_arn));

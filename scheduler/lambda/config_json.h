@@ -20,7 +20,7 @@ struct lambda_config_view {
 	const char *name;
 	const char *version; /* "$LATEST" or a number */
 	const char *runtime, *handler;
-	unsigned memory_mib, timeout_s;
+	unsigned memory_mib, timeout_s, storage_mib;
 	const char *env;     /* NUL-separated K=V */
 	size_t env_len;
 	bool has_env;        /* Environment was given, maybe with no variables; else it is not shown */

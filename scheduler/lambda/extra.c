@@ -141,16 +141,6 @@ static void read_choice(struct reader *r, const char *key, const char *path, con
 	put(r, key, i ? json_pack("{s:s}", sub, values[i]) : json_null());
 }
 
-static void read_storage(struct reader *r)
-{
-	const json_t *o;
-	json_int_t size;
-
-	if (member_object(r->m, r->body, "EphemeralStorage", "ephemeralStorage", false, &o) &&
-	    member_int(r->m, o, "Size", "ephemeralStorage.size", true, 512, 10240, &size))
-		put(r, "EphemeralStorage", size != 512 ? json_pack("{s:I}", "Size", size) : json_null());
-}
-
 static int read_dead_letter(struct reader *r, struct lambda_err *err)
 {
 	const char *text = "";
@@ -313,7 +303,6 @@ json_t *lambda_extra_read(struct members *m, const json_t *body, unsigned take, 
 		read_plain(&r, take);
 		read_choice(&r, "TracingConfig", "tracingConfig", "Mode", "tracingConfig.mode", tracing);
 		read_choice(&r, "SnapStart", "snapStart", "ApplyOn", "snapStart.applyOn", snapstart);
-		read_storage(&r);
 		read_vpc(&r);
 		read_file_systems(&r);
 		rc = read_dead_letter(&r, err);

@@ -16,6 +16,8 @@
 #include "scheduler/policy/fair.h"
 #include "scheduler/policy/pool_policy.h"
 
+#define PLAN_STORAGE_DEFAULT 512 /* MiB */
+
 /* A tenant's part in it: zeroed at first, it joins with its first pool. */
 struct plan_tenant {
 	struct fair_flow share; /* of plan.tenants: active as long as one of the two has active flows */
@@ -92,6 +94,13 @@ static inline unsigned plan_idle_mib(unsigned memory_mib)
 static inline unsigned plan_busy_mib(unsigned memory_mib, unsigned idle_mib)
 {
 	return memory_mib / 2 > idle_mib ? memory_mib / 2 : idle_mib;
+}
+
+/* Of /tmp, which is the host's memory as well: what a function has beyond the default, all of it and for each of its VMs
+ * from the start. The default's is among what is left to those that stay far below. */
+static inline unsigned plan_storage_mib(unsigned storage_mib)
+{
+	return storage_mib > PLAN_STORAGE_DEFAULT ? storage_mib - PLAN_STORAGE_DEFAULT : 0;
 }
 
 /* May one more request wait, when `waiting` of at most `limit` do and `own` of its function? One function

@@ -65,6 +65,8 @@ static void write_query(struct text *t, const struct fn_settings *s)
 	put(t, "memory", text);
 	snprintf(text, sizeof(text), "%u", s->timeout_s);
 	put(t, "timeout", text);
+	snprintf(text, sizeof(text), "%u", s->storage_mib);
+	put(t, "ephemeral-storage", text);
 	put(t, "reuse", fn_reuse_name(s->reuse));
 	for (unsigned i = 0; i < s->layer_count; i++) {
 		snprintf(text, sizeof(text), "%s:%u", s->layers[i].name, s->layers[i].version);
@@ -126,6 +128,7 @@ static void check_taken(const struct auth_principal *who, const struct fn_settin
 	check_pairs(s->secrets, s->secrets_len, FN_SECRETS_MAX);
 	check_layers(who, s);
 	require(s->memory_mib >= FN_MEMORY_MIN && s->memory_mib <= FN_MEMORY_MAX);
+	require(s->storage_mib >= FN_STORAGE_MIN && s->storage_mib <= FN_STORAGE_MAX);
 	require(s->timeout_s >= 1 && s->timeout_s <= FN_TIMEOUT_MAX);
 	check_again(who, s);
 	rc = fn_settings_check(s, &err);

@@ -34,7 +34,8 @@ static void show(const struct fn_settings *s, const char *extra)
 {
 	struct lambda_config_view v = {.arn = "a", .name = "f", .version = "$LATEST", .runtime = s->runtime,
 				       .handler = s->handler,
-				       .memory_mib = s->memory_mib, .timeout_s = s->timeout_s, .env = s->env,
+				       .memory_mib = s->memory_mib, .timeout_s = s->timeout_s,
+				       .storage_mib = s->storage_mib, .env = s->env,
 				       .env_len = s->env_len, .has_env = s->env_len > 0, .extra = extra, .sha256 = "",
 				       .revision = ""};
 	json_t *o = lambda_config_json(&v, false);

@@ -26,7 +26,7 @@ INSERT INTO versions VALUES('hello', 2, 1, 'active', 'python3', 'a.b', 256, 7, '
  NULL, NULL, 1700000000123, 131, 8136214741719697015, -5,
  x'9dc20b79a1ea3c5d917b45c6463062de443e3e5ec4bf0e9c30e661a57473a184',
  '00000000-0000-4000-8000-000000000001', 'tools:7');
-INSERT INTO versions VALUES('hello', 3, 0, 'active', 'python3', 'a.b', 256, 7, 'reset', x'4D4F44453D7800', '{"Description":"two"}', NULL,
+INSERT INTO versions VALUES('hello', 3, 0, 'active', 'python3', 'a.b', 256, 7, 'reset', x'4D4F44453D7800', '{"Description":"two","EphemeralStorage":{"Size":1024}}', NULL,
  NULL, NULL, 1700000000123, 131, 8136214741719697015, -5,
  x'9dc20b79a1ea3c5d917b45c6463062de443e3e5ec4bf0e9c30e661a57473a184',
  '00000000-0000-4000-8000-000000000002', 'tools:7');

@@ -217,10 +217,10 @@ static int write_memory_and_state(const char *dir, struct snap_manifest *m, stru
 	return rc;
 }
 
-static int make_snapshot(const char *out, const char *rootfs)
+static int make_snapshot(const char *out, const char *rootfs, const char *scratch_mib)
 {
 	struct snap_manifest m = {.function = "f", .version = "1", .handler = "h", .vcpu_count = 1, .mem_size_mib = 128,
-				  .boot_args = "quiet", .created_ms = 1};
+				  .scratch_mib = (unsigned)atoi(scratch_mib), .boot_args = "quiet", .created_ms = 1};
 	struct snap_workingset ws = {0};
 	struct stk_err err = {0};
 	char path[512], *text = NULL;
@@ -290,7 +290,8 @@ static int be_snapshot(int argc, char **argv)
 		return fflush(stdout) ? 1 : 3;
 	}
 	free(env);
-	return make_snapshot(argument(argc, argv, "--out"), argument(argc, argv, "--rootfs"));
+	return make_snapshot(argument(argc, argv, "--out"), argument(argc, argv, "--rootfs"),
+			     argument(argc, argv, "--scratch-size"));
 }
 
 void host_play(int argc, char **argv)
@@ -373,6 +374,7 @@ void host_add_function_of(const char *name, unsigned memory_mib, unsigned timeou
 	strcpy(v.revision, "00000000-0000-4000-8000-000000000001");
 	v.settings.memory_mib = memory_mib;
 	v.settings.timeout_s = timeout_s;
+	v.settings.storage_mib = 512;
 	store_tx_version(tx, &v);
 	store_tx_function(tx, &fn, 1, 1, 0);
 	host_commit(tx);

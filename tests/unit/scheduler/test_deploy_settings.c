@@ -31,13 +31,14 @@ static int teardown(void **state)
 
 static void all_of_it_is_read(void **state)
 {
-	assert_int_equal(deploy_settings_read("runtime=python3&handler=app.handler&memory=256&timeout=30&reuse=reset&env=AB=1+2&"
+	assert_int_equal(deploy_settings_read("runtime=python3&handler=app.handler&memory=256&timeout=30&ephemeral-storage=2048&reuse=reset&env=AB=1+2&"
 					      "env=CD=%26&secret=T=x%0Ay&layers=tools:3&layers=arn:aws:lambda:us-east-1:111122223333:"
 					      "layer:more:1", &acme, &s, &err), 0);
 	assert_string_equal(s.runtime, "python3");
 	assert_string_equal(s.handler, "app.handler");
 	assert_int_equal(s.memory_mib, 256);
 	assert_int_equal(s.timeout_s, 30);
+	assert_int_equal(s.storage_mib, 2048);
 	assert_int_equal(s.reuse, FN_RESET);
 	assert_int_equal(s.env_len, 12);
 	assert_memory_equal(s.env, "AB=1 2\0CD=&", 12);
@@ -67,6 +68,8 @@ static void what_is_wrong_has_a_text(void **state)
 	refused("handler=%", &owner, -EINVAL, "badly encoded");
 	refused("handler=%00", &owner, -EINVAL, "badly encoded");
 	refused("memory=127", &owner, -EINVAL, "128 to 10240");
+	refused("ephemeral-storage=511", &owner, -EINVAL, "512 to 10240");
+	refused("ephemeral-storage=10241", &owner, -EINVAL, "512 to 10240");
 	refused("timeout=1s", &owner, -EINVAL, "1 to 900");
 	refused("reuse=", &owner, -EINVAL, "destroy or reset");
 	refused("layers=tools.bolt:1", &acme, -EACCES, "another tenant");

@@ -41,6 +41,7 @@ static void add(const char *name, unsigned published)
 		strcpy(v.settings.handler, "a.b");
 		strcpy(v.revision, "00000000-0000-4000-8000-000000000001");
 		v.settings.memory_mib = 128;
+		v.settings.storage_mib = 512;
 		v.settings.timeout_s = 3;
 		store_tx_version(tx, &v);
 	}

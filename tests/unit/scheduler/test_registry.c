@@ -263,6 +263,11 @@ static void settings_have_limits(void **state)
 	s.timeout_s = 901;
 	assert_true(fn_settings_check(&s, &err) < 0);
 	s.timeout_s = 900;
+	s.storage_mib = 511;
+	assert_true(fn_settings_check(&s, &err) < 0);
+	s.storage_mib = 10241;
+	assert_true(fn_settings_check(&s, &err) < 0);
+	s.storage_mib = 10240;
 	assert_int_equal(fn_settings_check(&s, &err), 0);
 	strcpy(s.runtime, "../etc");
 	assert_true(fn_settings_check(&s, &err) < 0);

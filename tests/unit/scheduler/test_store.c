@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/fd.h"
 #include "scheduler/fsx.h"
 #include "scheduler/store.h"
@@ -120,6 +121,7 @@ static struct fn_version row(struct function *fn, unsigned number)
 	strcpy(v.settings.handler, "app.handler");
 	v.settings.memory_mib = 256;
 	v.settings.timeout_s = 7;
+	v.settings.storage_mib = 4096;
 	v.settings.reuse = FN_RESET;
 	v.settings.env = (char *)"A=1\0B=2";
 	v.settings.env_len = 8;
@@ -215,6 +217,7 @@ static void everything_comes_back(void **state)
 	assert_memory_equal(s.v.sha256, v.sha256, FN_SHA256_LEN);
 	assert_int_equal(s.v.settings.memory_mib, 256);
 	assert_int_equal(s.v.settings.timeout_s, 7);
+	assert_int_equal(s.v.settings.storage_mib, 4096);
 	assert_int_equal(s.v.settings.reuse, FN_RESET);
 	assert_true(s.v.zip_crc == UINT64_MAX && s.v.img_crc == 1ull << 63);
 	assert_true(s.v.created_ms == 1700000000123);
@@ -380,6 +383,7 @@ static void check_upgrade(const char *old, enum fn_reuse reuse)
 	assert_int_equal(s.v.published, 0);
 	assert_int_equal(s.v.state, FN_ACTIVE);
 	assert_int_equal(s.v.settings.reuse, reuse);
+	assert_int_equal(s.v.settings.storage_mib, 512);
 	assert_int_equal(strlen(s.v.revision), FN_REVISION_LEN);
 	assert_true(s.v.zip_crc == 2 && s.v.img_crc == 3);
 	assert_int_equal(s.functions, 1);
@@ -406,6 +410,58 @@ static void schema_2_is_brought_up_to_date(void **state)
 	check_upgrade(OLD_TABLES(", reuse TEXT NOT NULL DEFAULT 'destroy'")
 		      "INSERT INTO functions VALUES('old', 3, 'python3', 'app.handler', 128, 3, NULL, 0, 1, 2, 3, 'reset');"
 		      "PRAGMA user_version = 2;", FN_RESET);
+}
+
+static unsigned sizes_seen[8];
+static char extras_seen[8][64];
+
+static int on_size(void *ctx, const struct store_version *v)
+{
+	assert_in_range(v->number, 1, 7);
+	sizes_seen[v->number] = v->settings.storage_mib;
+	snprintf(extras_seen[v->number], sizeof(extras_seen[0]), "%s", v->extra ? v->extra : "none");
+	return 0;
+}
+
+/* Where the size of /tmp was shown and had no effect. */
+static void schema_5_kept_the_size_of_storage_with_the_rest(void **state)
+{
+	static const struct { const char *before; unsigned size; const char *after; } rows[] = {
+		{"'{\"Description\":\"a\\u00e9\",\"EphemeralStorage\":{\"Size\":2048},\"Role\":\"r\"}'", 2048,
+		 "{\"Description\":\"a\\u00e9\",\"Role\":\"r\"}"},
+		{"'{\"EphemeralStorage\":{\"Size\":10240}}'", 10240, "none"},
+		{"'{\"Role\":\"r\"}'", 512, "{\"Role\":\"r\"}"},
+		{"''", 512, ""},
+		{"NULL", 512, "none"},
+		{"'{\"EphemeralStorage\":{\"Size\":99999}}'", 512, "{\"EphemeralStorage\":{\"Size\":99999}}"},
+		{"'{\"EphemeralStorage\":'", 512, "{\"EphemeralStorage\":"}, /* no JSON: no reason not to start */
+	};
+	struct store_sink sink = {on_name, on_size, on_function, on_alias, on_note};
+	struct stk_err err = {0};
+	struct seen seen = {0};
+	struct store *st;
+	char sql[1024];
+	sqlite3 *db;
+
+	assert_int_equal(store_open(path, &st, &err), 0);
+	store_close(st);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "ALTER TABLE versions DROP COLUMN storage_mib; PRAGMA user_version = 5;", NULL,
+				      NULL, NULL), SQLITE_OK);
+	for (unsigned i = 0; i < STK_ARRAY_LEN(rows); i++) {
+		snprintf(sql, sizeof(sql), "INSERT INTO versions VALUES('f', %u, 0, 'active', 'python3', 'a.b', 128, 3, "
+			 "'destroy', NULL, %s, NULL, NULL, NULL, 0, 1, 2, 3, NULL, 'r', NULL)", i + 1, rows[i].before);
+		assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	}
+	sqlite3_close(db);
+	if (store_open(path, &st, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(store_load(st, &sink, &seen, &err), 0);
+	store_close(st);
+	for (unsigned i = 0; i < STK_ARRAY_LEN(rows); i++) {
+		assert_int_equal(sizes_seen[i + 1], rows[i].size);
+		assert_string_equal(extras_seen[i + 1], rows[i].after);
+	}
 }
 
 static void newer_schema_and_rubbish_are_refused(void **state)
@@ -488,6 +544,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(builds_bring_nothing_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(schema_1_is_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(schema_2_is_brought_up_to_date, setup, teardown),
+		cmocka_unit_test_setup_teardown(schema_5_kept_the_size_of_storage_with_the_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(newer_schema_and_rubbish_are_refused, setup, teardown),
 	};
 

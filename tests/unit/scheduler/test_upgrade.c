@@ -141,6 +141,7 @@ static void check_first(long schema)
 	expect("/v1/functions/hello", "reuse", schema >= 2 ? "\"reset\"" : "\"destroy\"");
 	expect("/v1/functions/hello", "layers", schema >= 4 ? "[\"tools:7\"]" : "");
 	expect("/v1/functions/hello", "secrets", schema >= 5 ? "[\"TOKEN\"]" : "");
+	expect("/v1/functions/hello", "ephemeralStorage", schema >= 5 ? "1024" : "512");
 	expect(FN "/configuration", "State", "\"Active\"");
 	expect(FN "/configuration", "LastUpdateStatus", "\"Successful\"");
 	expect("/2019-09-25/functions/hello/event-invoke-config", "MaximumRetryAttempts", "1");
@@ -191,6 +192,7 @@ static void check_second(long schema)
 	expect("/v1/functions/hello", "reuse", schema >= 2 ? "\"reset\"" : "\"destroy\"");
 	expect("/v1/functions/hello", "layers", schema >= 4 ? "[\"tools:7\"]" : "");
 	expect("/v1/functions/hello", "secrets", schema >= 5 ? "[\"TOKEN\"]" : "");
+	expect("/v1/functions/hello", "ephemeralStorage", schema >= 5 ? "1024" : "512");
 	invoke(FN "/invocations");
 	if (schema >= 3) {
 		expect(FN "/aliases/live", "FunctionVersion", "\"1\"");
@@ -234,9 +236,9 @@ static void taken_over(void **state)
 int main(int argc, char **argv)
 {
 #define FROM(n) {"from_schema_" #n, taken_over, setup, teardown, (void *)(intptr_t)(n)}
-	const struct CMUnitTest tests[] = {FROM(1), FROM(2), FROM(3), FROM(4), FROM(5)};
+	const struct CMUnitTest tests[] = {FROM(1), FROM(2), FROM(3), FROM(4), FROM(5), FROM(6)};
 
-	_Static_assert(STORE_SCHEMA == 5, "a database of the schema before belongs into tests/golden/state, and here");
+	_Static_assert(STORE_SCHEMA == 6, "a database of the schema before belongs into tests/golden/state, and here");
 	host_play(argc, argv);
 	if (access("/usr/bin/mkfs.erofs", X_OK)) {
 		fprintf(stderr, "mkfs.erofs is not there\n");

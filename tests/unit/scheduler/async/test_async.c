@@ -126,6 +126,7 @@ static void add_function_with(const char *name, const char *extra)
 	strcpy(v.settings.runtime, "python3");
 	strcpy(v.settings.handler, "a.b");
 	v.settings.memory_mib = 128;
+	v.settings.storage_mib = 512;
 	v.settings.timeout_s = 5;
 	v.extra = (char *)(uintptr_t)extra;
 	store_tx_version(tx, &v);

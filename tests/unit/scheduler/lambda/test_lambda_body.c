@@ -47,6 +47,7 @@ static void a_small_function_has_the_defaults(void **state)
 	assert_string_equal(c.config.settings.runtime, "provided.al2023");
 	assert_string_equal(c.config.settings.handler, "bootstrap");
 	assert_int_equal(c.config.settings.memory_mib, 128);
+	assert_int_equal(c.config.settings.storage_mib, 512);
 	assert_int_equal(c.config.settings.timeout_s, 3);
 	assert_int_equal(c.config.settings.reuse, FN_DESTROY);
 	assert_int_equal(c.config.settings.env_len, 0);
@@ -74,12 +75,13 @@ static void everything_given_is_there(void **state)
 	create(body, &c);
 	assert_int_equal(c.config.settings.timeout_s, 900);
 	assert_int_equal(c.config.settings.memory_mib, 10240);
+	assert_int_equal(c.config.settings.storage_mib, 1024);
 	assert_true(c.publish);
 	assert_int_equal(c.config.settings.env_len, sizeof(env));
 	assert_memory_equal(c.config.settings.env, env, sizeof(env));
 	assert_string_equal(c.tags, "{\"a\":\"b\",\"stoker:reuse\":\"reset\"}");
 	assert_int_equal(c.config.settings.reuse, FN_RESET);
-	assert_string_equal(c.config.extra, "{\"Description\":\"d\",\"EphemeralStorage\":{\"Size\":1024},\"Role\":"
+	assert_string_equal(c.config.extra, "{\"Description\":\"d\",\"Role\":"
 					    "\"arn:aws:iam::123456789012:role/r\",\"TracingConfig\":{\"Mode\":"
 					    "\"Active\"}}");
 	lambda_create_fini(&c);
@@ -110,6 +112,7 @@ static void constraints_of_the_model_are_validation_errors(void **state)
 		{START CODE ",\"Architectures\":[\"x86_64\",\"arm64\"]}",
 		 "Member must have length less than or equal to 1"},
 		{START CODE ",\"EphemeralStorage\":{\"Size\":511}}", "at 'ephemeralStorage.size'"},
+		{START CODE ",\"EphemeralStorage\":{\"Size\":10241}}", "less than or equal to 10240"},
 		{START CODE ",\"EphemeralStorage\":{}}", "Value null at 'ephemeralStorage.size'"},
 		{START CODE ",\"TracingConfig\":{\"Mode\":\"On\"}}", "enum value set: [PassThrough, Active]"},
 		{START CODE ",\"Environment\":{\"Variables\":{\"9A\":\"\"}}}", "Value '9A' at 'environment.variables'"},
@@ -311,14 +314,15 @@ static void an_update_changes_only_what_it_names(void **state)
 
 	create(first, &c);
 	assert_int_equal(lambda_update_config_parse(second, strlen(second), &u, &err), 0);
-	assert_int_equal(u.config.has, LAMBDA_HAS_MEMORY | LAMBDA_HAS_EXTRA);
+	assert_int_equal(u.config.has, LAMBDA_HAS_MEMORY | LAMBDA_HAS_STORAGE | LAMBDA_HAS_EXTRA);
 	assert_string_equal(u.revision, "x");
 	assert_int_equal(lambda_config_apply(&u.config, &c.config.settings, &c.config.extra, &err), 0);
 	assert_int_equal(c.config.settings.memory_mib, 256);
+	assert_int_equal(c.config.settings.storage_mib, 600);
 	assert_int_equal(c.config.settings.timeout_s, 7);
 	assert_string_equal(c.config.settings.env, "A1=1");
 	assert_string_equal(c.config.extra,
-			    "{\"EphemeralStorage\":{\"Size\":600},\"Role\":\"arn:aws:iam::123456789012:role/r\","
+			    "{\"Role\":\"arn:aws:iam::123456789012:role/r\","
 					    "\"TracingConfig\":{\"Mode\":\"Active\"}}");
 	lambda_update_config_fini(&u);
 
@@ -331,6 +335,7 @@ static void an_update_changes_only_what_it_names(void **state)
 	assert_int_equal(u.config.has, 0);
 	assert_int_equal(lambda_config_apply(&u.config, &c.config.settings, &c.config.extra, &err), 0);
 	assert_int_equal(c.config.settings.memory_mib, 256);
+	assert_int_equal(c.config.settings.storage_mib, 600);
 	lambda_update_config_fini(&u);
 	lambda_create_fini(&c);
 }

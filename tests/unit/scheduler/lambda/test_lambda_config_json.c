@@ -15,6 +15,7 @@ static const struct lambda_config_view plain = {
 	.handler = "bootstrap",
 	.memory_mib = 128,
 	.timeout_s = 3,
+	.storage_mib = 512,
 	.extra = "{\"Role\":\"arn:aws:iam::123456789012:role/r\"}",
 	.code_size = 1234,
 	.sha256 = "c2hh",
@@ -68,18 +69,20 @@ static void what_was_given_is_shown(void **state)
 	v.state_reason = v.state_reason_code = NULL;
 	v.last_update_status = "Successful";
 	v.runtime_version_arn = "arn:x";
-	v.extra = "{\"Description\":\"d\",\"EphemeralStorage\":{\"Size\":600},\"Layers\":[\"L1\"],"
+	v.extra = "{\"Description\":\"d\",\"Layers\":[\"L1\"],"
 		  "\"LoggingConfig\":"
 		  "{\"LogFormat\":\"JSON\",\"SystemLogLevel\":\"WARN\"},\"SnapStart\":{\"ApplyOn\":"
 		  "\"PublishedVersions\"},"
 		  "\"VpcConfig\":{\"SecurityGroupIds\":[],\"SubnetIds\":[\"s\"]},\"DeadLetterConfig\":{\"TargetArn\":"
 		  "\"arn:t\"}}";
+	v.storage_mib = 600;
 	v.layers = layers;
 	v.layer_count = 2;
 	o = lambda_config_json(&v, false);
 	assert_string_equal(json_string_value(json_object_get(o, "Role")), "");
 	assert_string_equal(json_string_value(json_object_get(o, "LastUpdateStatus")), "Successful");
 	assert_null(json_object_get(o, "StateReason"));
+	check(json_deep_copy(json_object_get(o, "EphemeralStorage")), "{\"Size\":600}");
 	check(json_deep_copy(json_object_get(o, "Environment")), "{\"Variables\":{\"A1\":\"x=y\",\"B_\":\"\"}}");
 	check(json_deep_copy(json_object_get(o, "Layers")),
 	      "[{\"Arn\":\"L1\",\"CodeSize\":5000000000},{\"Arn\":\"L2\",\"CodeSize\":7}]");

@@ -37,7 +37,7 @@ static void defaults_leave_nothing(void **state)
 	assert_string_equal(kept("{}", NULL), "");
 	assert_string_equal(kept("{\"Description\":\"\",\"TracingConfig\":{\"Mode\":\"PassThrough\"},\"SnapStart\":{"
 				 "\"ApplyOn\":"
-				 "\"None\"},\"EphemeralStorage\":{\"Size\":512},\"Layers\":[],\"FileSystemConfigs\":[],"
+				 "\"None\"},\"Layers\":[],\"FileSystemConfigs\":[],"
 				 "\"DeadLetterConfig\":{\"TargetArn\":\"\"},\"DeadLetterConfig\":{},\"KMSKeyArn\":\"\","
 				 "\"VpcConfig\":{\"SubnetIds\":[],\"SecurityGroupIds\":[]},\"Architectures\":"
 				 "[\"x86_64\"],"
