@@ -75,13 +75,13 @@ int blocks_fd(const struct blocks *b)
 	return b->fd;
 }
 
-/* The lock is held. The number of the block with this content, or -1. */
-static int find_or_add(struct blocks *b, const uint8_t *content)
+/* The lock is held. The number of the block with this content, or -1: not one of the first `room`. */
+static int find_or_add(struct blocks *b, const uint8_t *content, unsigned room)
 {
 	for (unsigned i = 0; i < b->count; i++)
 		if (memcmp(b->map + (size_t)i * BLOCKS_UNIT, content, BLOCKS_UNIT) == 0)
 			return (int)i;
-	if (b->count == BLOCKS_MAX)
+	if (b->count >= room)
 		return -1;
 	/* write(2) fails where a mapping would fault when memory is short */
 	if (stk_pwrite_full(b->fd, content, BLOCKS_UNIT, (off_t)b->count * BLOCKS_UNIT) < 0)
@@ -89,7 +89,7 @@ static int find_or_add(struct blocks *b, const uint8_t *content)
 	return (int)b->count++;
 }
 
-unsigned blocks_share(struct blocks *b, const char *path, const uint16_t *guest, unsigned count,
+unsigned blocks_share(struct blocks *b, const char *path, const struct block_want *want, unsigned count,
 		      struct block_use *ret_use)
 {
 	stk_autofd fd = b ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -99,13 +99,13 @@ unsigned blocks_share(struct blocks *b, const char *path, const uint16_t *guest,
 	for (unsigned i = 0; content && i < count && n < BLOCKS_EACH; i++) {
 		int at;
 
-		if (stk_pread_full(fd, content, BLOCKS_UNIT, (off_t)guest[i] * BLOCKS_UNIT) < 0)
+		if (stk_pread_full(fd, content, BLOCKS_UNIT, (off_t)want[i].guest * BLOCKS_UNIT) < 0)
 			continue;
 		pthread_mutex_lock(&b->lock);
-		at = find_or_add(b, content);
+		at = find_or_add(b, content, want[i].pages >= BLOCKS_MANY ? BLOCKS_MAX : BLOCKS_FEW);
 		pthread_mutex_unlock(&b->lock);
 		if (at >= 0)
-			ret_use[n++] = (struct block_use){guest[i], (uint16_t)at};
+			ret_use[n++] = (struct block_use){want[i].guest, (uint16_t)at};
 	}
 	return n;
 }

@@ -21,7 +21,6 @@
 #define MAX_TRIES   8u    /* clones that answered nothing, or gave no record */
 #define MAX_WRITTEN 4096u /* pages: what each waiting clone has of its own, 16 MiB */
 #define MAX_READ    16384u
-#define WORTH_SHARING 16u /* pages of a block that are read */
 /* doc/SNAPSHOT-FORMAT.md: what follows 3 GiB of RAM in the file lies above 4 GiB in the guest */
 #define HOLE_START  (3u << (30 - 12))
 #define HOLE_PAGES  (1u << (30 - 12))
@@ -69,36 +68,57 @@ int learn_merge(const uint8_t *a, const uint8_t *b, size_t pages, struct snap_wo
 	return 0;
 }
 
-/* Block numbers fit in 16 bits up to 128 GiB of memory. */
-unsigned learn_blocks(const struct snap_workingset *ws, uint16_t *ret_block, unsigned cap)
+/* Adds a block, in the place of the one with the fewest pages when all are taken. *written: the first range of that list
+ * that may be in it or behind it; it only goes on. Returns how many there are. */
+static unsigned want_block(const struct snap_workingset *ws, unsigned *written, struct block_want *want, unsigned n,
+			   unsigned cap, struct block_want w)
 {
-	unsigned n = 0, w = 0;
-	uint64_t block = UINT64_MAX; /* whose pages are being counted */
-	uint32_t pages = 0;
+	uint64_t from = (uint64_t)w.guest * BLOCKS_UNIT_PAGES;
+	const struct snap_page_list *l = &ws->written;
+	unsigned least = 0;
 
-	for (unsigned i = 0; i < ws->read.count && n < cap; i++) {
-		uint64_t at = ws->read.range[i].first, end = at + ws->read.range[i].count;
-
-		for (; at < end && n < cap; at = (at / BLOCKS_UNIT_PAGES + 1) * BLOCKS_UNIT_PAGES) {
-			uint64_t next = (at / BLOCKS_UNIT_PAGES + 1) * BLOCKS_UNIT_PAGES;
-			uint32_t before;
-
-			if (at / BLOCKS_UNIT_PAGES != block) {
-				block = at / BLOCKS_UNIT_PAGES;
-				pages = 0;
-			}
-			before = pages;
-			pages += (uint32_t)((end < next ? end : next) - at);
-			if (before >= WORTH_SHARING || pages < WORTH_SHARING || block > UINT16_MAX)
-				continue;
-			while (w < ws->written.count &&
-			       (uint64_t)ws->written.range[w].first + ws->written.range[w].count <= block * BLOCKS_UNIT_PAGES)
-				w++;
-			if (w == ws->written.count || ws->written.range[w].first >= next)
-				ret_block[n++] = (uint16_t)block;
-		}
+	while (*written < l->count && (uint64_t)l->range[*written].first + l->range[*written].count <= from)
+		(*written)++;
+	if (w.pages == 0 || (*written < l->count && l->range[*written].first < from + BLOCKS_UNIT_PAGES))
+		return n;
+	if (n < cap) {
+		want[n] = w;
+		return n + 1;
+	}
+	for (unsigned i = 1; i < n; i++)
+		if (want[i].pages < want[least].pages)
+			least = i;
+	if (want[least].pages < w.pages) {
+		memmove(want + least, want + least + 1, (n - least - 1) * sizeof(*want));
+		want[n - 1] = w;
 	}
 	return n;
+}
+
+/* Block numbers fit in 16 bits up to 128 GiB of memory. */
+unsigned learn_blocks(const struct snap_workingset *ws, struct block_want *ret_want, unsigned cap)
+{
+	struct block_want now = {0}; /* whose pages are being counted */
+	unsigned n = 0, written = 0;
+
+	for (unsigned i = 0; i < ws->read.count; i++) {
+		uint64_t at = ws->read.range[i].first, end = at + ws->read.range[i].count, next;
+
+		for (; at < end; at = next) {
+			uint64_t block = at / BLOCKS_UNIT_PAGES;
+
+			next = (block + 1) * BLOCKS_UNIT_PAGES;
+			next = next < end ? next : end;
+			if (block > UINT16_MAX)
+				return want_block(ws, &written, ret_want, n, cap, now);
+			if (block != now.guest) {
+				n = want_block(ws, &written, ret_want, n, cap, now);
+				now = (struct block_want){.guest = (uint16_t)block};
+			}
+			now.pages = (uint16_t)(now.pages + (next - at));
+		}
+	}
+	return want_block(ws, &written, ret_want, n, cap, now);
 }
 
 static bool is_shared(uint64_t page, const struct block_use *shared, unsigned count)
@@ -176,12 +196,12 @@ int learn_frame(const struct snap_workingset *ws, const struct block_use *shared
 static int adopt_set(struct learn *l, const struct snap_workingset *ws, const char *dir, struct blocks *blocks)
 {
 	char path[PATH_CAP];
-	uint16_t block[4 * BLOCKS_EACH];
+	struct block_want want[BLOCKS_EACH];
 	int r;
 
 	if (stk_snprintf(path, sizeof(path), "%s/snapshot/memory", dir))
 		return -ENAMETOOLONG;
-	l->block_count = blocks_share(blocks, path, block, learn_blocks(ws, block, STK_ARRAY_LEN(block)), l->block);
+	l->block_count = blocks_share(blocks, path, want, learn_blocks(ws, want, STK_ARRAY_LEN(want)), l->block);
 	r = learn_frame(ws, l->block, l->block_count, &l->prefault, &l->prefault_len);
 	l->have_set = r == 0;
 	return r;

@@ -48,8 +48,9 @@ void learn_adopt(struct pool *p, struct learn *from);
 /* The rule, pure: pages touched in both records (per page 0: untouched, 1: read, 2: written); written means written in
  * both. Both kinds are bounded, the first pages win. 0, -ENOMEM. */
 int learn_merge(const uint8_t *a, const uint8_t *b, size_t pages, struct snap_workingset *ret_ws);
-/* Blocks of memory that are worth sharing: many pages are read, none is written. Ascending; how many, at most cap. */
-unsigned learn_blocks(const struct snap_workingset *ws, uint16_t *ret_block, unsigned cap);
+/* Blocks of memory of which pages are read, and none is written: those with the most pages, ascending by their place. How
+ * many, at most cap. */
+unsigned learn_blocks(const struct snap_workingset *ws, struct block_want *ret_want, unsigned cap);
 /* The PREFAULT frame for a set of which these blocks are shared: one page of such a block is enough. Heap. 0, -ENOMEM. */
 int learn_frame(const struct snap_workingset *ws, const struct block_use *shared, unsigned shared_count,
 		uint8_t **ret_frame, size_t *ret_len);

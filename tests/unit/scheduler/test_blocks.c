@@ -46,7 +46,7 @@ static char stored(const struct blocks *b, unsigned block)
 
 static void test_same_content_once(void **state)
 {
-	static const uint16_t all[] = {0, 1, 2}, last[] = {3};
+	static const struct block_want all[] = {{0, BLOCKS_MANY}, {1, 1}, {2, 512}}, last[] = {{3, 1}};
 	struct blocks *b = new_store();
 	struct block_use one[BLOCKS_EACH], two[BLOCKS_EACH];
 	int fd[2];
@@ -69,12 +69,16 @@ static void test_same_content_once(void **state)
 
 static void test_bounds(void **state)
 {
-	static const uint16_t outside[] = {1, 7}, many[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+	static const struct block_want outside[] = {{1, 512}, {7, 512}};
 	struct blocks *b = new_store();
+	struct block_want many[10];
 	struct block_use use[BLOCKS_EACH];
 	char fill[] = "0123456789";
 	unsigned got = 0;
 	int fd;
+
+	for (uint16_t i = 0; i < 10; i++)
+		many[i] = (struct block_want){i, 512};
 
 	assert_int_equal(blocks_share(b, "/nowhere/memory", many, 1, use), 0);
 	assert_int_equal(blocks_share(NULL, "/nowhere/memory", many, 1, use), 0);
@@ -95,11 +99,35 @@ static void test_bounds(void **state)
 	blocks_free(b);
 }
 
+/* A block of which few pages are read gets in only while there are few, but is found at any time. */
+static void test_few_pages(void **state)
+{
+	static const struct block_want few[] = {{0, BLOCKS_MANY - 1}}, many[] = {{0, BLOCKS_MANY}};
+	struct blocks *b = new_store();
+	struct block_use use[BLOCKS_EACH];
+	char fill[2] = "a";
+	int fd;
+
+	for (unsigned i = 0; i <= BLOCKS_FEW; i++) {
+		fill[0] = (char)('a' + i);
+		assert_int_equal(blocks_share(b, memory_file(&fd, fill), few, 1, use), i < BLOCKS_FEW);
+		close(fd);
+	}
+	assert_int_equal(blocks_share(b, memory_file(&fd, fill), many, 1, use), 1);
+	assert_int_equal(use[0].store, BLOCKS_FEW);
+	close(fd);
+	assert_int_equal(blocks_share(b, memory_file(&fd, fill), few, 1, use), 1);
+	assert_int_equal(use[0].store, BLOCKS_FEW);
+	close(fd);
+	blocks_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_content_once),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_few_pages),
 	};
 
 	unit_time_limit(60);

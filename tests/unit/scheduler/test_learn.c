@@ -122,27 +122,38 @@ static void test_frame_has_one_page_of_a_shared_block(void **state)
 	free(frame);
 }
 
-/* Blocks of 512 pages of which 16 are read and none is written. */
+/* Blocks of 512 pages of which some are read and none is written. */
 static void test_blocks_worth_sharing(void **state)
 {
 	struct snap_page_range written[] = {{511, 1}, {2048, 1}}, read[] = {
 		{480, 31},   /* 0: read, and written */
-		{520, 15},   /* 1: too few */
-		{1024, 8}, {1100, 8},	  /* 2: enough in two ranges */
-		{1530, 6 + 512 + 2}, /* 2, all of 3, too few of 4, which is written as well */
-		{3072 + 500, 24}, /* too few of 6 and of 7 */
+		{520, 15},   /* 1 */
+		{1024, 8}, {1100, 8},	  /* 2 */
+		{1530, 6 + 512 + 2}, /* 2, all of 3, 4, which is written as well */
+		{3072 + 500, 24}, /* 6 and 7 */
 		{4096, 2048}, /* 8 to 11 */
+		{(65536u + 1) * 512, 1}, /* out of reach */
 	};
 	struct snap_workingset ws = {.written = {.range = written, .count = 2},
 				     .read = {.range = read, .count = STK_ARRAY_LEN(read)}};
-	static const uint16_t want[] = {2, 3, 8, 9, 10, 11};
-	uint16_t got[8];
+	static const struct block_want all[] = {{1, 15}, {2, 22}, {3, 512}, {6, 12}, {7, 12},
+						{8, 512}, {9, 512}, {10, 512}, {11, 512}};
+	static const struct block_want most[] = {{2, 22}, {3, 512}, {8, 512}, {9, 512}, {10, 512}, {11, 512}};
+	static const struct block_want first[] = {{1, 15}, {2, 22}, {3, 512}, {6, 12}, {7, 12}};
+	struct block_want got[16];
 
-	assert_int_equal(learn_blocks(&ws, got, 8), STK_ARRAY_LEN(want));
-	assert_memory_equal(got, want, sizeof(want));
-	assert_int_equal(learn_blocks(&ws, got, 3), 3);
+	assert_int_equal(learn_blocks(&ws, got, 16), STK_ARRAY_LEN(all));
+	assert_memory_equal(got, all, sizeof(all));
+	assert_int_equal(learn_blocks(&ws, got, STK_ARRAY_LEN(most)), STK_ARRAY_LEN(most));
+	assert_memory_equal(got, most, sizeof(most));
+	ws.written.range[1].first = 4096; /* 4 is read only, and from 8 on all is written */
 	ws.written.range[1].count = 4096;
-	assert_int_equal(learn_blocks(&ws, got, 8), 2);
+	assert_int_equal(learn_blocks(&ws, got, 16), STK_ARRAY_LEN(first) + 1);
+	assert_memory_equal(got, first, 3 * sizeof(*first));
+	assert_memory_equal(&got[3], (&(struct block_want){4, 2}), sizeof(*got));
+	assert_memory_equal(&got[4], first + 3, 2 * sizeof(*first));
+	ws.read.count = 0;
+	assert_int_equal(learn_blocks(&ws, got, 16), 0);
 }
 
 int main(void)
