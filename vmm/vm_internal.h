@@ -37,13 +37,14 @@ struct vm {
 
 	pthread_mutex_t dev_lock;
 	struct device_host host;
-	struct iovec device_iov[VIRTQ_SIZE_MAX];
 	struct device_set devices;
 	struct device_region region[DEVICE_MAX]; /* copy-on-write drives in the memory file */
 
 	uv_async_t ended; /* from a vCPU thread */
 	bool ended_open;
 	_Atomic int end_code;
+
+	struct iovec device_iov[VIRTQ_SIZE_MAX]; /* last, as few of them are used */
 };
 
 /* vCPU threads, KVM, memory slots, irqchip, vCPUs: in the order that is quickest. vm->mem is mapped or

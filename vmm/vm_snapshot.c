@@ -58,12 +58,12 @@ static int config_to_snap(const struct vmconfig *c, struct snap_config *s, struc
 	return r < 0 ? stk_err_sys(err, r, "snapshot") : 0;
 }
 
+/* Into one that is all zeros, as that of a new VM: each page of it that is written is one of the clone's own. */
 static int config_from_snap(const struct snap_config *s, struct vmconfig *c, struct stk_err *err)
 {
 	int r;
 
 	_Static_assert(SNAP_MAX_DRIVES <= VMCONFIG_MAX_DRIVES, "drives");
-	vmconfig_init(c);
 	c->vcpu_count = s->vcpu_count;
 	c->mem_size_mib = s->mem_size_mib;
 	c->vsock = s->vsock;
