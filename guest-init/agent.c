@@ -277,7 +277,7 @@ static int wait_ms(const struct agent *a)
 	uint64_t until = a->init_deadline_ns, now;
 
 	if (a->linger != LINGER_NONE)
-		until = a->linger == LINGER_FLUSH ? 0 : a->linger_ns;
+		until = a->linger_ns;
 	if (a->web.timer_ns && (!until || a->web.timer_ns < until))
 		until = a->web.timer_ns;
 	if (!until)

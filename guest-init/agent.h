@@ -28,7 +28,7 @@
 #define AGENT_RX    (GW_HEADER_LEN + GW_MAX_FRAME + 4096u)
 
 /* Steps behind the answer, where there are extensions. */
-enum agent_linger { LINGER_NONE, LINGER_BUSY, LINGER_RUNTIME, LINGER_SHUTDOWN, LINGER_FLUSH };
+enum agent_linger { LINGER_NONE, LINGER_BUSY, LINGER_RUNTIME, LINGER_SHUTDOWN, LINGER_BYE };
 
 enum agent_state { AGENT_BOOTED, AGENT_INIT, AGENT_READY, AGENT_RUNNING, AGENT_DONE, AGENT_FAILED };
 

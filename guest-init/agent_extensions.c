@@ -1,6 +1,6 @@
 /* Extensions as processes, and what comes behind the answer when there are any:
  *
- *   answer ──► BUSY (they work on the invocation) ──► RUNTIME (SIGTERM) ──► SHUTDOWN (event) ──► session ends
+ *   answer ──► BUSY (they work on the invocation) ──► RUNTIME (SIGTERM) ──► SHUTDOWN (event) ──► BYE
  *
  * Each step is over when all are done, or its time is: BUSY at the invocation's deadline, RUNTIME and SHUTDOWN within
  * the budgets of Lambda. A machine without extensions has none of this. */
@@ -21,6 +21,7 @@
 #define BUDGET_INTERNAL_MS 500u
 #define BUDGET_EXTERNAL_MS 2000u
 #define BUDGET_RUNTIME_MS  300u /* of the external one */
+#define BYE_LIMIT_MS       1000u /* for a host that does not end the machine */
 
 /* Type and message become an error object, told as the end of whatever is under way. */
 static void fail(struct agent *a, const char *type, const char *message)
@@ -180,6 +181,20 @@ static void linger_shutdown(struct agent *a)
 			    (stk_wall_ns() + left) / STK_NS_PER_MS);
 }
 
+/* Their last words, and that they were the last. The host ends the machine then: one that powers off by itself may take
+ * with it what is still on its way. */
+static void linger_bye(struct agent *a)
+{
+	uint8_t buf[GW_HEADER_LEN];
+	struct gw_header h = {.type = GW_BYE};
+
+	logs_drain(&a->logs);
+	gw_header_encode(buf, &h);
+	agent_send_small(a, buf, sizeof(buf));
+	a->linger = LINGER_BYE;
+	a->linger_ns = stk_now_ns() + BYE_LIMIT_MS * STK_NS_PER_MS;
+}
+
 void agent_linger(struct agent *a)
 {
 	if (a->linger == LINGER_NONE)
@@ -189,7 +204,7 @@ void agent_linger(struct agent *a)
 	if (a->linger == LINGER_RUNTIME && (a->pid <= 0 || a->dead || stk_now_ns() >= a->linger_ns))
 		linger_shutdown(a);
 	if (a->linger == LINGER_SHUTDOWN && (!extensions_running(&a->api.ext) || stk_now_ns() >= a->linger_ns))
-		a->linger = LINGER_FLUSH;
-	if (a->linger == LINGER_FLUSH && a->tx_off == a->tx_len)
+		linger_bye(a);
+	if (a->linger == LINGER_BYE && stk_now_ns() >= a->linger_ns)
 		a->bye = true;
 }

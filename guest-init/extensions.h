@@ -62,7 +62,8 @@ bool extensions_take_news(struct extensions *e);
 
 /* The invocation begins: those that wait and asked for it get it. */
 void extensions_invoke(struct extensions *e, struct api_server *s, const struct gw_invoke *inv);
-/* The end: the same for SHUTDOWN. reason is SPINDOWN, TIMEOUT or FAILURE. */
+/* The end: the same for SHUTDOWN. reason is SPINDOWN or FAILURE. Lambda's TIMEOUT is never told: at the call's deadline the
+ * host destroys the machine, and nobody in it is asked. */
 void extensions_shutdown(struct extensions *e, struct api_server *s, const char *reason, uint64_t deadline_ms);
 
 /* Requests. False: not a path of this API (c->refusal is set then). */

@@ -55,7 +55,9 @@ static bool allowed(const struct agent *a, const struct gw_header *h)
 	case GW_STREAM:
 		return a->phase == AGENT_CALL && h->stream == 1 && !a->streamed && !a->answered;
 	case GW_ERROR:
-		return a->phase != AGENT_WANT_HELLO;
+		return a->phase != AGENT_WANT_HELLO && a->phase != AGENT_LINGERS;
+	case GW_BYE:
+		return a->phase == AGENT_LINGERS && h->stream == 0;
 	default:
 		return false;
 	}
@@ -112,6 +114,13 @@ static int take_payload(struct agent *a, const uint8_t *data, uint32_t n)
 	}
 }
 
+/* By the header's frame. */
+static void call_is_over(struct agent *a)
+{
+	a->end_flags = a->hdr.flags;
+	a->phase = a->phase == AGENT_CALL && agent_lingers(a) ? AGENT_LINGERS : AGENT_OVER;
+}
+
 static int end_frame(struct agent *a)
 {
 	struct gw_error error;
@@ -124,15 +133,13 @@ static int end_frame(struct agent *a)
 	case GW_RESPONSE:
 		if (!(a->hdr.flags & GW_F_FIN))
 			return 0;
-		a->phase = AGENT_OVER;
-		a->end_flags = a->hdr.flags;
+		call_is_over(a);
 		return a->ops->on_response(a->ctx, NULL, 0, true);
 	case GW_ERROR:
 		rc = gw_error_decode(a->error_buf, a->hdr.length, &error);
 		if (rc)
 			return rc;
-		a->phase = AGENT_OVER;
-		a->end_flags = a->hdr.flags;
+		call_is_over(a);
 		a->ops->on_error(a->ctx, &error);
 		return 0;
 	case GW_STREAM:
@@ -157,6 +164,9 @@ static int end_frame(struct agent *a)
 			return -EPROTO;
 		a->phase = AGENT_IDLE;
 		return a->ops->on_state(a->ctx, GW_RESUMED);
+	case GW_BYE:
+		a->phase = AGENT_OVER;
+		return a->ops->on_state(a->ctx, GW_BYE);
 	default:
 		return 0;
 	}

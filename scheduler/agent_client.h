@@ -22,13 +22,14 @@ enum agent_phase {
 	AGENT_WANT_RESUMED, /* RESUME sent */
 	AGENT_IDLE,
 	AGENT_CALL,         /* INVOKE sent */
+	AGENT_LINGERS,      /* the call is over, its extensions are not: LOG*, BYE */
 	AGENT_OVER,
 };
 
 /* Called from inside agent_feed; any of them may call agent_close or agent_call. A negative return
  * ends the session with that error. */
 struct agent_ops {
-	int (*on_state)(void *ctx, enum gw_type type); /* HELLO, READY, RESUMED accepted */
+	int (*on_state)(void *ctx, enum gw_type type); /* HELLO, READY, RESUMED, BYE accepted */
 	void (*on_log)(void *ctx, unsigned fd, const uint8_t *data, size_t len);
 	/* The answer is streamed; type is its media type, or "". Before its first piece. */
 	int (*on_stream)(void *ctx, const char *type);
@@ -60,7 +61,7 @@ void agent_fini(struct agent *a);
 void agent_call(struct agent *a);
 /* START was sent; only in AGENT_WANT_HELLO's on_state. */
 void agent_started(struct agent *a);
-/* Of a call that has ended: the guest goes on until its extensions are done, and ends the session then. */
+/* Of a call that has ended: the guest goes on until its extensions are done, and says BYE then. */
 static inline bool agent_lingers(const struct agent *a)
 {
 	return a->end_flags & GW_F_LINGER;

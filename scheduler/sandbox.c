@@ -152,6 +152,11 @@ static void close_handles(struct sandbox *sb)
 	uv_close((uv_handle_t *)&sb->timer, on_closed);
 }
 
+const char *sandbox_log_id(const struct sandbox *sb)
+{
+	return sb->inv ? sb->inv->id : sb->lingers ? sb->served_id : "-";
+}
+
 /* Whatever the cause: what waits for this VM learns why, the process is killed, handles close. */
 void sandbox_die(struct sandbox *sb, enum inv_outcome outcome, const char *why)
 {
@@ -161,7 +166,7 @@ void sandbox_die(struct sandbox *sb, enum inv_outcome outcome, const char *why)
 
 	if (sb->state == SB_DYING || sb->state == SB_DEAD)
 		return;
-	logs_flush_line(ver->fn->log, &sb->logline, inv ? inv->id : "-");
+	logs_flush_line(ver->fn->log, &sb->logline, sandbox_log_id(sb));
 	sandbox_move(sb, SB_DYING);
 	if (sb->child)
 		child_kill(sb->child, SIGKILL);

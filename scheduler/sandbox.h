@@ -60,6 +60,7 @@ struct sandbox {
 	uint8_t *large_head;  /* in its place, or NULL */
 	uint8_t *event;       /* both kept until the kernel has taken them */
 	uint64_t log_bytes;   /* of this invocation */
+	char served_id[IDS_UUID_LEN + 1]; /* of the invocation that is over, while extensions work on */
 };
 
 /* Starts a VM (INV_SHELL: has a shell restore it); inv (may be NULL) is the request it is for. On error nothing has happened to inv. */

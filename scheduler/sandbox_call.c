@@ -137,13 +137,14 @@ static struct invocation *detach(struct sandbox *sb)
 {
 	struct invocation *inv = sb->inv;
 
+	memcpy(sb->served_id, inv->id, sizeof(sb->served_id));
 	logs_flush_line(sb->pool->ver->fn->log, &sb->logline, inv->id);
 	sb->inv = NULL;
 	inv->sb = NULL;
 	return inv;
 }
 
-/* The guest's extensions have their time: until the call's own limit, and then their budget. It ends by itself. */
+/* The guest's extensions have their time: until the call's own limit, and then their budget. It says when they are done. */
 static void linger(struct sandbox *sb)
 {
 	sb->lingers = true;
@@ -152,7 +153,23 @@ static void linger(struct sandbox *sb)
 	sandbox_read_on(sb);
 }
 
-/* Answered. A VM that records ends by itself, in order: what it has written is told then. */
+/* A VM that records ends by itself: what it has written is told then. */
+static void end_in_order(struct sandbox *sb)
+{
+	agent_close(&sb->agent);
+	sb->hung_up = true;
+	child_kill(sb->child, SIGTERM);
+	sandbox_arm_timer(sb, SANDBOX_EXIT_LIMIT_MS);
+}
+
+void sandbox_lingered(struct sandbox *sb)
+{
+	if (sb->record_fd >= 0 && sb->use == LEARN_ANSWERED)
+		end_in_order(sb);
+	else
+		sandbox_doom(sb);
+}
+
 static void retire(struct sandbox *sb)
 {
 	sb->use = LEARN_ANSWERED;
@@ -168,10 +185,7 @@ static void retire(struct sandbox *sb)
 			sandbox_doom(sb);
 		return;
 	}
-	agent_close(&sb->agent);
-	sb->hung_up = true;
-	child_kill(sb->child, SIGTERM);
-	sandbox_arm_timer(sb, SANDBOX_EXIT_LIMIT_MS);
+	end_in_order(sb);
 }
 
 void sandbox_call_answered(struct sandbox *sb)

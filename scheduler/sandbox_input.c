@@ -71,6 +71,10 @@ static int agent_state(void *ctx, enum gw_type type)
 {
 	struct sandbox *sb = ctx;
 
+	if (type == GW_BYE) {
+		sandbox_lingered(sb);
+		return 0;
+	}
 	if (type == GW_HELLO) {
 		static uint8_t frame[16384];
 		int n = launch_start_frame(sb->pool, frame, sizeof(frame));
@@ -97,7 +101,7 @@ static void agent_log(void *ctx, unsigned fd, const uint8_t *data, size_t len)
 {
 	struct sandbox *sb = ctx;
 	struct logsink *sink = sb->pool->ver->fn->log;
-	const char *id = sb->inv ? sb->inv->id : "-";
+	const char *id = sandbox_log_id(sb);
 
 	if (!sink || sb->log_bytes > LOG_LIMIT)
 		return;

@@ -13,6 +13,8 @@ void sandbox_move(struct sandbox *sb, enum sandbox_state state);
 void sandbox_die(struct sandbox *sb, enum inv_outcome outcome, const char *why);
 /* Its invocation is over: it says and hears no more, and waits in one of dispatch's lists for what is done next. */
 void sandbox_set_aside(struct sandbox *sb, struct stk_list *list);
+/* Whose its output is: the invocation's, also while that one's extensions work on behind it; or "-". */
+const char *sandbox_log_id(const struct sandbox *sb);
 /* Memory it is counted with from now on. */
 void sandbox_charge(struct sandbox *sb, unsigned mib);
 /* Ready for a call; it may get one at once. */
@@ -33,6 +35,8 @@ void sandbox_last_words(struct sandbox *sb);
 void sandbox_call_answered(struct sandbox *sb);
 /* The same with an error, in a call or in the init phase of a boot for inv alone. */
 void sandbox_call_failed(struct sandbox *sb, const struct gw_error *e);
+/* Its extensions have had their time and said all they had to say. */
+void sandbox_lingered(struct sandbox *sb);
 
 /* sandbox_reset.c. May this VM, which has just answered, serve once more? */
 bool sandbox_reset_possible(const struct sandbox *sb);

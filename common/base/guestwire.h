@@ -11,6 +11,7 @@
  *   clone:                            <- SECRETS (or none)   <- PREFAULT (or none)   <- RESUME   RESUMED -> (or none)
  *   call:                                              <- INVOKE   LOG* -> RESPONSE*(last: FIN) | ERROR ->
  *   streamed answer:                                   <- INVOKE   LOG* -> STREAM -> RESPONSE*(last: FIN) | ERROR ->
+ *   extensions, behind the call's end:                 LOG* -> BYE ->
  *   end:                                               <- BYE (or SIGKILL from outside)
  *
  * Both sides treat the other as hostile: header and payload are checked before use, lengths are
@@ -54,7 +55,7 @@ enum gw_type {
 	GW_RESPONSE = 9,  /* agent: bytes of the answer; GW_F_FIN on the last (may be empty) */
 	GW_ERROR = 10,    /* agent: struct gw_error; ends the invocation (or the init phase) */
 	GW_LOG = 11,      /* agent: u8 descriptor (1 or 2), bytes */
-	GW_BYE = 12,      /* host: power off now */
+	GW_BYE = 12,      /* host: power off now; agent: its extensions are done, nothing follows */
 	GW_PREFAULT = 13, /* host: u32 first page frame, u32 count of pages; again and again */
 	/* agent: media type of the answer (text, may be empty), which is streamed: before its first RESPONSE.
 	 * An ERROR behind it is a failure in mid-stream. */
@@ -65,7 +66,7 @@ enum gw_type {
 
 #define GW_F_FIN    1u
 /* On the frame that ends the invocation (ERROR, or RESPONSE with FIN): */
-#define GW_F_LINGER 2u /* extensions are told that it is over; the agent ends the session when they are done */
+#define GW_F_LINGER 2u /* extensions are told that it is over; the agent says BYE when they are done */
 #define GW_F_PEAK_SHIFT 16 /* above: MiB of memory that the function has used at most; 0: not known */
 
 /* ERROR kinds. `detail` is the exit status or the signal number where there is one. */

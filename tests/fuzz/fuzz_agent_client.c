@@ -10,16 +10,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct run {
 	struct agent agent;
 	size_t response;
-	bool over, streamed;
+	bool over, streamed, bye;
 };
 
 static int on_state(void *ctx, enum gw_type type)
 {
 	struct run *r = ctx;
 
+	if (r->bye || r->over != (type == GW_BYE))
+		abort();
+	r->bye = type == GW_BYE;
 	if (type == GW_HELLO)
 		agent_started(&r->agent);
-	else
+	else if (type != GW_BYE)
 		agent_call(&r->agent);
 	return 0;
 }
@@ -29,7 +32,7 @@ static void on_log(void *ctx, unsigned fd, const uint8_t *data, size_t len)
 	volatile uint8_t last = data[len - 1];
 
 	(void)last;
-	if (fd != 1 && fd != 2)
+	if ((fd != 1 && fd != 2) || ((struct run *)ctx)->bye)
 		abort();
 }
 

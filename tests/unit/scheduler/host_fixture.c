@@ -74,7 +74,7 @@ static void wait_for_go(void)
 
 void host_guest_send(unsigned type, uint32_t flags, const void *payload, size_t len)
 {
-	struct gw_header h = {.type = (uint16_t)type, .flags = flags, .stream = type == GW_RESUMED ? 0 : 1,
+	struct gw_header h = {.type = (uint16_t)type, .flags = flags, .stream = type != GW_RESUMED && type != GW_BYE,
 			      .length = (uint32_t)len};
 	uint8_t head[GW_HEADER_LEN];
 
@@ -146,6 +146,15 @@ static void send_answer(const uint8_t *data, size_t len)
 	host_guest_send(GW_RESPONSE, GW_F_FIN, data, len);
 }
 
+static void be_extended(void)
+{
+	static const char said[] = "\1behind the answer\nand the last";
+
+	host_guest_send(GW_RESPONSE, GW_F_FIN | GW_F_LINGER, "1", 1);
+	host_guest_send(GW_LOG, 0, said, sizeof(said) - 1);
+	host_guest_send(GW_BYE, 0, "", 0);
+}
+
 static void be_guest(int argc, char **argv)
 {
 	struct gw_header h = {0};
@@ -175,6 +184,8 @@ static void be_guest(int argc, char **argv)
 		send_header(&inv, "lambda-runtime-invoked-function-arn");
 	else if (strstr(text, "be-tenant"))
 		send_header(&inv, "lambda-runtime-aws-tenant-id");
+	else if (strstr(text, "be-extended"))
+		be_extended();
 	else if (strstr(text, "be-error"))
 		host_guest_error(GW_ERR_FUNCTION, 0, "{\"errorType\":\"E\",\"errorMessage\":\"m \xc3\xbc \xe6\xbc\xa2\"}");
 	else

@@ -27,7 +27,8 @@ extern pid_t host_pid;
 
 /* First in main(): plays the part that the program was started for and does not return; or returns, in a test. The guest
  * answers with its event, but for these words in it: "be-error", "be-dead", "be-slow" (pauses), "be-arn" (answers with
- * the function's), "be-tenant" (with the call's tenant id), "be-held" (answers when file "go" is there), "be-loud" (after much output). The init phase succeeds, but for
+ * the function's), "be-tenant" (with the call's tenant id), "be-held" (answers when file "go" is there), "be-loud" (after much output), "be-extended" (has extensions, which say
+ * something behind the answer). The init phase succeeds, but for
  * these in a value of the environment: "be-broken" (it reports an error with a long message), "be-held" (likewise),
  * "be-late" (it says something and times out), "be-odd" (its error's type is no name), "be-killed" (as if the tool was killed).
  * The account that it was given is in the file "account" of the host's folder. */

@@ -232,10 +232,43 @@ static void streams_say_so_first(void **state)
 	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "", 0), -EPROTO);
 }
 
+/* What extensions say is heard until they are done, and nothing else. */
+static void extensions_behind_the_call(void **state)
+{
+	static const struct gw_error e = {.kind = GW_ERR_EXIT};
+	uint8_t buf[128];
+	int n = gw_error_encode(buf, sizeof(buf), &e);
+
+	in_call();
+	assert_int_equal(feed_frame(GW_RESPONSE, GW_F_FIN | GW_F_LINGER, 1, "x", 1), 0);
+	assert_int_equal(feed_frame(GW_LOG, 0, 0, "\1behind it", 10), 0);
+	assert_memory_equal(seen.log, "behind it", 9);
+	seen.states = 0;
+	assert_int_equal(feed_frame(GW_BYE, 0, 0, NULL, 0), 0);
+	assert_int_equal(seen.states, 1);
+	assert_int_equal(seen.last_state, GW_BYE);
+	assert_int_equal(agent.phase, AGENT_OVER);
+	in_call();
+	assert_int_equal(feed_frame(GW_RESPONSE, GW_F_FIN | GW_F_LINGER, 1, "x", 1), 0);
+	assert_int_equal(feed_frame(GW_RESPONSE, GW_F_FIN, 1, "x", 1), -EPROTO);
+	in_call();
+	assert_int_equal(feed_frame(GW_RESPONSE, GW_F_FIN | GW_F_LINGER, 1, "x", 1), 0);
+	assert_int_equal(agent_feed(&agent, buf, (size_t)n), -EPROTO);
+	assert_int_equal(seen.errors, 0);
+	in_call(); /* there are none */
+	assert_int_equal(feed_frame(GW_RESPONSE, GW_F_FIN, 1, "x", 1), 0);
+	seen.log_len = 0;
+	assert_int_equal(feed_frame(GW_LOG, 0, 0, "\1behind it", 10), 0);
+	assert_int_equal(seen.log_len, 0);
+	in_call(); /* not yet */
+	assert_int_equal(feed_frame(GW_BYE, 0, 0, NULL, 0), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_say_so_first),
+		cmocka_unit_test(extensions_behind_the_call),
 		cmocka_unit_test(a_call_in_any_cuts),
 		cmocka_unit_test(boot_order),
 		cmocka_unit_test(errors_are_told),

@@ -202,6 +202,25 @@ static void what_is_kept(void **state)
 	assert_int_equal(count(ask("GET", LOGS, NULL, NULL, 200, NULL), "\n"), 8);
 }
 
+/* Behind the report of their call, with its id; and what ended without a line's end as well. */
+static void what_extensions_say_at_the_end(void **state)
+{
+	char id[64], line[128];
+	struct follower f;
+
+	host_add_function("f");
+	host_start(NULL);
+	follow(&f, LOGS "?follow=yes", NULL);
+	call("\"be-extended\"", id);
+	snprintf(line, sizeof(line), " %s and the last\n", id);
+	await(&f, line, 1);
+	snprintf(line, sizeof(line), " %s behind the answer\n", id);
+	assert_non_null(strstr(f.text, line));
+	assert_true(strstr(f.text, line) > strstr(f.text, "REPORT RequestId: "));
+	leave(&f);
+	host_wait_metric("\nstoker_pool_vms{function=\"f\",state=\"busy\"} ", 0);
+}
+
 static void bad_questions(void **state)
 {
 	static const char *const bad[] = {"lines=x", "lines=-1", "lines=100001", "since=then", "request-id=", "request-id=a%20b",
@@ -544,6 +563,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_extensions_say_at_the_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_questions, setup, teardown),
 		cmocka_unit_test_setup_teardown(followers_see_what_happens, setup, teardown),
 		cmocka_unit_test_setup_teardown(rotation, setup, teardown),
