@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/cleanup.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "common/base/utf8.h"
@@ -186,6 +187,24 @@ static void became_failed(void *ctx, int rc, const struct stk_err *err)
 	job_free(j);
 }
 
+/* The field's code for what the init phase reported. An entry point is the program that is started: a module that is not
+ * there is told by a runtime that runs. */
+static const char *code_of_init_error(const char *type)
+{
+	static const char *const codes[][2] = {
+		{"Runtime.InvalidEntrypoint", "FunctionError.InvalidEntryPoint"},
+		{"Runtime.OutOfMemory", "FunctionError.InitResourceExhausted"},
+		{"Extension.TooManyExtensions", "FunctionError.TooManyExtensions"},
+	};
+
+	for (size_t i = 0; type && i < STK_ARRAY_LEN(codes); i++) {
+		if (strcmp(type, codes[i][0]) == 0)
+			return codes[i][1];
+	}
+	return type && strncmp(type, "Extension.", 10) == 0 ? "FunctionError.ExtensionInitError"
+							     : "FunctionError.RuntimeInitError";
+}
+
 /* Code, NUL, text; in the field's terms. */
 static char *reason_of(const struct build_result *r, const char *text)
 {
@@ -199,10 +218,8 @@ static char *reason_of(const struct build_result *r, const char *text)
 		code = "FunctionError.InvalidEntryPoint";
 	else if (r->fault == BUILD_INIT_FAILED && r->init_timed_out)
 		code = "FunctionError.InitTimeout";
-	else if (r->fault == BUILD_INIT_FAILED && type && strstr(type, "ntrypoint"))
-		code = "FunctionError.InvalidEntryPoint";
 	else if (r->fault == BUILD_INIT_FAILED)
-		code = "FunctionError.RuntimeInitError";
+		code = code_of_init_error(type);
 	code_len = strlen(code);
 	both = malloc(code_len + text_len + 2);
 	if (both) {

@@ -113,3 +113,19 @@ def test_the_time_limit_ends_the_extension_as_well(host):
     lines = lines_of(host, "short", answer.headers["X-Request-Id"])
     assert [event["eventType"] for event in events_in(lines)] == ["INVOKE"]
     assert [line for line in lines if line.startswith("REPORT ")][0].partition("Status: ")[2].startswith("timeout")
+
+
+def test_an_extension_that_does_not_start(host):
+    """It ends the init phase; the Lambda API says whose fault it was."""
+    refused = put(host, "broken", timeout=60, env="EXTENSION=broken")
+    assert refused.status >= 400 and "Extension.Crash" in refused.body.decode() and "exit code 5" in refused.body.decode()
+    changed = host.request("PUT", "/2015-03-31/functions/watched/configuration",
+                           json.dumps({"Environment": {"Variables": {"EXTENSION": "broken"}}}).encode())
+    assert changed.status == 200, changed
+
+    def settled():
+        got = host.request("GET", "/2015-03-31/functions/watched/configuration").json()
+        return got if got["LastUpdateStatus"] != "InProgress" else None
+    got = h.wait_for(settled, "the update")
+    assert (got["LastUpdateStatus"], got["LastUpdateStatusReasonCode"]) == ("Failed", "FunctionError.ExtensionInitError")
+    assert host.invoke("watched", {"do": "return"}).status == 200  # what was there serves on

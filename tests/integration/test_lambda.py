@@ -130,6 +130,31 @@ def test_an_init_phase_that_fails(api):
     assert api.invoke("bad").json() == ["good", "$LATEST"]
 
 
+@pytest.mark.parametrize("files, runtime, handler, code, kind, text", [
+    # The program that is to be started: it is not there, or cannot be executed, or its interpreter is not there.
+    ({"other": b"x"}, "provided.al2023", "x", "InvalidEntryPoint", "Runtime.InvalidEntrypoint",
+     "needs an executable file"),
+    ({"bootstrap": (b"#!/bin/sh\n", 0o644)}, "provided.al2023", "x", "InvalidEntryPoint", "Runtime.InvalidEntrypoint",
+     "not executable"),
+    ({"bootstrap": (b"#!/no/such\n", 0o755)}, "provided.al2023", "x", "InvalidEntryPoint", "Runtime.InvalidEntrypoint",
+     "No such file"),
+    # A runtime that runs and does not find the handler: that is its own report.
+    ({"app.py": b"x = 1\n"}, "python3", "missing.handler", "RuntimeInitError", "Runtime.ImportModuleError",
+     "Unable to import module 'missing'"),
+    ({"app.py": b"x = 1\n"}, "python3", "app.missing", "RuntimeInitError", "Runtime.HandlerNotFound",
+     "Handler 'missing' missing on module 'app'"),
+], ids=["no-bootstrap", "not-executable", "no-interpreter", "no-module", "no-handler"])
+def test_nothing_to_start(api, files, runtime, handler, code, kind, text):
+    made = api.create("none", base64.b64encode(h.zip_bytes(files)).decode(), Runtime=runtime, Handler=handler)
+    assert made.status == 201, made
+    got = api.settled("none")
+    assert (got["State"], got["StateReasonCode"]) == ("Failed", "FunctionError." + code)
+    assert text in got["StateReason"], got
+    answer = api.invoke("none")
+    assert (answer.status, answer.headers["X-Amz-Function-Error"]) == (200, "Unhandled")
+    assert (answer.json()["errorType"], text in answer.json()["errorMessage"]) == (kind, True), answer
+
+
 def test_killed_while_pending(api):
     assert api.create("early", answering("still here"), Publish=True).json()["Version"] == "1"
     api.host.kill()

@@ -268,7 +268,7 @@ static bool asks(const char *env, size_t len, const char *word)
 static int be_snapshot(int argc, char **argv)
 {
 	const char *account = argument(argc, argv, "--account");
-	char *env = NULL, path[256];
+	char *env = NULL, *word, path[256];
 	size_t len = 0;
 
 	path_of(path, sizeof(path), "account");
@@ -285,6 +285,12 @@ static int be_snapshot(int argc, char **argv)
 		for (int i = 0; i < 200; i++)
 			printf("\u00fc\u6f22");
 		printf("\"}\n{\"status\":\"error\",\"durationUs\":206715}\n");
+		free(env);
+		return fflush(stdout) ? 1 : 3;
+	}
+	word = memmem(env, len, "be-typed ", 9);
+	if (word) {
+		printf("{\"errorType\":\"%s\",\"errorMessage\":\"m\"}\n", word + 9);
 		free(env);
 		return fflush(stdout) ? 1 : 3;
 	}

@@ -30,7 +30,7 @@ extern pid_t host_pid;
  * the function's), "be-tenant" (with the call's tenant id), "be-held" (answers when file "go" is there), "be-loud" (after much output), "be-extended" (has extensions, which say
  * something behind the answer). The init phase succeeds, but for
  * these in a value of the environment: "be-broken" (it reports an error with a long message), "be-held" (likewise),
- * "be-late" (it says something and times out), "be-odd" (its error's type is no name), "be-killed" (as if the tool was killed).
+ * "be-late" (it says something and times out), "be-odd" (its error's type is no name), "be-typed TYPE" (it is this one), "be-killed" (as if the tool was killed).
  * The account that it was given is in the file "account" of the host's folder. */
 void host_play(int argc, char **argv);
 /* The same with another guest. It has the stream to the host on descriptor 3, the status on 4 and ends with a call. */

@@ -54,6 +54,27 @@ static void builds_that_fail(void **state)
 	assert_int_equal(lc_stored_rows(NULL), 0);
 }
 
+/* What the init phase reports, in the words of the field. */
+static void codes_of_init_errors(void **state)
+{
+	static const char *const cases[][2] = {
+		{"be-typed Runtime.InvalidEntrypoint", "FunctionError.InvalidEntryPoint"},
+		{"be-typed Runtime.OutOfMemory", "FunctionError.InitResourceExhausted"},
+		{"be-typed Extension.TooManyExtensions", "FunctionError.TooManyExtensions"},
+		{"be-typed Extension.Crash", "FunctionError.ExtensionInitError"},
+		{"be-typed Runtime.ImportModuleError", "FunctionError.RuntimeInitError"},
+		{"be-typed MyEntrypointError", "FunctionError.RuntimeInitError"},
+		{"be-late", "FunctionError.InitTimeout"},
+	};
+
+	host_start(NULL);
+	lc_create("f");
+	for (size_t i = 0; i < STK_ARRAY_LEN(cases); i++) {
+		lc_update_mode(cases[i][0], "Failed");
+		assert_string_equal(lc_get(FN "/configuration", "LastUpdateStatusReasonCode"), cases[i][1]);
+	}
+}
+
 /* Stopped or killed while a first version, an update and a version to be published are built: all of it is done in the
  * next life. */
 static void builds_go_on_after_an_end(void **state)
@@ -387,6 +408,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		LC_TEST(builds_that_fail),
+		LC_TEST(codes_of_init_errors),
 		LC_TEST(builds_go_on_after_an_end),
 		LC_TEST(changes_while_a_version_is_built),
 		LC_TEST(changes_while_a_function_is_deployed),
