@@ -5,11 +5,14 @@ import json
 import os
 import re
 import signal
+import socket
+import threading
 import time
 
 import pytest
 
 import host as h
+from test_streaming import events
 
 FUNCTIONS = "/2015-03-31/functions"
 ROLE = "arn:aws:iam::000000000000:role/any"
@@ -153,6 +156,83 @@ def test_nothing_to_start(api, files, runtime, handler, code, kind, text):
     answer = api.invoke("none")
     assert (answer.status, answer.headers["X-Amz-Function-Error"]) == (200, "Unhandled")
     assert (answer.json()["errorType"], text in answer.json()["errorMessage"]) == (kind, True), answer
+
+
+class Held:
+    """A call whose client reads so slowly that it does not end before it is told to."""
+
+    def __init__(self, api, name):
+        body = json.dumps({"held": True})
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.socket.settimeout(h.DEADLINE * 2)
+        self.socket.connect(("127.0.0.1", api.host.port))
+        self.socket.sendall(f"POST /2021-11-15/functions/{name}/response-streaming-invocations HTTP/1.0\r\n"
+                            f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        self.got = bytearray(self.socket.recv(4096))
+        self.release = threading.Event()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        while piece := self.socket.recv(1 << 20 if self.release.is_set() else 4096):
+            self.got += piece
+            self.release.wait(0.2)
+
+    def end(self):
+        """The version that the call began on, and the one that it ended on."""
+        assert self.reader.is_alive(), "it was not held"
+        self.release.set()
+        self.reader.join(h.DEADLINE * 2)
+        assert not self.reader.is_alive()
+        self.socket.close()
+        head, _, body = bytes(self.got).partition(b"\r\n\r\n")
+        assert b" 200 " in head.partition(b"\r\n")[0], head
+        words = b"".join(payload for headers, payload in events(body)
+                         if headers[":event-type"] == "PayloadChunk").decode().split()
+        return words[0], words[-1]
+
+
+def test_calls_across_activations(api):
+    """A call ends on the version that it began on, whatever is activated meanwhile; those behind get the new one."""
+    def code(what):
+        return python(f"""
+def held(version):
+    yield "{what}/" + version + " "
+    for _ in range(160):
+        yield "." * 65536
+    yield " {what}/" + version
+
+def handler(event, context):
+    return held(context.function_version) if event.get("held") else ["{what}", context.function_version]
+""")
+
+    def update(what):
+        assert api.call("PUT", f"{FUNCTIONS}/turn/code", {"ZipFile": code(what)}).status == 200
+        assert api.settled("turn")["LastUpdateStatus"] == "Successful"
+
+    assert api.create("turn", code("one"), Timeout=900).status == 201
+    assert api.settled("turn")["State"] == "Active"
+    first = Held(api, "turn")
+    folder = api.host.version_dir("turn")
+    update("two")
+    assert api.invoke("turn").json() == ["two", "$LATEST"]
+    assert os.path.exists(folder)  # the VM's memory is there
+    assert api.call("POST", f"{FUNCTIONS}/turn/versions", {}).json()["Version"] == "1"
+    assert api.call("POST", f"{FUNCTIONS}/turn/aliases", {"Name": "live", "FunctionVersion": "1"}).status == 201
+    second = Held(api, "turn:live")
+    update("three")
+    assert api.call("POST", f"{FUNCTIONS}/turn/versions", {}).json()["Version"] == "2"
+    assert api.invoke("turn:live").json() == ["two", "1"]
+    assert api.call("PUT", f"{FUNCTIONS}/turn/aliases/live", {"FunctionVersion": "2"}).status == 200
+    assert api.invoke("turn:live").json() == ["three", "2"]
+    third = Held(api, "turn:live")
+    assert api.call("PUT", f"{FUNCTIONS}/turn/aliases/live", {"FunctionVersion": "1"}).status == 200  # back
+    assert api.invoke("turn:live").json() == ["two", "1"]
+    assert first.end() == ("one/$LATEST", "one/$LATEST")
+    assert second.end() == ("two/1", "two/1")
+    assert third.end() == ("three/2", "three/2")
+    h.wait_for(lambda: not os.path.exists(folder), "the files of the version that nobody uses to go")
 
 
 def test_killed_while_pending(api):
