@@ -221,12 +221,13 @@ static void make_snapshot(struct build *bd)
 	char tool[PATH_CAP], vmm[PATH_CAP], kernel[PATH_CAP], initrd[PATH_CAP], rootfs[PATH_CAP];
 	char code[PATH_CAP], scratch[PATH_CAP], out[PATH_CAP], env[PATH_CAP];
 	char memory[16], storage[16], version[FN_VERSION_TEXT], init_ms[16], parent[16], runtime[FN_RUNTIME_MAX + 32], name[FN_BARE_MAX + 1];
-	const char *argv[] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
+	const char *argv[64] = {tool, "create", "--out", out, "--vmm", vmm, "--kernel", kernel,
 			      "--initrd", initrd, "--rootfs", rootfs, "--code", code, "--scratch", scratch,
 			      "--scratch-size", storage, "--memory", memory, "--handler", s->handler, "--name", name,
 			      "--version", version, "--runtime", runtime, "--region", region_name(), "--account",
 			      tenants_account(&bd->b->d->tenants, bd->spec.name), "--init-timeout", init_ms,
 			      "--init-report", "1", "--env-file", env, "--die-with-parent", parent, NULL};
+	size_t argc = 0;
 	int rc;
 
 	rc = stk_snprintf(tool, PATH_CAP, "%s/stoker-snapshot", o->bin_dir);
@@ -245,6 +246,16 @@ static void make_snapshot(struct build *bd)
 	fn_version_text(bd->spec.published, version);
 	snprintf(init_ms, sizeof(init_ms), "%u", o->init_timeout_ms);
 	snprintf(parent, sizeof(parent), "%d", (int)getpid());
+	while (argv[argc])
+		argc++;
+	if (s->logging.json) {
+		argv[argc++] = "--log-level";
+		argv[argc++] = fn_log_level_name(s->logging.app);
+	}
+	if (s->logging.group) {
+		argv[argc++] = "--log-group";
+		argv[argc++] = s->logging.group;
+	}
 	if (rc == 0)
 		rc = build_run(bd, argv, after_snapshot);
 	if (rc) {

@@ -201,7 +201,7 @@ static void built(void *ctx, const struct build_result *r)
 	struct fn_version *v;
 
 	if (daemon_open_log(d, fn) == 0)
-		invlog_deploy(fn, &d->runtimes, dp->settings.runtime, r);
+		invlog_deploy(fn, &dp->settings, 0, &d->runtimes, r);
 	if (r->fault != BUILD_OK) {
 		answer_fault(dp, r);
 		return;

@@ -1,4 +1,4 @@
-/* START, END, REPORT: see invlog.h. */
+/* START, END, REPORT: see invlog.h. What a function with LogFormat JSON gets instead is made in invlog_json.c. */
 #include "scheduler/invlog.h"
 
 #include <jansson.h>
@@ -7,12 +7,13 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
 #include "scheduler/build.h"
+#include "scheduler/invlog_json.h"
 #include "scheduler/logs.h"
 #include "scheduler/pool.h"
 #include "scheduler/runtimes.h"
 #include "scheduler/sandbox.h"
 
-#define LINE_CAP 512u
+#define LINE_CAP INVLOG_LINE_CAP
 #define TYPE_MAX 128u
 
 /* t: the line, with room for its end. */
@@ -21,6 +22,12 @@ static void say(struct invocation *inv, struct stk_text *t)
 	logs_line(inv->ver->fn->log, inv->id, t->p, t->len);
 	stk_text_str(t, "\n");
 	invocation_logged(inv, t->p, t->len);
+}
+
+/* Is a line of this level wanted? */
+static bool wanted(const struct fn_settings *s, enum fn_log_level level)
+{
+	return level >= s->logging.system;
 }
 
 /* This line has time and id of its own; the log has them in front of each line anyway. */
@@ -68,6 +75,13 @@ void invlog_start(struct invocation *inv)
 	if (inv->start_logged || !inv->ver->fn->log)
 		return;
 	inv->start_logged = true;
+	if (inv->ver->settings.logging.json) {
+		if (wanted(&inv->ver->settings, FN_LOG_INFO)) {
+			t = invlog_json_start(buf, inv);
+			say(inv, &t);
+		}
+		return;
+	}
 	t = begin(buf, inv, "START");
 	if (inv->ver->published)
 		add_number(&t, " Version: ", inv->ver->published, "");
@@ -116,6 +130,24 @@ void invlog_error(struct invocation *inv, const char *text, size_t len)
 	invocation_logged(inv, "\n", 1);
 }
 
+/* Instead of END and REPORT. */
+static void end_json(struct invocation *inv, enum inv_outcome outcome, uint64_t ns)
+{
+	const struct fn_settings *s = &inv->ver->settings;
+	bool ok = outcome == INV_OK;
+	char buf[LINE_CAP];
+	struct stk_text t;
+
+	if (wanted(s, ok ? FN_LOG_DEBUG : FN_LOG_WARN)) {
+		t = invlog_json_runtime_done(buf, inv, outcome, ns);
+		say(inv, &t);
+	}
+	if (wanted(s, ok ? FN_LOG_INFO : FN_LOG_WARN)) {
+		t = invlog_json_report(buf, inv, outcome, ns);
+		say(inv, &t);
+	}
+}
+
 void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 {
 	uint64_t ns = invocation_span(inv->sent_ns, now);
@@ -128,6 +160,10 @@ void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 	invlog_start(inv);
 	if (init_failed)
 		invlog_error(inv, inv->ver->init_error, strlen(inv->ver->init_error));
+	if (inv->ver->settings.logging.json) {
+		end_json(inv, outcome, ns);
+		return;
+	}
 	if (outcome == INV_TIMEOUT)
 		say_timeout(inv);
 	t = begin(buf, inv, "END");
@@ -147,20 +183,26 @@ void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 	say(inv, &t);
 }
 
-/* INIT_REPORT. type has come from the guest, perhaps, and stands between the host's own words: a name, or none. */
-static struct stk_text init_report(char buf[LINE_CAP], uint64_t ns, bool timed_out, const char *type)
+/* INIT_REPORT, or what there is instead. type has come from the guest, perhaps, and stands between the host's own words: a
+ * name, or none. */
+static struct stk_text init_report(char buf[LINE_CAP], const struct function *fn, const struct fn_settings *s, uint64_t ns,
+				   bool timed_out, const char *type)
 {
 	static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
 	struct stk_text t = stk_text_init(buf, LINE_CAP);
 	size_t len = type ? strspn(type, name_chars) : 0;
 
+	if (!len || len > TYPE_MAX || type[len])
+		type = "Runtime.Unknown";
+	if (s->logging.json) /* a failure: of a level that is never left out */
+		return invlog_json_init_report(buf, fn->log, ns, timed_out, type);
 	stk_text_str(&t, "INIT_REPORT ");
 	if (ns)
 		add_ms(&t, "Init Duration: ", ns);
 	stk_text_str(&t, ns ? "\tPhase: init" : "Phase: init");
 	stk_text_str(&t, timed_out ? "\tStatus: timeout" : "\tStatus: error");
 	stk_text_str(&t, "\tError Type: ");
-	stk_text_str(&t, len && len <= TYPE_MAX && !type[len] ? type : "Runtime.Unknown");
+	stk_text_str(&t, type);
 	return t;
 }
 
@@ -176,31 +218,45 @@ void invlog_init_failed(struct sandbox *sb, const struct gw_error *e)
 
 	if (sb->kind != INV_COLD_BOOT || !sb->pool->ver->fn->log)
 		return;
-	t = init_report(buf, invocation_span(sb->started_ns, stk_now_ns()), e->kind == GW_ERR_INIT_TIMEOUT,
-			type ? type : "Sandbox.Died");
+	t = init_report(buf, sb->pool->ver->fn, &sb->pool->ver->settings, invocation_span(sb->started_ns, stk_now_ns()),
+			e->kind == GW_ERR_INIT_TIMEOUT, type ? type : "Sandbox.Died");
 	say(sb->inv, &t);
 }
 
-void invlog_deploy(const struct function *fn, const struct runtimes *runtimes, const char *runtime,
+static void init_start(const struct function *fn, const struct fn_settings *s, unsigned published, const char *runtime,
+		       const char *id)
+{
+	char buf[LINE_CAP];
+	struct stk_text t = stk_text_init(buf, sizeof(buf));
+
+	if (s->logging.json && !wanted(s, FN_LOG_INFO))
+		return;
+	if (s->logging.json) {
+		t = invlog_json_init_start(buf, fn, published, runtime);
+	} else {
+		stk_text_str(&t, "INIT_START Runtime Version: ");
+		stk_text_str(&t, runtime);
+	}
+	logs_line(fn->log, id, t.p, t.len);
+}
+
+void invlog_deploy(const struct function *fn, const struct fn_settings *s, unsigned published, const struct runtimes *runtimes,
 		   const struct build_result *r)
 {
 	static const char id[] = "deploy";
 	char full[FN_RUNTIME_MAX + 32], buf[LINE_CAP];
-	struct stk_text t = stk_text_init(buf, sizeof(buf));
+	struct stk_text t;
 	json_t *error;
 
 	if (!fn->log)
 		return;
-	if (r->fault == BUILD_OK || r->fault == BUILD_INIT_FAILED) {
-		stk_text_str(&t, "INIT_START Runtime Version: ");
-		stk_text_str(&t, runtimes_full_name(runtimes, runtime, full, sizeof(full)) ? runtime : full);
-		logs_line(fn->log, id, t.p, t.len);
-	}
+	if (r->fault == BUILD_OK || r->fault == BUILD_INIT_FAILED)
+		init_start(fn, s, published, runtimes_full_name(runtimes, s->runtime, full, sizeof(full)) ? s->runtime : full, id);
 	logs_text(fn->log, id, r->log);
 	if (r->fault != BUILD_INIT_FAILED)
 		return;
 	error = r->init_json ? json_loads(r->init_json, 0, NULL) : NULL;
-	t = init_report(buf, r->init_ns, r->init_timed_out, json_string_value(json_object_get(error, "errorType")));
+	t = init_report(buf, fn, s, r->init_ns, r->init_timed_out, json_string_value(json_object_get(error, "errorType")));
 	logs_line(fn->log, id, t.p, t.len);
 	json_decref(error);
 }

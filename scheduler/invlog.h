@@ -1,5 +1,5 @@
-/* What the host writes into a function's log around its own output: the lines that tools for Lambda's logs look for.
- * Loop thread only. */
+/* What the host writes into a function's log around its own output: the lines that tools for Lambda's logs look for, or,
+ * with LogFormat JSON, the events, of them those of the level that is wanted. Loop thread only. */
 #ifndef SCHEDULER_INVLOG_H
 #define SCHEDULER_INVLOG_H
 
@@ -18,9 +18,9 @@ void invlog_error(struct invocation *inv, const char *text, size_t len);
 void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now_ns);
 /* The init phase of a VM that boots for a call has failed. */
 void invlog_init_failed(struct sandbox *sb, const struct gw_error *e);
-/* A deploy: what its programs and the function have written, between INIT_START, when the init phase was reached, and
+/* A deploy with these settings, of $LATEST (published 0) or a version: what its programs and the function have written, between INIT_START, when the init phase was reached, and
  * INIT_REPORT, when that failed. */
-void invlog_deploy(const struct function *fn, const struct runtimes *runtimes, const char *runtime,
+void invlog_deploy(const struct function *fn, const struct fn_settings *s, unsigned published, const struct runtimes *runtimes,
 		   const struct build_result *r);
 
 #endif

@@ -270,7 +270,7 @@ static void built(void *ctx, const struct build_result *r)
 {
 	struct job *j = ctx;
 
-	invlog_deploy(j->v->fn, &j->d->runtimes, j->v->settings.runtime, r);
+	invlog_deploy(j->v->fn, &j->v->settings, j->v->published, &j->d->runtimes, r);
 	if (j->v->retired || (r->fault != BUILD_OK && r->err.code == -ECANCELED))
 		job_free(j);
 	else if (r->fault == BUILD_OK)

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "scheduler/daemon.h"
+#include "scheduler/lambda/effects.h"
 #include "scheduler/layers.h"
 #include "scheduler/lifecycle.h"
 #include "scheduler/pool.h"
@@ -56,7 +57,7 @@ static int fill(struct fn_version *v, const struct store_version *row)
 	memcpy(v->revision, row->revision, sizeof(v->revision));
 	if ((row->extra && !(v->extra = strdup(row->extra))) ||
 	    (row->reason_code && !(v->reason = join_reason(row))) ||
-	    (row->init_error && !(v->init_error = strdup(row->init_error))))
+	    (row->init_error && !(v->init_error = strdup(row->init_error))) || lambda_effects(v->extra, &v->settings))
 		return -ENOMEM;
 	if (v->state == FN_FAILED) {
 		v->check = FN_BROKEN;

@@ -70,23 +70,60 @@ static unsigned find_id(const struct logread *r, const char *id, size_t len)
 	return i;
 }
 
+/* The lines around a call, as invlog.c writes them and, behind the time, invlog_json.c. */
+struct marks {
+	const char *start, *version, *end, *report;
+};
+
+static const struct marks text_marks = {"START RequestId: ", " Version: ", "", "REPORT RequestId: "};
+static const struct marks json_marks = {"\"type\":\"platform.start\",\"record\":{\"requestId\":\"", "\",\"version\":\"", "\"}}",
+					"\"type\":\"platform.report\","};
+
+/* Takes it off, if the text begins with it. */
+static bool skip(const char **text, size_t *len, const char *what, size_t what_len)
+{
+	if (*len < what_len || memcmp(*text, what, what_len) != 0)
+		return false;
+	*text += what_len;
+	*len -= what_len;
+	return true;
+}
+
+static bool skip_mark(const char **text, size_t *len, const char *mark)
+{
+	return skip(text, len, mark, strlen(mark));
+}
+
+/* Which marks there may be in this line; what stands in front of them is taken off. */
+static const struct marks *marks_of(const char **text, size_t *len)
+{
+	static const char time[] = "{\"time\":\"";
+	const size_t before = sizeof(time) - 1 + LOGREAD_TIME_LEN + 2; /* and a quote and a comma */
+
+	if (*len < before || memcmp(*text, time, sizeof(time) - 1) != 0)
+		return &text_marks;
+	*text += before;
+	*len -= before;
+	return &json_marks;
+}
+
 /* START of a call of one of the versions: its lines are wanted from here to REPORT. */
 static bool of_version(struct logread *r, const char *id, size_t id_len, const char *text, size_t len)
 {
-	static const char start[] = "START RequestId: ", version[] = " Version: ", report[] = "REPORT RequestId: ";
-	const size_t said = sizeof(start) - 1 + id_len + sizeof(version) - 1; /* where the version begins */
+	const struct marks *m = marks_of(&text, &len);
 	unsigned known = find_id(r, id, id_len);
 
 	if (known < IDS_MAX) {
-		if (len >= sizeof(report) - 1 && memcmp(text, report, sizeof(report) - 1) == 0)
+		if (skip_mark(&text, &len, m->report))
 			r->ids[known][0] = '\0';
 		return true;
 	}
-	if (len < said || memcmp(text, start, sizeof(start) - 1) != 0 || memcmp(text + sizeof(start) - 1, id, id_len) != 0 ||
-	    memcmp(text + sizeof(start) - 1 + id_len, version, sizeof(version) - 1) != 0)
+	if (!skip_mark(&text, &len, m->start) || !skip(&text, &len, id, id_len) || !skip_mark(&text, &len, m->version) ||
+	    len < strlen(m->end) || memcmp(text + len - strlen(m->end), m->end, strlen(m->end)) != 0)
 		return false;
+	len -= strlen(m->end);
 	for (unsigned i = 0; i < LOGREAD_VERSIONS; i++) {
-		if (r->filter.version[i][0] && same(r->filter.version[i], text + said, len - said)) {
+		if (r->filter.version[i][0] && same(r->filter.version[i], text, len)) {
 			memcpy(r->ids[r->next_id], id, id_len);
 			r->ids[r->next_id][id_len] = '\0';
 			r->next_id = (r->next_id + 1) % IDS_MAX;

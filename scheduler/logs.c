@@ -237,15 +237,22 @@ static const char *date_of(struct logs *l, time_t secs)
 	return l->date;
 }
 
+void logs_time(struct logsink *s, struct stk_text *t)
+{
+	uint64_t now = stk_wall_ns();
+
+	stk_text_str(t, date_of(s->logs, (time_t)(now / STK_NS_PER_S)));
+	stk_text_str(t, ".");
+	stk_text_u64(t, now % STK_NS_PER_S / STK_NS_PER_MS, 3);
+	stk_text_str(t, "Z");
+}
+
 size_t logs_stamp(struct logsink *s, char buf[LOGS_STAMP_MAX], const char *id)
 {
 	struct stk_text t = stk_text_init(buf, LOGS_STAMP_MAX);
-	uint64_t now = stk_wall_ns();
 
-	stk_text_str(&t, date_of(s->logs, (time_t)(now / STK_NS_PER_S)));
-	stk_text_str(&t, ".");
-	stk_text_u64(&t, now % STK_NS_PER_S / STK_NS_PER_MS, 3);
-	stk_text_str(&t, "Z ");
+	logs_time(s, &t);
+	stk_text_str(&t, " ");
 	stk_text_str(&t, id);
 	stk_text_str(&t, " ");
 	return t.cut ? 0 : t.len;

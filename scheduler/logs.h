@@ -30,6 +30,9 @@ struct logs *logs_new(struct daemon *d, const char *dir);
 void logs_free(struct logs *l);
 void logs_close_timer(struct logs *l); /* before the loop ends */
 struct logsink *logs_sink(struct logs *l, const char *name);
+/* The time as lines have it: 2026-01-02T03:04:05.678Z. */
+struct stk_text;
+void logs_time(struct logsink *s, struct stk_text *t);
 /* What stands in front of a line that is written now: time and request id. Returns its length; 0: the id is too long. */
 size_t logs_stamp(struct logsink *s, char buf[LOGS_STAMP_MAX], const char *id);
 /* One line with that in front. */

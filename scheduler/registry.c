@@ -31,6 +31,8 @@ void fn_settings_fini(struct fn_settings *s)
 	free(s->layers);
 	s->layers = NULL;
 	s->layer_count = 0;
+	free(s->logging.group);
+	s->logging = (struct fn_logging){0};
 }
 
 /* *ret_copy is a pointer of any kind. */
@@ -52,9 +54,11 @@ int fn_settings_copy(const struct fn_settings *src, struct fn_settings *ret_copy
 
 	copy.env = copy.secrets = NULL;
 	copy.layers = NULL;
+	copy.logging.group = NULL;
 	if (copy_bytes(src->env, src->env_len, &copy.env) ||
 	    copy_bytes(src->secrets, src->secrets_len, &copy.secrets) ||
-	    copy_bytes(src->layers, src->layer_count * sizeof(*src->layers), &copy.layers)) {
+	    copy_bytes(src->layers, src->layer_count * sizeof(*src->layers), &copy.layers) ||
+	    (src->logging.group && !(copy.logging.group = strdup(src->logging.group)))) {
 		fn_settings_fini(&copy);
 		return -ENOMEM;
 	}
@@ -159,12 +163,28 @@ bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b)
 	       (!a->secrets_len || memcmp(a->secrets, b->secrets, a->secrets_len) == 0);
 }
 
+const char *fn_log_level_name(enum fn_log_level level)
+{
+	static const char *const names[FN_LOG_LEVELS] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"};
+
+	return names[level];
+}
+
+/* As far as it is in the environment: the host's own lines are no matter of the guest's. */
+static bool same_logging(const struct fn_logging *a, const struct fn_logging *b)
+{
+	if (a->json != b->json || (a->json && a->app != b->app) || !a->group != !b->group)
+		return false;
+	return !a->group || strcmp(a->group, b->group) == 0;
+}
+
 bool fn_same_guest(const struct fn_settings *a, const struct fn_settings *b)
 {
 	return strcmp(a->runtime, b->runtime) == 0 && strcmp(a->handler, b->handler) == 0 &&
 	       a->memory_mib == b->memory_mib && a->storage_mib == b->storage_mib && a->reuse == b->reuse &&
 	       a->env_len == b->env_len &&
-	       (!a->env_len || memcmp(a->env, b->env, a->env_len) == 0) && fn_same_layers(a, b) && fn_same_secrets(a, b);
+	       (!a->env_len || memcmp(a->env, b->env, a->env_len) == 0) && fn_same_layers(a, b) && fn_same_secrets(a, b) &&
+	       same_logging(&a->logging, &b->logging);
 }
 
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err)
@@ -216,6 +236,7 @@ struct fn_version *fn_version_new(struct function *fn, unsigned number, struct f
 	settings->secrets_len = 0;
 	settings->layers = NULL;
 	settings->layer_count = 0;
+	settings->logging.group = NULL;
 	v->refs = 1;
 	v->state = FN_ACTIVE;
 	stk_list_init(&v->check_node);

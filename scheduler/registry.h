@@ -43,6 +43,15 @@ enum fn_reuse { FN_DESTROY, FN_RESET };
 
 #define FN_LAYERS_MAX 5
 
+/* How the log of a version is written: LoggingConfig of Lambda's API. What is below a level is left out. */
+enum fn_log_level { FN_LOG_TRACE, FN_LOG_DEBUG, FN_LOG_INFO, FN_LOG_WARN, FN_LOG_ERROR, FN_LOG_FATAL, FN_LOG_LEVELS };
+
+struct fn_logging {
+	bool json; /* else text, of all levels */
+	enum fn_log_level app, system; /* of what the function's logger writes, and of the host's own lines */
+	char *group; /* heap: a name for the function's environment; NULL: /aws/lambda/NAME */
+};
+
 /* What functions share: see layers.h. */
 struct fn_layer {
 	char name[FN_NAME_MAX + 1]; /* with the tenant, as a function's */
@@ -63,6 +72,7 @@ struct fn_settings {
 	size_t secrets_len;
 	struct fn_layer *layers; /* in order, heap; NULL when there are none */
 	unsigned layer_count;
+	struct fn_logging logging; /* in the database as a part of the version's `extra`; see lambda/effects.h */
 };
 
 /* Is the snapshot of this version fit for use in this life of stokerd? */
@@ -85,7 +95,7 @@ struct fn_version {
 	unsigned published; /* its public number; 0: of $LATEST */
 	enum fn_state state;
 	struct fn_settings settings;
-	char *extra;  /* heap: further configuration that is kept and shown, a JSON object; or NULL */
+	char *extra;  /* heap: further configuration, a JSON object; or NULL */
 	char *reason; /* heap, FN_FAILED: code, NUL, text; or NULL */
 	char *init_error; /* heap, FN_FAILED: what the init phase reported, JSON; or NULL */
 	int64_t created_ms;
@@ -166,6 +176,7 @@ int fn_settings_add_layer(struct fn_settings *s, const struct fn_layer *layer, s
 void fn_settings_layer_sizes(struct fn_settings *s, const uint64_t *sizes);
 bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b);
 bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b);
+const char *fn_log_level_name(enum fn_log_level level); /* "TRACE" to "FATAL" */
 /* Would a snapshot made with the one be right with the other? All that the guest sees is the same. */
 bool fn_same_guest(const struct fn_settings *a, const struct fn_settings *b);
 /* Ranges and texts; whether the runtime exists is the caller's to check. */

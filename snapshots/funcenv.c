@@ -218,7 +218,9 @@ int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_func
 		{"AWS_LAMBDA_FUNCTION_VERSION", spec->version},
 		{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory},
 		{"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
-		{"AWS_LAMBDA_LOG_GROUP_NAME", group},
+		{"AWS_LAMBDA_LOG_FORMAT", spec->log_level ? "JSON" : NULL},
+		{"AWS_LAMBDA_LOG_LEVEL", spec->log_level},
+		{"AWS_LAMBDA_LOG_GROUP_NAME", spec->log_group ? spec->log_group : group},
 		{"AWS_LAMBDA_LOG_STREAM_NAME", stream},
 		{"AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"},
 		/* Nobody listens there: a tracing library sends to it without looking, or fails at once. */

@@ -4,7 +4,7 @@
 
 const { Api } = require('./api.cjs');
 const { contextOf } = require('./context.cjs');
-const { RuntimeError, logOf, reportOf } = require('./errors.cjs');
+const { RuntimeError, reportOf } = require('./errors.cjs');
 const { loadHandler } = require('./loader.cjs');
 const logs = require('./logs.cjs');
 const stream = require('./stream.cjs');
@@ -22,7 +22,7 @@ async function end(error, status) {
 	if (ended)
 		return;
 	ended = true;
-	logs.line('ERROR', `Uncaught Exception \t${logOf(error)}`);
+	logs.error('Uncaught Exception', error);
 	const body = JSON.stringify(reportOf(error));
 	try {
 		await api.post(running ? `invocation/${running}/error` : 'init/error', body);
@@ -93,7 +93,7 @@ async function stream_(handler, self, event, context, id) {
 	} catch (error) {
 		if (!out.begun)
 			throw error;
-		logs.line('ERROR', `Invoke Error \t${logOf(error)}`);
+		logs.error('Invoke Error', error);
 		await out.fail(error);
 	}
 }
@@ -140,7 +140,7 @@ async function serve({ handler, self }, headers, body) {
 	} catch (error) {
 		what = 'error';
 		answer = JSON.stringify(reportOf(error));
-		logs.line('ERROR', `Invoke Error \t${logOf(error)}`);
+		logs.error('Invoke Error', error);
 	}
 	if (!ended)
 		await api.post(`invocation/${running}/${what}`, answer);

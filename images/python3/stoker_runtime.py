@@ -203,10 +203,14 @@ def _trace_of(exc):
 
 
 def _report(type_, message, trace, request_id=""):
+    report = {"errorMessage": message, "errorType": type_, "requestId": request_id, "stackTrace": trace}
+    if _json_log:
+        _json_log.error(report)
+        return report
     print("[ERROR] %s: %s" % (type_, message), *(["Traceback (most recent call last):"] if trace else []),
           sep="\n", flush=True)
     print("".join(trace), end="", flush=True)
-    return {"errorMessage": message, "errorType": type_, "requestId": request_id, "stackTrace": trace}
+    return report
 
 
 def _to_json(report):
@@ -255,6 +259,15 @@ def _set_up_names():
 
 
 _request_id = ""
+_json_log = None  # the module, with LogFormat JSON
+
+
+def _set_up_json_log():
+    """Before the function's code is loaded, as it may give loggers their levels."""
+    global _json_log
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON":
+        import stoker_json_log as _json_log
+        _json_log.set_up(os.environ.get("AWS_LAMBDA_LOG_LEVEL"), lambda: _request_id)
 
 
 def _set_up_logging():
@@ -408,8 +421,9 @@ def _restore(connection):
 
 def main():
     _set_up_names()
-    _set_up_paths()
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    _set_up_json_log()  # while this folder is the first of the path
+    _set_up_paths()
     connection = _Connection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     handler = _init(connection)
     _flush()

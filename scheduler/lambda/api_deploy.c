@@ -27,6 +27,7 @@
 #include "scheduler/fsx.h"
 #include "scheduler/lambda/api.h"
 #include "scheduler/lambda/body.h"
+#include "scheduler/lambda/effects.h"
 #include "scheduler/lambda/extra.h"
 #include "scheduler/lambda/tags.h"
 #include "scheduler/layers.h"
@@ -60,6 +61,7 @@ struct change {
 	uint64_t layer_sizes[FN_LAYERS_MAX];
 	struct {
 		unsigned timeout_s;
+		enum fn_log_level system; /* of settings.logging */
 		int64_t created_ms;
 		char *extra; /* heap */
 		char revision[FN_REVISION_LEN + 1];
@@ -353,6 +355,11 @@ static int copy_old(struct change *g, struct fn_settings *settings, char **extra
 	return 0;
 }
 
+static int apply_effects(struct change *g, const char *extra, struct fn_settings *settings)
+{
+	return lambda_effects(extra, settings) ? lambda_err_nomem(&g->err) : 0;
+}
+
 static void create(struct change *g)
 {
 	struct lambda_call *c = &g->call;
@@ -383,6 +390,7 @@ static void create(struct change *g)
 	g->create.config.settings.env = NULL;
 	g->create.config.settings.env_len = 0;
 	if (lambda_layers_apply(c, g->create.config.extra, g->create.config.extra, &settings, &g->err) ||
+	    apply_effects(g, g->create.config.extra, &settings) ||
 	    lambda_dead_letter_check(c, g->create.config.extra, &g->err)) {
 		fn_settings_fini(&settings);
 		fail(g);
@@ -443,6 +451,7 @@ static void told(void *ctx, int rc, const struct stk_err *err)
 		return;
 	}
 	v->settings.timeout_s = g->in_place.timeout_s;
+	v->settings.logging.system = g->in_place.system;
 	free(v->extra);
 	v->extra = stk_take_ptr(&g->in_place.extra);
 	v->created_ms = g->in_place.created_ms;
@@ -454,19 +463,22 @@ static void told(void *ctx, int rc, const struct stk_err *err)
 }
 
 /* Nothing of what the guest sees has changed: no other snapshot is needed. */
-static void change_in_place(struct change *g, unsigned timeout_s, char *extra)
+static void change_in_place(struct change *g, struct fn_settings *settings, char *extra)
 {
 	struct fn_version row = *g->call.fn->latest;
 	struct store_tx *tx = store_tx_new();
 
 	g->in_place.extra = extra;
+	g->in_place.timeout_s = settings->timeout_s;
+	g->in_place.system = settings->logging.system;
+	fn_settings_fini(settings);
 	if (lifecycle_revise(&row)) {
 		store_tx_free(tx);
 		fail_with(g, LAMBDA_SERVICE, "no random bytes");
 		return;
 	}
 	memcpy(g->in_place.revision, row.revision, sizeof(row.revision));
-	row.settings.timeout_s = g->in_place.timeout_s = timeout_s;
+	row.settings.timeout_s = g->in_place.timeout_s;
 	row.created_ms = g->in_place.created_ms = (int64_t)(stk_wall_ns() / STK_NS_PER_MS);
 	row.extra = extra;
 	store_tx_version(tx, &row);
@@ -485,15 +497,13 @@ static void update_configuration(struct change *g)
 	}
 	if (lambda_config_apply(&g->config.config, &settings, &extra, &g->err) ||
 	    lambda_layers_apply(&g->call, g->config.config.extra, extra, &settings, &g->err) ||
+	    apply_effects(g, extra, &settings) ||
 	    lambda_dead_letter_check(&g->call, g->config.config.extra, &g->err)) {
 		fn_settings_fini(&settings);
 		free(extra);
 		fail(g);
 	} else if (old->state == FN_ACTIVE && fn_same_guest(&settings, &old->settings)) {
-		unsigned timeout_s = settings.timeout_s;
-
-		fn_settings_fini(&settings);
-		change_in_place(g, timeout_s, extra);
+		change_in_place(g, &settings, extra);
 	} else {
 		make_version(g, &settings, extra, false);
 	}

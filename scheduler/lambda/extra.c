@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scheduler/lambda/effects.h"
 #include "scheduler/lambda/names.h"
 #include "scheduler/lambda/target.h"
 
@@ -94,7 +95,7 @@ static const struct member_text id_text = {.max = 1024, .fits = no_blank, .patte
 static const struct member_text mount_text = {
 	.min = 1, .max = 160, .fits = no_blank, .pattern = "/mnt/[a-zA-Z0-9-_.]+"};
 static const struct member_text group_text = {
-	.min = 1, .max = 512, .fits = no_blank, .pattern = "[\\.\\-_/#A-Za-z0-9]+"};
+	.min = 1, .max = 512, .fits = lambda_log_group_fits, .pattern = "[\\.\\-_/#A-Za-z0-9]+"};
 
 /* Where members are read from and where they go. A failed json call leaves out->nomem. */
 struct reader {

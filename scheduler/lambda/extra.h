@@ -1,5 +1,5 @@
-/* What a version's configuration has beside struct fn_settings: members that change nothing in how a function runs
- * here, but that clients set, read back and compare (Description, Role, Layers, LoggingConfig, ...). They are kept
+/* What a version's configuration has beside struct fn_settings: members that clients set, read back and compare
+ * (Description, Role, Layers, LoggingConfig, ...). Few of them change how a function runs here: effects.h. They are kept
  * as one text: a JSON object, compact, keys sorted, members that have their default left out. So equal
  * configurations have equal texts, "" being nothing but defaults. No globals: any thread. */
 #ifndef SCHEDULER_LAMBDA_EXTRA_H

@@ -25,6 +25,8 @@ const char create_usage[] =
 	"  --runtime R        for example python3 (informational)\n"
 	"  --region R         what AWS_REGION says (default " SNAP_REGION ")\n"
 	"  --account A        of the function's ARN, 12 digits (default 000000000000)\n"
+	"  --log-level L      logs are JSON: what AWS_LAMBDA_LOG_LEVEL says (default: text)\n"
+	"  --log-group G      what AWS_LAMBDA_LOG_GROUP_NAME says (default /aws/lambda/NAME)\n"
 	"  --env NAME=VALUE   environment of the function, repeatable\n"
 	"  --env-file FILE    NUL-separated NAME=VALUE, for what is not to be seen in a process list\n"
 	"  --init-timeout MS  limit of the init phase (default 10000)\n"
@@ -58,6 +60,8 @@ static const struct {
 	T("--runtime", runtime, false),
 	T("--region", region, false),
 	T("--account", account, false),
+	T("--log-level", log_level, false),
+	T("--log-group", log_group, false),
 	T("--boot-args", boot_args, false),
 	T("--env-file", env_file, false),
 	N("--memory", memory_mib, 128, 10240),
@@ -180,6 +184,9 @@ int create_options_parse(struct create_options *o, int argc, char **argv, struct
 				   "--runtime up to 64");
 	if (o->account && (strlen(o->account) != 12 || strspn(o->account, "0123456789") != 12))
 		return stk_err_set(err, -EINVAL, "create: --account: expected 12 digits");
+	if ((o->log_level && (strlen(o->log_level) < 1 || strlen(o->log_level) > 16)) ||
+	    (o->log_group && (strlen(o->log_group) < 1 || strlen(o->log_group) > 512)))
+		return stk_err_set(err, -EINVAL, "create: --log-level has 1 to 16 bytes, --log-group 1 to 512");
 	return read_env(o, argc, argv, err);
 }
 

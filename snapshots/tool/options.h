@@ -8,7 +8,7 @@
 
 struct create_options {
 	const char *out, *vmm, *kernel, *initrd, *rootfs, *code, *scratch;
-	const char *handler, *name, *version, *runtime, *region, *account, *boot_args;
+	const char *handler, *name, *version, *runtime, *region, *account, *log_level, *log_group, *boot_args;
 	const char *env_file;
 	char *env; /* heap: NUL-separated NAME=VALUE from --env-file, then --env */
 	size_t env_len;

@@ -362,6 +362,63 @@ def test_failures_behind_a_url(api):
                "the reason in the log")
 
 
+LOGGERS = {
+    "python3": ("app.handler", "app.py", """
+import logging, os
+def handler(event, context):
+    print("as it is")
+    logging.debug("too little")
+    logging.info("said in %s", os.environ["AWS_LAMBDA_LOG_GROUP_NAME"])
+"""),
+    "nodejs": ("index.handler", "index.js", """
+exports.handler = async () => {
+	process.stdout.write('as it is\\n');
+	console.debug('too little');
+	console.log('said in %s', process.env.AWS_LAMBDA_LOG_GROUP_NAME);
+};
+"""),
+}
+
+
+@pytest.mark.parametrize("runtime", LOGGERS)
+def test_logs_that_are_json(api, runtime):
+    handler, file, text = LOGGERS[runtime]
+    code = base64.b64encode(h.zip_bytes({file: text.encode()})).decode()
+
+    def lines():
+        answer = api.invoke("logs", X_Amz_Log_Type="Tail")
+        assert (answer.status, answer.json()) == (200, None), answer
+        return answer.headers["x-amzn-RequestId"], base64.b64decode(answer.headers["X-Amz-Log-Result"]).decode().splitlines()
+
+    made = api.create("logs", code, Runtime=runtime, Handler=handler,
+                      LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "DEBUG", "LogGroup": "/my/group"})
+    assert made.status == 201, made
+    assert api.settled("logs")["LoggingConfig"] == {"LogFormat": "JSON", "ApplicationLogLevel": "INFO",
+                                                    "SystemLogLevel": "DEBUG", "LogGroup": "/my/group"}
+    request, (start, plain, said, *end) = lines()
+    assert plain == "as it is"
+    said = json.loads(said)
+    assert said.pop("timestamp") and said.pop("logger", "root") == "root"
+    assert said == {"level": "INFO", "message": "said in /my/group", "requestId": request}
+    start, done, report = (json.loads(line) for line in (start, *end))
+    assert [o["type"] for o in (start, done, report)] == ["platform.start", "platform.runtimeDone", "platform.report"]
+    assert {o["record"]["requestId"] for o in (start, done, report)} == {request}
+    assert done["record"]["metrics"]["producedBytes"] == 4
+    assert report["record"]["metrics"]["maxMemoryUsedMB"] > 0
+    h.wait_for(lambda: f"Z {request} {end[-1]}\n" in api.host.cli("logs", "logs").stdout, "the report in the log")
+    # Another level is another environment: another snapshot. The host's lines follow a level of their own.
+    assert api.call("PUT", f"{FUNCTIONS}/logs/configuration",
+                    {"LoggingConfig": {"LogFormat": "JSON", "ApplicationLogLevel": "DEBUG", "SystemLogLevel": "WARN"}}).status == 200
+    api.settled("logs")
+    _, (plain, *said) = lines()
+    assert [json.loads(line)["message"] for line in said] == ["too little", "said in /aws/lambda/logs"]
+    assert api.call("PUT", f"{FUNCTIONS}/logs/configuration", {"LoggingConfig": {"LogFormat": "Text"}}).status == 200
+    api.settled("logs")
+    request, (start, *_, report) = lines()
+    assert start == f"START RequestId: {request} Version: $LATEST"
+    assert report.startswith(f"REPORT RequestId: {request}\tDuration: ")
+
+
 def test_function_urls(host):
     api = Api(host)
     own_name = {"Host": "j6pszk2hzv4kwx4yjbjd3jn3qdueglmw.lambda-url.here.example"}  # ids of names never change

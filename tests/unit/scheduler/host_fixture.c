@@ -557,6 +557,19 @@ pid_t host_child(const char *program, pid_t but)
 	return 0;
 }
 
+bool host_has_argument(pid_t pid, const char *argument)
+{
+	char path[64], text[4096];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	return n > 0 && memmem(text, (size_t)n, argument, strlen(argument) + 1);
+}
+
 int host_remove(void)
 {
 	int rc = 0;

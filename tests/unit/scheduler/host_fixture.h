@@ -66,6 +66,8 @@ int host_remove(void);
 
 /* Waits until the host has a child that runs this program ("stoker-snapshot"), another one than `but`. */
 pid_t host_child(const char *program, pid_t but);
+/* Was it started with this argument? */
+bool host_has_argument(pid_t pid, const char *argument);
 
 /* A file beside the programs. */
 void host_touch(const char *leaf);

@@ -45,25 +45,11 @@ static void functions_are_shown(void **state)
 	host_await(false, "functions/f/1");
 }
 
-/* Is this one of the program's arguments? */
-static bool has_argument(pid_t pid, const char *argument)
-{
-	char path[64], text[4096];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = read(fd, text, sizeof(text));
-	close(fd);
-	return n > 0 && memmem(text, (size_t)n, argument, strlen(argument) + 1);
-}
-
 static void region_of_the_host(void **state)
 {
 	host_start((const char *[]){"region", "eu-west-1", NULL});
 	lc_want("POST", FNS, lc_creation("f", "be-held", ""), 201);
-	assert_true(has_argument(host_child("stoker-snapshot", 0), "eu-west-1"));
+	assert_true(host_has_argument(host_child("stoker-snapshot", 0), "eu-west-1"));
 	host_touch("go");
 	lc_wait_get(FN "/configuration", "State", "Active");
 	assert_string_equal(lc_get(FN "/configuration", "FunctionArn"), "arn:aws:lambda:eu-west-1:000000000000:function:f");

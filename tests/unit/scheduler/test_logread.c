@@ -263,6 +263,27 @@ static void filters(void **state)
 	assert_string_equal(once(&(struct logread_filter){.lines = 99, .version = {"$LATES", ""}}), "");
 }
 
+#define J(time, type, id, more) "{\"time\":\"" time "\",\"type\":\"platform." type "\",\"record\":{\"requestId\":\"" id "\"" more
+
+/* Versions of calls whose log is JSON; what a function has written is not taken for what the host writes. */
+static void versions_of_json(void **state)
+{
+	static const char start[] = T1 ID1 " " J("2026-01-02T03:04:05.000Z", "start", ID1, ",\"version\":\"3\"}}\n"),
+			  end[] = T2 ID1 " " J("2026-01-02T03:04:06.000Z", "report", ID1, ",\"status\":\"success\"}}\n");
+	static const char log[] = T1 ID2 " " J("2026-01-02T03:04:05.000Z", "start", ID1, ",\"version\":\"3\"}}\n")
+				  T1 ID2 " " J("2026-01-02T03:04:05.000Z", "start", ID2, ",\"version\":\"33\"}}\n")
+				  T1 ID2 " {\"time\":\"\n" T1 ID2 " {\"version\":\"3\"}}\n";
+
+	add(start);
+	add(T2 ID1 " one\n");
+	add(end);
+	add(T3 ID1 " behind the end\n");
+	add(log);
+	assert_string_equal(once(&(struct logread_filter){.lines = 99, .version = {"33", ""}}), strstr(log, "\n") + 1);
+	assert_memory_equal(once(&(struct logread_filter){.lines = 99, .version = {"3", ""}}), start, sizeof(start) - 1);
+	assert_string_equal(once(&(struct logread_filter){.lines = 2, .version = {"3", ""}}) + strlen(T2 ID1 " one\n"), end);
+}
+
 static void since(const char *text, const char *want)
 {
 	char t[LOGREAD_TIME_LEN + 1];
@@ -317,6 +338,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(others_change_the_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_files_come_in_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(filters, setup, teardown),
+		cmocka_unit_test_setup_teardown(versions_of_json, setup, teardown),
 		cmocka_unit_test(times_are_read),
 		cmocka_unit_test(ids_are_read),
 	};

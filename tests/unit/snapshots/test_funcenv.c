@@ -12,13 +12,14 @@ static unsigned count;
 static char buf[SNAP_FUNCENV_BUF];
 static struct stk_err err;
 
-static const char *handler = "app.handler", *region, *account;
+static const char *handler = "app.handler", *region, *account, *log_level, *log_group;
 
 static int build(const char *own, size_t own_len, const char *runtime)
 {
 	const struct snap_funcenv_spec spec = {
 		.name = "hello", .version = "7", .handler = handler, .runtime = runtime,
-		.region = region, .account = account, .memory_mib = 256, .own = own, .own_len = own_len,
+		.region = region, .account = account, .memory_mib = 256, .log_level = log_level, .log_group = log_group,
+		.own = own, .own_len = own_len,
 	};
 
 	memset(&err, 0, sizeof(err));
@@ -86,6 +87,20 @@ static void test_functions_own(void **state)
 	assert_string_equal(value("AWS_ACCESS_KEY_ID"), "k");
 	assert_int_equal(build(own, sizeof(own) - 1, "python3"), 0); /* and without */
 	assert_string_equal(value("AWS_ACCESS_KEY_ID"), "k");
+}
+
+static void test_logging(void **state)
+{
+	assert_int_equal(build(NULL, 0, "python3"), 0);
+	assert_null(value("AWS_LAMBDA_LOG_FORMAT"));
+	assert_null(value("AWS_LAMBDA_LOG_LEVEL"));
+	log_level = "WARN";
+	log_group = "/my/group";
+	assert_int_equal(build(NULL, 0, "python3"), 0);
+	log_level = log_group = NULL;
+	assert_string_equal(value("AWS_LAMBDA_LOG_FORMAT"), "JSON");
+	assert_string_equal(value("AWS_LAMBDA_LOG_LEVEL"), "WARN");
+	assert_string_equal(value("AWS_LAMBDA_LOG_GROUP_NAME"), "/my/group");
 }
 
 static void refused(const char *own, int code, const char *message)
@@ -197,7 +212,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_web_servers),
 		cmocka_unit_test(test_hosts_own), cmocka_unit_test(test_functions_own),
-		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_logging),   cmocka_unit_test(test_refusals),  cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_through_a_frame),
 	};
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/cleanup.h"
+#include "scheduler/lambda/effects.h"
 #include "scheduler/lambda/extra.h"
 
 static struct lambda_err err;
@@ -138,9 +139,58 @@ static void texts_of_elsewhere_are_no_crash(void **state)
 	assert_int_not_equal(lambda_extra_merge("{", NULL, &text, &err), 0);
 }
 
+static struct fn_settings with(const char *extra)
+{
+	struct fn_settings s;
+
+	fn_settings_init(&s);
+	s.logging = (struct fn_logging){.json = true, .app = FN_LOG_FATAL, .group = strdup("before")};
+	assert_int_equal(lambda_effects(extra, &s), 0);
+	return s;
+}
+
+static void effects_of_a_text(void **state)
+{
+	struct fn_settings a = with("{\"LoggingConfig\":{\"LogFormat\":\"JSON\",\"ApplicationLogLevel\":\"TRACE\","
+				    "\"LogGroup\":\"/g\",\"SystemLogLevel\":\"WARN\"}}"), b;
+
+	assert_true(a.logging.json);
+	assert_int_equal(a.logging.app, FN_LOG_TRACE);
+	assert_int_equal(a.logging.system, FN_LOG_WARN);
+	assert_string_equal(a.logging.group, "/g");
+	assert_int_equal(fn_settings_copy(&a, &b), 0);
+	assert_true(fn_same_guest(&a, &b));
+	b.logging.system = FN_LOG_DEBUG; /* the guest does not see it */
+	assert_true(fn_same_guest(&a, &b));
+	b.logging.app = FN_LOG_DEBUG;
+	assert_false(fn_same_guest(&a, &b));
+	b.logging.app = a.logging.app;
+	b.logging.group[1] = 'h';
+	assert_false(fn_same_guest(&a, &b));
+	fn_settings_fini(&b);
+	b = with("{\"LoggingConfig\":{\"LogFormat\":\"JSON\"}}");
+	assert_int_equal(b.logging.app, FN_LOG_INFO);
+	assert_int_equal(b.logging.system, FN_LOG_INFO);
+	assert_null(b.logging.group);
+	fn_settings_fini(&b);
+	/* Defaults; what could not be a member; no text of ours. */
+	for (int i = 0; i < 4; i++) {
+		static const char *const texts[] = {NULL, "{\"Description\":\"JSON\"}", "{\"LoggingConfig\":{\"LogGroup\":\"a b\"}}",
+						    "{\"LoggingConfig\":"};
+
+		b = with(texts[i]);
+		assert_false(b.logging.json);
+		assert_null(b.logging.group);
+		assert_false(fn_same_guest(&a, &b));
+		fn_settings_fini(&b);
+	}
+	fn_settings_fini(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(effects_of_a_text),
 		cmocka_unit_test(defaults_leave_nothing),
 		cmocka_unit_test(equal_configurations_have_equal_texts),
 		cmocka_unit_test(an_update_replaces_whole_members),
