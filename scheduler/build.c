@@ -252,6 +252,10 @@ static void make_snapshot(struct build *bd)
 		argv[argc++] = "--log-level";
 		argv[argc++] = fn_log_level_name(s->logging.app);
 	}
+	if (s->snapstart && bd->spec.published) {
+		argv[argc++] = "--snap-start";
+		argv[argc++] = "1";
+	}
 	if (s->logging.group) {
 		argv[argc++] = "--log-group";
 		argv[argc++] = s->logging.group;

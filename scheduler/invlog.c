@@ -185,8 +185,8 @@ void invlog_end(struct invocation *inv, enum inv_outcome outcome, uint64_t now)
 
 /* INIT_REPORT, or what there is instead. type has come from the guest, perhaps, and stands between the host's own words: a
  * name, or none. */
-static struct stk_text init_report(char buf[LINE_CAP], const struct function *fn, const struct fn_settings *s, uint64_t ns,
-				   bool timed_out, const char *type)
+static struct stk_text init_report(char buf[LINE_CAP], const struct function *fn, const struct fn_settings *s,
+				   unsigned published, uint64_t ns, bool timed_out, const char *type)
 {
 	static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
 	struct stk_text t = stk_text_init(buf, LINE_CAP);
@@ -195,7 +195,7 @@ static struct stk_text init_report(char buf[LINE_CAP], const struct function *fn
 	if (!len || len > TYPE_MAX || type[len])
 		type = "Runtime.Unknown";
 	if (s->logging.json) /* a failure: of a level that is never left out */
-		return invlog_json_init_report(buf, fn->log, ns, timed_out, type);
+		return invlog_json_init_report(buf, fn, s, published, ns, timed_out, type);
 	stk_text_str(&t, "INIT_REPORT ");
 	if (ns)
 		add_ms(&t, "Init Duration: ", ns);
@@ -213,12 +213,13 @@ void invlog_init_failed(struct sandbox *sb, const struct gw_error *e)
 					    [GW_ERR_ENTRYPOINT] = "Runtime.InvalidEntrypoint",
 					    [GW_ERR_INIT_TIMEOUT] = "Sandbox.Timedout"};
 	const char *type = e->kind < sizeof(types) / sizeof(types[0]) ? types[e->kind] : NULL;
+	const struct fn_version *v = sb->pool->ver;
 	char buf[LINE_CAP];
 	struct stk_text t;
 
-	if (sb->kind != INV_COLD_BOOT || !sb->pool->ver->fn->log)
+	if (sb->kind != INV_COLD_BOOT || !v->fn->log)
 		return;
-	t = init_report(buf, sb->pool->ver->fn, &sb->pool->ver->settings, invocation_span(sb->started_ns, stk_now_ns()),
+	t = init_report(buf, v->fn, &v->settings, v->published, invocation_span(sb->started_ns, stk_now_ns()),
 			e->kind == GW_ERR_INIT_TIMEOUT, type ? type : "Sandbox.Died");
 	say(sb->inv, &t);
 }
@@ -232,7 +233,7 @@ static void init_start(const struct function *fn, const struct fn_settings *s, u
 	if (s->logging.json && !wanted(s, FN_LOG_INFO))
 		return;
 	if (s->logging.json) {
-		t = invlog_json_init_start(buf, fn, published, runtime);
+		t = invlog_json_init_start(buf, fn, s, published, runtime);
 	} else {
 		stk_text_str(&t, "INIT_START Runtime Version: ");
 		stk_text_str(&t, runtime);
@@ -256,7 +257,7 @@ void invlog_deploy(const struct function *fn, const struct fn_settings *s, unsig
 	if (r->fault != BUILD_INIT_FAILED)
 		return;
 	error = r->init_json ? json_loads(r->init_json, 0, NULL) : NULL;
-	t = init_report(buf, fn, s, r->init_ns, r->init_timed_out, json_string_value(json_object_get(error, "errorType")));
+	t = init_report(buf, fn, s, published, r->init_ns, r->init_timed_out, json_string_value(json_object_get(error, "errorType")));
 	logs_line(fn->log, id, t.p, t.len);
 	json_decref(error);
 }

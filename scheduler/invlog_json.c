@@ -125,14 +125,23 @@ struct stk_text invlog_json_report(char buf[INVLOG_LINE_CAP], const struct invoc
 	return t;
 }
 
-struct stk_text invlog_json_init_start(char buf[INVLOG_LINE_CAP], const struct function *fn, unsigned published,
-				       const char *runtime)
+static struct stk_text begin_init(char buf[INVLOG_LINE_CAP], const struct function *fn, const struct fn_settings *s,
+				  unsigned published, const char *type)
 {
-	struct stk_text t = begin(buf, fn->log, "initStart");
+	struct stk_text t = begin(buf, fn->log, type);
+
+	add_text(&t, "\"initializationType\":\"", s->snapstart && published ? "snap-start" : "on-demand");
+	stk_text_str(&t, ",\"phase\":\"init\"");
+	return t;
+}
+
+struct stk_text invlog_json_init_start(char buf[INVLOG_LINE_CAP], const struct function *fn, const struct fn_settings *s,
+				       unsigned published, const char *runtime)
+{
+	struct stk_text t = begin_init(buf, fn, s, published, "initStart");
 	char name[FN_BARE_MAX + 1];
 
 	fn_bare_name(fn->name, name);
-	stk_text_str(&t, "\"initializationType\":\"on-demand\",\"phase\":\"init\"");
 	add_text(&t, ",\"runtimeVersion\":\"", runtime);
 	add_text(&t, ",\"functionName\":\"", name);
 	add_version(&t, ",\"functionVersion\":\"", published);
@@ -140,12 +149,11 @@ struct stk_text invlog_json_init_start(char buf[INVLOG_LINE_CAP], const struct f
 	return t;
 }
 
-struct stk_text invlog_json_init_report(char buf[INVLOG_LINE_CAP], struct logsink *log, uint64_t ns, bool timed_out,
-					const char *type)
+struct stk_text invlog_json_init_report(char buf[INVLOG_LINE_CAP], const struct function *fn, const struct fn_settings *s,
+					unsigned published, uint64_t ns, bool timed_out, const char *type)
 {
-	struct stk_text t = begin(buf, log, "initReport");
+	struct stk_text t = begin_init(buf, fn, s, published, "initReport");
 
-	stk_text_str(&t, "\"initializationType\":\"on-demand\",\"phase\":\"init\"");
 	add_text(&t, ",\"status\":\"", timed_out ? "timeout" : "error");
 	add_text(&t, ",\"errorType\":\"", type);
 	if (ns) {

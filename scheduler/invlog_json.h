@@ -9,19 +9,17 @@
 
 #define INVLOG_LINE_CAP 512u
 
-struct logsink;
-
 struct stk_text invlog_json_start(char buf[INVLOG_LINE_CAP], const struct invocation *inv);
 /* ns: how long the function ran. */
 struct stk_text invlog_json_runtime_done(char buf[INVLOG_LINE_CAP], const struct invocation *inv, enum inv_outcome outcome,
 					 uint64_t ns);
 struct stk_text invlog_json_report(char buf[INVLOG_LINE_CAP], const struct invocation *inv, enum inv_outcome outcome,
 				   uint64_t ns);
-/* runtime: with its version, "python3.11". */
-struct stk_text invlog_json_init_start(char buf[INVLOG_LINE_CAP], const struct function *fn, unsigned published,
-				       const char *runtime);
+/* Of $LATEST (published 0) or a version. runtime: with its version, "python3.11". */
+struct stk_text invlog_json_init_start(char buf[INVLOG_LINE_CAP], const struct function *fn, const struct fn_settings *s,
+				       unsigned published, const char *runtime);
 /* Of an init phase that has failed. ns 0: how long it took is not known. type: letters, digits and . _ : - */
-struct stk_text invlog_json_init_report(char buf[INVLOG_LINE_CAP], struct logsink *log, uint64_t ns, bool timed_out,
-					const char *type);
+struct stk_text invlog_json_init_report(char buf[INVLOG_LINE_CAP], const struct function *fn, const struct fn_settings *s,
+					unsigned published, uint64_t ns, bool timed_out, const char *type);
 
 #endif

@@ -338,6 +338,7 @@ int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
 		.memory_mib = v->settings.memory_mib,
 		.log_level = v->settings.logging.json ? fn_log_level_name(v->settings.logging.app) : NULL,
 		.log_group = v->settings.logging.group,
+		.snapstart = v->settings.snapstart && v->published,
 		.own = v->settings.env,
 		.own_len = v->settings.env_len,
 	};

@@ -72,7 +72,9 @@ struct fn_settings {
 	size_t secrets_len;
 	struct fn_layer *layers; /* in order, heap; NULL when there are none */
 	unsigned layer_count;
-	struct fn_logging logging; /* in the database as a part of the version's `extra`; see lambda/effects.h */
+	/* In the database as parts of the version's `extra`: see lambda/effects.h. */
+	struct fn_logging logging;
+	bool snapstart; /* published versions have initialization type snap-start */
 };
 
 /* Is the snapshot of this version fit for use in this life of stokerd? */
@@ -177,7 +179,7 @@ void fn_settings_layer_sizes(struct fn_settings *s, const uint64_t *sizes);
 bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b);
 bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b);
 const char *fn_log_level_name(enum fn_log_level level); /* "TRACE" to "FATAL" */
-/* Would a snapshot made with the one be right with the other? All that the guest sees is the same. */
+/* Would a snapshot of $LATEST made with the one be right with the other? All that the guest sees is the same. */
 bool fn_same_guest(const struct fn_settings *a, const struct fn_settings *b);
 /* Ranges and texts; whether the runtime exists is the caller's to check. */
 int fn_settings_check(const struct fn_settings *s, struct stk_err *err);

@@ -89,6 +89,21 @@ static bool is_choice(const char *text, size_t len)
 	return snap_funcenv_choice(pair);
 }
 
+/* What the agent is told, when host and function have said what they want. */
+static int add_snap_start(struct gw_kv *kv, unsigned *n, struct stk_err *err)
+{
+	static const char name[] = "AWS_LAMBDA_INITIALIZATION_TYPE", value[] = "snap-start";
+
+	for (unsigned i = 0; i < *n; i++) {
+		if (!is(kv[i].key, kv[i].key_len, name) || !is(kv[i].value, kv[i].value_len, value))
+			continue;
+		if (gw_kv_add(kv, GW_MAX_ENV, n, ".snapstart", "1") < 0)
+			return stk_err_set(err, -E2BIG, "environment: too many variables");
+		return 0;
+	}
+	return 0;
+}
+
 static int add_own(struct gw_kv *kv, unsigned *n, const struct snap_funcenv_spec *spec, struct stk_err *err)
 {
 	unsigned own_from = *n;
@@ -114,8 +129,6 @@ static int add_own(struct gw_kv *kv, unsigned *n, const struct snap_funcenv_spec
 		}
 		if (snap_funcenv_reserved(text, key_len) && !is_choice(text, len))
 			return stk_err_set(err, -EINVAL, "environment: %.*s is set by the host", shown, text);
-		if (is(text, len, snap_start) && gw_kv_add(kv, GW_MAX_ENV, n, ".snapstart", "1") < 0)
-			return stk_err_set(err, -E2BIG, "environment: too many variables");
 		pair = (struct gw_kv){.key = text, .key_len = (uint16_t)key_len, .value = eq + 1,
 				      .value_len = (uint32_t)(len - key_len - 1)};
 		r = put(kv, n, &pair, own_from, err);
@@ -217,7 +230,7 @@ int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_func
 		{"AWS_LAMBDA_FUNCTION_NAME", spec->name},
 		{"AWS_LAMBDA_FUNCTION_VERSION", spec->version},
 		{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory},
-		{"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+		{"AWS_LAMBDA_INITIALIZATION_TYPE", spec->snapstart ? "snap-start" : "on-demand"},
 		{"AWS_LAMBDA_LOG_FORMAT", spec->log_level ? "JSON" : NULL},
 		{"AWS_LAMBDA_LOG_LEVEL", spec->log_level},
 		{"AWS_LAMBDA_LOG_GROUP_NAME", spec->log_group ? spec->log_group : group},
@@ -242,6 +255,8 @@ int snap_funcenv_build(struct gw_kv *kv, unsigned *count, const struct snap_func
 			return stk_err_set(err, -E2BIG, "environment: too many variables");
 	}
 	a = add_own(kv, &n, spec, err);
+	if (a == 0)
+		a = add_snap_start(kv, &n, err);
 	if (a < 0)
 		return a;
 	*count = n;

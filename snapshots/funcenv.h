@@ -34,6 +34,7 @@ struct snap_funcenv_spec {
 	const char *account; /* of its ARN, for the agent; NULL: the agent's own, zeros */
 	unsigned memory_mib;
 	const char *log_level; /* "INFO": logs are JSON objects of this level and up; NULL: text */
+	bool snapstart;        /* AWS_LAMBDA_INITIALIZATION_TYPE is snap-start, if the function does not choose it */
 	const char *log_group; /* NULL: /aws/lambda/NAME */
 	const char *own; /* the function's own: NUL-separated NAME=VALUE, the last NUL may be missing */
 	size_t own_len;  /* 0: none */

@@ -62,6 +62,7 @@ struct change {
 	struct {
 		unsigned timeout_s;
 		enum fn_log_level system; /* of settings.logging */
+		bool snapstart;
 		int64_t created_ms;
 		char *extra; /* heap */
 		char revision[FN_REVISION_LEN + 1];
@@ -452,6 +453,7 @@ static void told(void *ctx, int rc, const struct stk_err *err)
 	}
 	v->settings.timeout_s = g->in_place.timeout_s;
 	v->settings.logging.system = g->in_place.system;
+	v->settings.snapstart = g->in_place.snapstart;
 	free(v->extra);
 	v->extra = stk_take_ptr(&g->in_place.extra);
 	v->created_ms = g->in_place.created_ms;
@@ -471,6 +473,7 @@ static void change_in_place(struct change *g, struct fn_settings *settings, char
 	g->in_place.extra = extra;
 	g->in_place.timeout_s = settings->timeout_s;
 	g->in_place.system = settings->logging.system;
+	g->in_place.snapstart = settings->snapstart;
 	fn_settings_fini(settings);
 	if (lifecycle_revise(&row)) {
 		store_tx_free(tx);

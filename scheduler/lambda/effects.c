@@ -31,11 +31,12 @@ static enum fn_log_level level_of(const json_t *logging, const char *key)
 int lambda_effects(const char *extra, struct fn_settings *s)
 {
 	json_t *o = lambda_json_object(extra);
+	const char *apply_on = json_string_value(json_object_get(json_object_get(o, "SnapStart"), "ApplyOn"));
 	const json_t *logging = json_object_get(o, "LoggingConfig");
 	const char *format = json_string_value(json_object_get(logging, "LogFormat"));
 	const char *group = json_string_value(json_object_get(logging, "LogGroup"));
 	struct fn_logging made = {.json = format && strcmp(format, "JSON") == 0};
-	bool nomem = false;
+	bool nomem = false, snapstart = apply_on && strcmp(apply_on, "PublishedVersions") == 0;
 
 	if (made.json) {
 		made.app = level_of(logging, "ApplicationLogLevel");
@@ -50,5 +51,6 @@ int lambda_effects(const char *extra, struct fn_settings *s)
 		return -ENOMEM;
 	free(s->logging.group);
 	s->logging = made;
+	s->snapstart = snapstart;
 	return 0;
 }

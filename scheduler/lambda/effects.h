@@ -7,7 +7,7 @@
 
 #include "scheduler/registry.h"
 
-/* Into s->logging, whatever it was before. extra: NULL, "", or no text of extra.h: defaults. -ENOMEM, with s as it was. */
+/* Into s->logging and s->snapstart, whatever it was before. extra: NULL, "", or no text of extra.h: defaults. -ENOMEM, with s as it was. */
 int lambda_effects(const char *extra, struct fn_settings *s);
 /* May this be LogGroup? [.-_/#A-Za-z0-9], 1 to 512 of them. */
 bool lambda_log_group_fits(const char *text);

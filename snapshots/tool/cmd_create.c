@@ -125,7 +125,7 @@ static int make_env(struct create *c, struct stk_err *err)
 	const struct snap_funcenv_spec spec = {
 		.name = c->o.name, .version = c->o.version, .handler = c->o.handler, .runtime = c->o.runtime,
 		.region = c->o.region, .account = c->o.account, .memory_mib = c->o.memory_mib, .log_level = c->o.log_level,
-		.log_group = c->o.log_group, .own = c->o.env, .own_len = c->o.env_len,
+		.log_group = c->o.log_group, .snapstart = c->o.snapstart, .own = c->o.env, .own_len = c->o.env_len,
 	};
 
 	return snap_funcenv_build(c->start.kv, &c->start.kv_count, &spec, c->env_buf, sizeof(c->env_buf), err);

@@ -27,6 +27,7 @@ const char create_usage[] =
 	"  --account A        of the function's ARN, 12 digits (default 000000000000)\n"
 	"  --log-level L      logs are JSON: what AWS_LAMBDA_LOG_LEVEL says (default: text)\n"
 	"  --log-group G      what AWS_LAMBDA_LOG_GROUP_NAME says (default /aws/lambda/NAME)\n"
+	"  --snap-start 1     what AWS_LAMBDA_INITIALIZATION_TYPE says: snap-start (default: on-demand)\n"
 	"  --env NAME=VALUE   environment of the function, repeatable\n"
 	"  --env-file FILE    NUL-separated NAME=VALUE, for what is not to be seen in a process list\n"
 	"  --init-timeout MS  limit of the init phase (default 10000)\n"
@@ -69,6 +70,7 @@ static const struct {
 	N("--die-with-parent", parent, 1, INT32_MAX),
 	N("--init-timeout", init_timeout_ms, 1, 900000),
 	N("--init-report", init_report, 0, 1),
+	N("--snap-start", snapstart, 0, 1),
 	N("--boot-timeout", boot_timeout_ms, 1, 900000),
 	N("--time-limit", time_limit_ms, 1, 3600000),
 #undef T

@@ -18,6 +18,7 @@ struct create_options {
 	unsigned boot_timeout_ms;
 	unsigned time_limit_ms; /* of the whole command */
 	unsigned init_report; /* 1: how long a failed init phase took is told too */
+	unsigned snapstart; /* 1: initialization type snap-start */
 	unsigned parent; /* pid whose end is ours; 0: nobody's */
 	int help;
 };

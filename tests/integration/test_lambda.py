@@ -362,6 +362,26 @@ def test_failures_behind_a_url(api):
                "the reason in the log")
 
 
+SNAPSTART = """
+import os
+from snapshot_restore_py import register_after_restore
+restored = []
+register_after_restore(lambda: restored.append(1))
+def handler(event, context):
+    return os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"], restored
+"""
+
+
+def test_snapstart_of_published_versions(api):
+    made = api.create("snaps", python(SNAPSTART), SnapStart={"ApplyOn": "PublishedVersions"}, Publish=True)
+    assert made.status == 201, made
+    api.settled("snaps")
+    version = api.settled("snaps:1")
+    assert version["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}
+    assert api.invoke("snaps").json() == ["on-demand", [1]]
+    assert api.invoke("snaps:1").json() == ["snap-start", [1]]  # in its VM before the call; once
+
+
 LOGGERS = {
     "python3": ("app.handler", "app.py", """
 import logging, os

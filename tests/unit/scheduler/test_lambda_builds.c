@@ -404,6 +404,41 @@ static void ends_while_functions_are_made(void **state)
 	}
 }
 
+/* SnapStart is for published versions, as they are shown and as their environment is made. */
+static void snapstart_of_versions(void **state)
+{
+	pid_t tool;
+	int fd;
+
+	host_start(NULL);
+	lc_want("POST", FNS, lc_creation("f", "be-held", ",\"SnapStart\":{\"ApplyOn\":\"PublishedVersions\"}"), 201);
+	tool = host_child("stoker-snapshot", 0);
+	assert_false(host_has_argument(tool, "--snap-start"));
+	host_touch("go");
+	lc_wait_get(FN "/configuration", "State", "Active");
+	host_unlink("go");
+	fd = host_request_begin("POST", FN "/versions", "{}"); /* answered when it is made */
+	tool = host_child("stoker-snapshot", tool);
+	assert_true(host_has_argument(tool, "--snap-start"));
+	host_touch("go");
+	lc_wait_get(FN "/configuration?Qualifier=1", "State", "Active");
+	close(fd);
+	assert_string_equal(lc_get(FN "/configuration?Qualifier=1", "SnapStart"),
+			    "{\"ApplyOn\":\"PublishedVersions\",\"OptimizationStatus\":\"On\"}");
+	assert_string_equal(lc_get(FN "/configuration", "SnapStart"), "{\"ApplyOn\":\"PublishedVersions\",\"OptimizationStatus\":\"Off\"}");
+	/* No other snapshot of $LATEST, which does not see it; of the next version. */
+	lc_want("PUT", FN "/configuration", "{\"SnapStart\":{\"ApplyOn\":\"None\"}}", 200);
+	assert_string_equal(lc_get(FN "/configuration", "LastUpdateStatus"), "Successful");
+	host_unlink("go");
+	fd = host_request_begin("POST", FN "/versions", "{}"); /* answered when it is made */
+	tool = host_child("stoker-snapshot", tool);
+	assert_false(host_has_argument(tool, "--snap-start"));
+	host_touch("go");
+	lc_wait_get(FN "/configuration?Qualifier=2", "State", "Active");
+	close(fd);
+	assert_string_equal(lc_get(FN "/configuration?Qualifier=2", "SnapStart"), "{\"ApplyOn\":\"None\",\"OptimizationStatus\":\"Off\"}");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +453,7 @@ int main(int argc, char **argv)
 		LC_TEST(folders_without_a_version),
 		LC_TEST(more_than_are_built_at_once),
 		LC_TEST(ends_while_functions_are_made),
+		LC_TEST(snapstart_of_versions),
 	};
 
 	if (!lc_begin(argc, argv))

@@ -13,13 +13,14 @@ static char buf[SNAP_FUNCENV_BUF];
 static struct stk_err err;
 
 static const char *handler = "app.handler", *region, *account, *log_level, *log_group;
+static bool snapstart;
 
 static int build(const char *own, size_t own_len, const char *runtime)
 {
 	const struct snap_funcenv_spec spec = {
 		.name = "hello", .version = "7", .handler = handler, .runtime = runtime,
 		.region = region, .account = account, .memory_mib = 256, .log_level = log_level, .log_group = log_group,
-		.own = own, .own_len = own_len,
+		.snapstart = snapstart, .own = own, .own_len = own_len,
 	};
 
 	memset(&err, 0, sizeof(err));
@@ -134,6 +135,14 @@ static void test_refusals(void **state)
 	assert_string_equal(value(".snapstart"), "1");
 	assert_int_equal(build("AWS_LAMBDA_INITIALIZATION_TYPE=on-demand", 40, "python3"), 0);
 	assert_null(value(".snapstart"));
+	snapstart = true; /* by the host: the function's choice is the stronger one */
+	assert_int_equal(build("AWS_LAMBDA_INITIALIZATION_TYPE=on-demand", 40, "python3"), 0);
+	assert_string_equal(value("AWS_LAMBDA_INITIALIZATION_TYPE"), "on-demand");
+	assert_null(value(".snapstart"));
+	assert_int_equal(build(NULL, 0, "python3"), 0);
+	assert_string_equal(value("AWS_LAMBDA_INITIALIZATION_TYPE"), "snap-start");
+	assert_string_equal(value(".snapstart"), "1");
+	snapstart = false;
 	refused("AWS_LAMBDA_INITIALIZATION_TYPE=provisioned-concurrency", -EINVAL,
 		"AWS_LAMBDA_INITIALIZATION_TYPE is set by the host");
 }

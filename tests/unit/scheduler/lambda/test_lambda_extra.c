@@ -168,6 +168,10 @@ static void effects_of_a_text(void **state)
 	b.logging.group[1] = 'h';
 	assert_false(fn_same_guest(&a, &b));
 	fn_settings_fini(&b);
+	assert_false(a.snapstart);
+	b = with("{\"SnapStart\":{\"ApplyOn\":\"PublishedVersions\"}}");
+	assert_true(b.snapstart);
+	fn_settings_fini(&b);
 	b = with("{\"LoggingConfig\":{\"LogFormat\":\"JSON\"}}");
 	assert_int_equal(b.logging.app, FN_LOG_INFO);
 	assert_int_equal(b.logging.system, FN_LOG_INFO);
