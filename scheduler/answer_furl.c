@@ -156,7 +156,7 @@ void answer_furl_failure(struct http_req *req, struct invocation *inv, enum inv_
 
 static void furl_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text)
 {
-	if (inv->streaming)
+	if (inv->streaming || inv->stream)
 		furl_stream_done(inv, req, outcome, text);
 	else if (!req)
 		return;
@@ -176,6 +176,6 @@ static void cloud_done(struct invocation *inv, struct http_req *req, enum inv_ou
 		furl_done(inv, req, outcome, text);
 }
 
-const struct inv_caller answer_furl = {.done = furl_done, .begin = furl_stream_begin, .data = furl_stream_data,
-	.waits = true};
+const struct inv_caller answer_furl = {.done = furl_done, .collect = furl_stream_collect, .begin = furl_stream_begin,
+	.data = furl_stream_data, .waits = true};
 const struct inv_caller answer_cloud = {.done = cloud_done, .waits = true};

@@ -40,6 +40,16 @@ bool furl_is_open(const struct registry *r, const char *text)
 	return open;
 }
 
+bool furl_is_buffered(const struct function *fn, const char *qualifier)
+{
+	const char *note = fn->note_count ? registry_note(fn, FURL_NOTE, qualifier ? qualifier : "") : NULL;
+	json_t *o = note ? json_loads(note, 0, NULL) : NULL;
+	bool buffered = o && !json_is_true(json_object_get(o, "Streaming"));
+
+	json_decref(o);
+	return buffered;
+}
+
 /* "*" in a list of origins stands for all, in one of them ("https://" "*" ".example.com") for any text. */
 static bool origin_fits(const char *pattern, const char *origin)
 {

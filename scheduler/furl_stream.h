@@ -1,8 +1,10 @@
-/* A function URL's answer that is streamed: what answer_furl does while it comes.
+/* A function URL's answer that the function streams: what answer_furl does while it comes; or, when the URL has InvokeMode
+ * BUFFERED, when all of it is there.
  *
  * With the media type application/vnd.awslambda.http-integration-response the stream begins with a prelude, the JSON
  * object {statusCode, headers, cookies} and eight NUL bytes; else all of it is the body. Nothing is sent before the
- * prelude is complete. A failure behind that cuts the connection, as there is no status left to tell it with. */
+ * prelude is complete. A failure behind that cuts the connection, as there is no status left to tell it with. What is
+ * collected is sent in one piece, and may be as large as other answers: a failure is told like theirs. */
 #ifndef SCHEDULER_FURL_STREAM_H
 #define SCHEDULER_FURL_STREAM_H
 
@@ -11,8 +13,10 @@
 #define FURL_PRELUDE_MAX  65536u /* bytes of the JSON object */
 #define FURL_PRELUDE_ZERO 8u
 
+bool furl_stream_collect(struct invocation *inv, const char *type);
 void furl_stream_begin(struct invocation *inv, struct http_req *req, const char *type);
 size_t furl_stream_data(struct invocation *inv, struct http_req *req, const uint8_t *data, size_t len);
+/* Of an answer that has begun, or is collected: inv->stream is there, or inv->streaming. */
 void furl_stream_done(struct invocation *inv, struct http_req *req, enum inv_outcome outcome, const char *text);
 
 /* A prelude in pieces. Pure. */

@@ -166,7 +166,7 @@ void invocation_stream(struct invocation *inv, const char *type)
 		if (inv->req)
 			http_req_set_ptr(inv->req, &inv->owner);
 	}
-	if (!inv->req || !inv->caller->begin)
+	if (!inv->req || !inv->caller->begin || (inv->caller->collect && inv->caller->collect(inv, type)))
 		return;
 	inv->streaming = true;
 	inv->caller->begin(inv, inv->req, type);

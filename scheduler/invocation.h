@@ -54,6 +54,9 @@ struct inv_caller {
 	 * stays empty then, and inv->streaming says so. inv->stream is the caller's, and done has to free it. */
 	void (*begin)(struct invocation *inv, struct http_req *req, const char *type);
 	size_t (*data)(struct invocation *inv, struct http_req *req, const uint8_t *data, size_t len);
+	/* May be missing. Asked before begin: true when the answer is to be collected like any other all the same. inv->stream is
+	 * the caller's then, too. */
+	bool (*collect)(struct invocation *inv, const char *type);
 	/* May be missing. The client for a streamed answer of a call that was submitted without one, asked before begin; it is
 	 * the call's from then on. NULL: nobody. */
 	struct http_req *(*reader)(struct invocation *inv);

@@ -123,6 +123,26 @@ def test_head_of_a_function_url(streams):
     assert answer.headers["Set-Cookie"] == "a=b"
 
 
+def test_invoke_mode_of_a_function_url(streams):
+    url = "/2021-10-31/functions/s/url"
+    assert streams.request("POST", url, b'{"AuthType": "NONE"}').status == 201
+    try:
+        answer = streams.call("s", path="?do=head")
+        assert (answer.status, answer.body, answer.headers["x-from"]) == (203, b"the body", "function")
+        assert answer.headers["Content-Length"] == "8"
+        answer = streams.call("s", path="?do=pieces&seconds=0")
+        assert (answer.status, answer.body, answer.headers["Content-Length"]) == (200, b"firstlast", "9")
+        for failing in ("much", "fails"):  # 20 MiB, and an error in mid-stream
+            answer = streams.call("s", path=f"?do={failing}")
+            assert (answer.status, answer.body) == (502, b"Internal Server Error")
+        assert streams.request("PUT", url, b'{"InvokeMode": "RESPONSE_STREAM"}').status == 200
+        connection, response = open_stream(streams, "/function/s?do=pieces&seconds=0")
+        assert (response.headers["Transfer-Encoding"], response.read()) == ("chunked", b"firstlast")
+        connection.close()
+    finally:
+        assert streams.request("DELETE", url).status == 204
+
+
 def test_collected_for_others(streams):
     answer = streams.invoke("s", {"do": "pieces", "seconds": 0})
     assert (answer.status, answer.body) == (200, b"firstlast")

@@ -72,6 +72,9 @@ static void be_guest(int argc, char **argv)
 		host_guest_send(GW_STREAM, 0, integration, sizeof(integration) - 1);
 		host_guest_send(GW_RESPONSE, 0, "{\0x", 3);
 		host_guest_send(GW_RESPONSE, GW_F_FIN, "the body", 8);
+	} else if (strstr(text, "do-half-prelude")) {
+		host_guest_send(GW_STREAM, 0, integration, sizeof(integration) - 1);
+		host_guest_send(GW_RESPONSE, GW_F_FIN, "{}\0\0", 4);
 	} else if (strstr(text, "do-bad-header")) {
 		static const char bad[] = "{\"headers\":{\"a\":\"b\\r\\nc: d\"}}\0\0\0\0\0\0\0\0";
 
@@ -300,6 +303,62 @@ static void others_get_it_collected(void **state)
 	expect_all(PLAIN, "", "do-late-error", (const char *[]){"HTTP/1.1 502 ", "\"Late\"", NULL});
 }
 
+static void set_url(const char *method, const char *mode)
+{
+	char body[128], text[512];
+	int fd = dial();
+	int n = snprintf(body, sizeof(body), "{\"AuthType\":\"NONE\"%s}", mode);
+
+	n = snprintf(text, sizeof(text), "%s /2021-10-31/functions/f/url HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+		     "Content-Length: %d\r\n\r\n%s", method, n, body);
+	assert_true(fd >= 0);
+	assert_int_equal(stk_write_full(fd, text, (size_t)n), 0);
+	receive(fd, NULL);
+	assert_true(has("\"InvokeMode\":"));
+	close(fd);
+}
+
+/* A function URL has InvokeMode BUFFERED unless it says RESPONSE_STREAM. */
+static void the_invoke_mode_of_a_url(void **state)
+{
+	set_url("POST", "");
+	host_touch("go");
+	expect_all(URL, "", "do-two", (const char *[]){"HTTP/1.1 200 ", "Content-Type: text/x\r\n", "Content-Length: 6\r\n",
+		   "\r\n\r\nonetwo", "X-Stoker-Start: ", NULL});
+	expect_all(URL, "", "do-prelude", (const char *[]){"HTTP/1.1 202 ", "x-a: b\r\n", "Set-Cookie: c=d\r\n",
+		   "Content-Length: 8\r\n", "\r\n\r\nthe body", NULL});
+	expect_all(URL, "", "do-no-prelude", (const char *[]){"HTTP/1.1 502 ", "BadFunctionAnswer", NULL});
+	expect_all(URL, "", "do-half-prelude", (const char *[]){"HTTP/1.1 502 ", "ended in its prelude", NULL});
+	expect_all(URL, "", "do-bad-header", (const char *[]){"HTTP/1.1 502 ", "BadFunctionAnswer", NULL});
+	/* A failure in mid-stream has a status now; what has failed is not told, as by any URL. */
+	expect_all(URL, "", "do-late-error", (const char *[]){"HTTP/1.1 502 ", "\r\n\r\nInternal Server Error", NULL});
+	expect_all(URL, "", "do-7", (const char *[]){"HTTP/1.1 502 ", "\r\n\r\nInternal Server Error", NULL});
+	expect_all(URL, "", "do-hang", (const char *[]){"HTTP/1.1 502 ", "\r\n\r\nInternal Server Error", NULL});
+	expect_all(URL, "", "do-plain", (const char *[]){"HTTP/1.1 200 ", "\r\n\r\n{\"plain\":1}", NULL});
+	/* Not by the URL: the host's own routes are as they are. */
+	expect_all("/function/f:$LATEST", "", "do-two", (const char *[]){"Transfer-Encoding: chunked\r\n", NULL});
+	expect_all(EVENTS, "", "do-two", (const char *[]){"PayloadChunk", "InvokeComplete", NULL});
+	set_url("PUT", ",\"InvokeMode\":\"RESPONSE_STREAM\"");
+	expect_all(URL, "", "do-two", (const char *[]){"Transfer-Encoding: chunked\r\n", "3\r\none\r\n", NULL});
+	expect_all(URL, "", "do-7", (const char *[]){"HTTP/1.1 200 ", "\r\n0\r\n\r\n", NULL});
+	set_url("PUT", ",\"InvokeMode\":\"BUFFERED\"");
+	expect_all(URL, "", "do-two", (const char *[]){"Content-Length: 6\r\n", NULL});
+}
+
+/* The client of a collected answer leaves. */
+static void a_collected_answer_that_nobody_waits_for(void **state)
+{
+	char log[8192];
+	int fd;
+
+	set_url("POST", "");
+	fd = post(URL, "", "do-two");
+	await_log("a line of output", log, sizeof(log));
+	close(fd);
+	await_log("Status: error", log, sizeof(log));
+	assert_null(strstr(log, "timed out"));
+}
+
 static long resident_kib(pid_t pid)
 {
 	char path[64], *text = NULL;
@@ -497,6 +556,8 @@ int main(int argc, char **argv)
 		T(failures_in_mid_stream),
 		T(event_streams),
 		T(others_get_it_collected),
+		T(the_invoke_mode_of_a_url),
+		T(a_collected_answer_that_nobody_waits_for),
 		T(a_slow_client_slows_the_function),
 		T(a_client_that_leaves_ends_the_call),
 		T(lines_around_the_output),
