@@ -61,7 +61,6 @@ def error(answer):
     return answer.status, answer.headers["x-amzn-ErrorType"], body.get("message") or body.get("Message")
 
 
-@pytest.mark.smoke
 def test_life_of_a_function(api):
     made = api.create("life", answering("one"), Description="d", Environment={"Variables": {"AB": "c"}})
     assert made.status == 201, made
@@ -292,6 +291,7 @@ def test_a_timeout_alone_needs_no_new_snapshot(api):
     assert error(stale)[:2] == (412, "PreconditionFailedException")
 
 
+@pytest.mark.smoke
 def test_retries_join_the_call_that_runs(host):
     api = Api(host)
     tries = {"amz-sdk-invocation-id": f"test-{time.time()}"}
