@@ -52,7 +52,8 @@ json_t *replay_report_json(const struct replay_report *r)
 				  "cold_share_p50_of_functions", s->cold_p50, "cold_share_p75_of_functions", s->cold_p75,
 				  "waiting_mib_s", s->waiting_mib_s, "busy_mib_s", s->busy_mib_s, "starts",
 				  (json_int_t)s->starts, "evictions", (json_int_t)s->evictions, "refused",
-				  (json_int_t)s->refused, "refused_functions", (json_int_t)s->refused_functions, "peak_mib", (json_int_t)s->peak_mib, "delay", "p50_ms",
+				  (json_int_t)s->refused, "refused_functions", (json_int_t)s->refused_functions,
+				  "peak_mib", (json_int_t)s->peak_mib, "delay", "p50_ms",
 				  ms(&s->delay, 50), "p90_ms", ms(&s->delay, 90), "p99_ms", ms(&s->delay, 99), "p99.9_ms",
 				  ms(&s->delay, 99.9), "max_ms", ms(&s->delay, 100)));
 	}

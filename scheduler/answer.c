@@ -128,7 +128,8 @@ const char *answer_failure_type(enum inv_outcome outcome, bool *ret_host)
 	return failures[outcome].type;
 }
 
-void answer_send_failure(struct http_req *req, const struct invocation *inv, enum inv_outcome outcome, bool furl, const char *text)
+void answer_send_failure(struct http_req *req, const struct invocation *inv, enum inv_outcome outcome, bool furl,
+			 const char *text)
 {
 	const struct failure *f = &failures[outcome];
 	char message[640], body[ANSWER_FAILURE_MAX];

@@ -12,8 +12,8 @@ struct http_req;
 void answer_error(struct http_req *req, int status, const char *code, const char *message, const char *id);
 /* Takes the reference over. */
 void answer_json(struct http_req *req, int status, json_t *value);
-/* Callers that answer an HTTP client: with the function's answer as it is; or (answer_furl.c) taken as a function URL's answer, or
- * as the answer to a CloudEvent, which may be one itself. */
+/* Callers that answer an HTTP client: with the function's answer as it is; or (answer_furl.c) taken as a function URL's
+ * answer, or as the answer to a CloudEvent, which may be one itself. */
 extern const struct inv_caller answer_plain, answer_furl, answer_cloud;
 /* The failed call's {"errorType","errorMessage"} as text into buf, for outcomes other than INV_OK and
  * INV_FUNCTION_ERROR; *ret_status is the HTTP status that goes with it. Returns its length. */
@@ -21,7 +21,8 @@ extern const struct inv_caller answer_plain, answer_furl, answer_cloud;
 size_t answer_failure(const struct invocation *inv, enum inv_outcome outcome, const char *text, int *ret_status,
 		      char *buf, size_t cap);
 /* The same sent to a client; furl: in the shape of an error of the host's own. */
-void answer_send_failure(struct http_req *req, const struct invocation *inv, enum inv_outcome outcome, bool furl, const char *text);
+void answer_send_failure(struct http_req *req, const struct invocation *inv, enum inv_outcome outcome, bool furl,
+			 const char *text);
 /* Its errorType. host: the host's fault or decision, and no failure of the function. */
 const char *answer_failure_type(enum inv_outcome outcome, bool *ret_host);
 /* Parts of answer_furl. A header that the server refuses (line breaks, too many) makes the answer invalid: false. */

@@ -128,7 +128,8 @@ static void work_publish(uv_work_t *w)
 {
 	struct layer_job *job = w->data;
 
-	job->rc = layers_publish(job->d->opt->state_dir, job->layer.name, job->zip, job->dir, NULL, &job->layer.version, &job->err);
+	job->rc = layers_publish(job->d->opt->state_dir, job->layer.name, job->zip, job->dir, NULL, &job->layer.version,
+				 &job->err);
 }
 
 static void published(uv_work_t *w, int status)

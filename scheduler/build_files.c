@@ -37,7 +37,8 @@ static int check_code(const struct build *bd, struct stk_err *err)
 	    build_path(bd, "root/opt/bootstrap", opt, sizeof(opt)))
 		return -ENAMETOOLONG;
 	if (stat(code, &st) && stat(opt, &st))
-		return stk_err_set(err, -EINVAL, "this runtime needs an executable file \"bootstrap\" at the top of the %s", what);
+		return stk_err_set(err, -EINVAL,
+				   "this runtime needs an executable file \"bootstrap\" at the top of the %s", what);
 	if (!(st.st_mode & 0100) || !S_ISREG(st.st_mode))
 		return stk_err_set(err, -EINVAL, "\"bootstrap\" in the %s is not executable", what);
 	return 0;

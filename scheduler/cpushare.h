@@ -1,9 +1,9 @@
-/* CPU time is shared between tenants, not between VMs: all that runs for a tenant (its VMs, its builds) is in a control group
- * of its own. Who uses much, as policy/cpuuse.h says it, goes last: its group is idle (cpu.idle) then, so that who seldom runs
- * interrupts it at once, as long as it likes and uses little; of several that use much all get the same. Control groups version 2,
- * controller cpu, in a group of this host below the one that the process was started in: the root of the hierarchy, or one that
- * was delegated to it (Documentation/admin-guide/cgroup-v2.rst, "Delegation"; systemd: Delegate=cpu). Elsewhere there are no
- * groups, and the log says so once. Loop thread only. */
+/* CPU time is shared between tenants, not between VMs: all that runs for a tenant (its VMs, its builds) is in a control
+ * group of its own. Who uses much, as policy/cpuuse.h says it, goes last: its group is idle (cpu.idle) then, so that
+ * who seldom runs interrupts it at once, as long as it likes and uses little; of several that use much all get the
+ * same. Control groups version 2, controller cpu, in a group of this host below the one that the process was started
+ * in: the root of the hierarchy, or one that was delegated to it (Documentation/admin-guide/cgroup-v2.rst,
+ * "Delegation"; systemd: Delegate=cpu). Elsewhere there are no groups, and the log says so once. Loop thread only. */
 #ifndef SCHEDULER_CPUSHARE_H
 #define SCHEDULER_CPUSHARE_H
 

@@ -509,7 +509,8 @@ int daemon_init(struct daemon *d, const struct options *opt, struct stk_err *err
 	if (rc)
 		return rc;
 	d->logs = logs_new(d, logs_dir);
-	if (!d->metrics || !d->shells || !d->joins || !d->cpushare || !d->builder || !d->verifier || !d->logs || dispatch_init(&d->dispatch, d) ||
+	if (!d->metrics || !d->shells || !d->joins || !d->cpushare || !d->builder || !d->verifier || !d->logs ||
+	    dispatch_init(&d->dispatch, d) ||
 	    stall_init(&d->stall, &d->loop, d->metrics))
 		return stk_err_set(err, -ENOMEM, "out of memory");
 	init_handles(d);

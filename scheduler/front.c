@@ -96,7 +96,8 @@ static void find_url(const struct daemon *d, const struct http_req *req, struct 
 	t->m.rest = http_req_path(req);
 	if (t->m.rest[0] == '/' && furl_host_id(http_req_header(req, "host"), id))
 		t->url = furl_by_id(&d->registry, id, &qualifier);
-	if (t->url && stk_snprintf(t->m.value[0], ROUTER_PARAM_MAX, "%s%s%s", t->url->name, *qualifier ? ":" : "", qualifier) == 0)
+	if (t->url && stk_snprintf(t->m.value[0], ROUTER_PARAM_MAX, "%s%s%s", t->url->name, *qualifier ? ":" : "",
+				   qualifier) == 0)
 		t->route = &route;
 }
 

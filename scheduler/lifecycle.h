@@ -10,10 +10,10 @@ struct fn_version;
 struct function;
 
 /* A version of this state, its pool and its folder with code.zip are there; its snapshot is made when it is its turn: a
- * few are at a time. When that is done it is FN_ACTIVE, and serves if it is its function's latest; or FN_FAILED with the
- * reason, and what served before goes on serving. Both are in the database then. done (may be NULL) is called behind that, or when the host shuts down: the
- * version is pending still, and is built in the host's next life; or when it was deleted meanwhile: v is retired. Loop
- * thread. */
+ * few are at a time. When that is done it is FN_ACTIVE, and serves if it is its function's latest; or FN_FAILED with
+ * the reason, and what served before goes on serving. Both are in the database then. done (may be NULL) is called
+ * behind that, or when the host shuts down: the version is pending still, and is built in the host's next life; or when
+ * it was deleted meanwhile: v is retired. Loop thread. */
 void lifecycle_build(struct daemon *d, struct fn_version *v, void (*done)(void *ctx), void *ctx);
 /* The files of an active version were made again: other checksums. */
 void lifecycle_made_again(struct daemon *d, struct fn_version *v, const struct build_result *r);

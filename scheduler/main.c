@@ -45,8 +45,9 @@ static void set_up_process(void)
 {
 	struct rlimit files;
 
-	/* Without fast bins: a thread that frees a large block would sort what others have freed into them; for a JSON document of
-	 * many small values, parsed by a worker, that is 100 ms of the loop. Each thread's cache serves small blocks as fast. */
+	/* Without fast bins: a thread that frees a large block would sort what others have freed into them; for a JSON
+	 * document of many small values, parsed by a worker, that is 100 ms of the loop. Each thread's cache serves
+	 * small blocks as fast. */
 	mallopt(M_MXFAST, 0);
 	signal(SIGPIPE, SIG_IGN);
 	umask(0027);

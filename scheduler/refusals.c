@@ -81,7 +81,8 @@ static bool at_once(struct tenant_refusals *t, uint64_t now)
 	return true;
 }
 
-void refusals_add(struct refusals *r, struct tenant_refusals *t, struct invocation *inv, enum inv_outcome outcome, const char *text)
+void refusals_add(struct refusals *r, struct tenant_refusals *t, struct invocation *inv, enum inv_outcome outcome,
+		  const char *text)
 {
 	/* Nobody is kept from flooding by an answer that comes later when nobody waits for it. */
 	if (!inv->caller->waits || at_once(t, stk_now_ns()) || t->count >= r->most) {

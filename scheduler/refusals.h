@@ -39,7 +39,8 @@ void refusals_close(struct refusals *r); /* the timer */
 
 void tenant_refusals_init(struct tenant_refusals *t);
 /* Ends the call with this outcome, now or later; text stays where it is. */
-void refusals_add(struct refusals *r, struct tenant_refusals *t, struct invocation *inv, enum inv_outcome outcome, const char *text);
+void refusals_add(struct refusals *r, struct tenant_refusals *t, struct invocation *inv, enum inv_outcome outcome,
+		  const char *text);
 /* It ends otherwise: its client has gone. */
 void refusals_forget(struct invocation *inv);
 

@@ -63,7 +63,8 @@ struct sandbox {
 	char served_id[IDS_UUID_LEN + 1]; /* of the invocation that is over, while extensions work on */
 };
 
-/* Starts a VM (INV_SHELL: has a shell restore it); inv (may be NULL) is the request it is for. On error nothing has happened to inv. */
+/* Starts a VM (INV_SHELL: has a shell restore it); inv (may be NULL) is the request it is for. On error nothing has
+ * happened to inv. */
 int sandbox_start(struct pool *p, enum inv_start kind, struct invocation *inv);
 /* Writes the event to a ready VM. Whatever goes wrong reaches inv by invocation_finish. */
 void sandbox_invoke(struct sandbox *sb, struct invocation *inv);

@@ -209,7 +209,8 @@ static void on_stream(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	if (n < 0) {
-		sandbox_die(sb, INV_VM_DIED, sb->state == SB_RESETTING ? "it closed its connection to the host" : NULL); /* idle: nobody is told but the pool */
+		/* idle: nobody is told but the pool */
+		sandbox_die(sb, INV_VM_DIED, sb->state == SB_RESETTING ? "it closed its connection to the host" : NULL);
 		return;
 	}
 	rc = agent_feed(&sb->agent, (const uint8_t *)buf->base, (size_t)n);

@@ -23,7 +23,8 @@ bool sandbox_reset_possible(const struct sandbox *sb)
 {
 	const struct pool *p = sb->pool;
 
-	return sb->reusable && p->ver->settings.reuse == FN_RESET && !p->closed && !p->d->dispatch.stopped && sb->resets < p->d->opt->max_resets &&
+	return sb->reusable && p->ver->settings.reuse == FN_RESET && !p->closed && !p->d->dispatch.stopped &&
+	       sb->resets < p->d->opt->max_resets &&
 	       !sb->event && uv_stream_get_write_queue_size((const uv_stream_t *)&sb->stream) == 0;
 }
 

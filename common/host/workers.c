@@ -20,8 +20,8 @@ struct workers {
 	int event_fd;   /* readable: done is not empty */
 	unsigned out;   /* queued and not yet given back; loop thread */
 	pthread_mutex_t lock;
-	/* One for each piece in todo. A condition variable will not do: to signal one waits, after some signals, until a thread that
-	 * was woken earlier has had the processor (glibc bug 13165 and its mend). */
+	/* One for each piece in todo. A condition variable will not do: to signal one waits, after some signals, until
+	 * a thread that was woken earlier has had the processor (glibc bug 13165 and its mend). */
 	sem_t more;
 	struct queue todo, done;
 	unsigned count;

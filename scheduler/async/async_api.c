@@ -134,7 +134,8 @@ void api_async_function(void *ctx, struct http_req *req, const struct router_mat
 		return;
 	}
 	if (http_req_header(req, "x-callback-url") && who->anonymous && !who->unbound) {
-		answer_error(req, 403, "AccessDenied", "X-Callback-Url: this host sends results to addresses that somebody with a token names",
+		answer_error(req, 403, "AccessDenied",
+			     "X-Callback-Url: this host sends results to addresses that somebody with a token names",
 			     w->id);
 		free(w);
 		return;

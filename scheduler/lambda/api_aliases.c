@@ -95,7 +95,8 @@ static void stored(struct lambda_change *ch)
 		provisioned_apply(ch->call.d, ch->call.fn);
 	if (!registry_alias(ch->call.fn, name)) {
 		if (req)
-			lambda_error(req, LAMBDA_SERVICE, "the alias is stored but has no effect before a restart: out of memory");
+			lambda_error(req, LAMBDA_SERVICE,
+				     "the alias is stored but has no effect before a restart: out of memory");
 	} else if (req) {
 		lambda_answer(req, ch->number, show(&ch->call, registry_alias(ch->call.fn, name)));
 	}
@@ -243,7 +244,9 @@ void lambda_list_aliases(void *ctx, struct http_req *req, const struct router_ma
 		if ((filter && a->version != only) || (page.has_after && strcmp(a->name, page.after) <= 0))
 			continue;
 		if (n++ == page.max) {
-			if (lambda_page_marker('a', json_string_value(json_object_get(json_array_get(array, n - 2), "Name")), marker) == 0)
+			if (lambda_page_marker('a',
+					       json_string_value(json_object_get(json_array_get(array, n - 2), "Name")),
+					       marker) == 0)
 				json_object_set_new(answer, "NextMarker", json_string(marker));
 			break;
 		}

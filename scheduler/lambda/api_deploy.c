@@ -267,7 +267,8 @@ static void placed(uv_work_t *w, int status)
 /* --- the new version ------------------------------------------------------------------------------------- */
 
 /* Takes settings over, and extra. */
-static struct fn_version *new_version(struct change *g, struct fn_settings *settings, char *extra, const struct fn_version *code_of)
+static struct fn_version *new_version(struct change *g, struct fn_settings *settings, char *extra,
+				      const struct fn_version *code_of)
 {
 	struct fn_version *v = fn_version_new(g->call.fn, ++g->call.fn->last_version, settings);
 	const struct zipfile *zip = g->kind == CREATE ? &g->create.code : &g->code.code;
@@ -640,7 +641,8 @@ static void update(struct daemon *d, struct http_req *req, const char *name, enu
 	if (lambda_begin_function(&c, d, req, name, LAMBDA_TEXT_MAX) || lambda_is_busy(&c))
 		return;
 	if (c.name.kind != LAMBDA_Q_NONE && c.name.kind != LAMBDA_Q_LATEST)
-		lambda_error(req, LAMBDA_INVALID_PARAMETER, "a published version cannot be changed: the function itself must be named");
+		lambda_error(req, LAMBDA_INVALID_PARAMETER,
+			     "a published version cannot be changed: the function itself must be named");
 	else
 		begin(&c, kind);
 }

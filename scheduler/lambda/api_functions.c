@@ -55,7 +55,8 @@ json_t *lambda_configuration(const struct daemon *d, const struct fn_version *v,
 		if (v->state == FN_ACTIVE)
 			view.last_update_status = "Successful";
 		else if (v->state == FN_FAILED)
-			view.last_update_status = "Failed", view.last_update_reason = reason, view.last_update_reason_code = v->reason;
+			view.last_update_status = "Failed", view.last_update_reason = reason,
+				view.last_update_reason_code = v->reason;
 	} else {
 		view.state = "Active";
 		view.last_update_status = v->state == FN_PENDING ? "InProgress" : "Failed";
@@ -82,7 +83,8 @@ static json_t *code_of(const struct lambda_call *c, const struct fn_version *v)
 
 	if (codelink_make(&c->d->codelink, v->fn->name, v->number, (int64_t)(stk_wall_ns() / STK_NS_PER_S), link))
 		return NULL;
-	return json_pack("{s:s, s:o}", "RepositoryType", "S3", "Location", json_sprintf("http://%s%s", lambda_host(c->req), link));
+	return json_pack("{s:s, s:o}", "RepositoryType", "S3", "Location",
+			 json_sprintf("http://%s%s", lambda_host(c->req), link));
 }
 
 void lambda_get_function(void *ctx, struct http_req *req, const struct router_match *m)

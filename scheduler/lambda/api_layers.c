@@ -275,7 +275,8 @@ static int refuse_other(const struct lambda_call *c, const char *operation, cons
 	return lambda_err_set(err, LAMBDA_ACCESS_DENIED,
 			      "User: arn:aws:iam::%s:%s%s is not authorized to perform: lambda:%s on resource: %s%s%s because no "
 			      "resource-based policy allows the lambda:%s action",
-			      c->account, *key ? "user/" : "root", key, operation, arn, version ? ":" : "", version ? version : "",
+			      c->account, *key ? "user/" : "root", key, operation, arn, version ? ":" : "",
+			      version ? version : "",
 			      operation);
 }
 

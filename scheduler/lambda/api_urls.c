@@ -25,7 +25,8 @@ static int url_of(const struct lambda_call *c, const char *qualifier, char *buf,
 	char id[FURL_ID_LEN + 1];
 
 	if (!*domain)
-		return stk_snprintf(buf, cap, "http://%s/function/%s%s%s/", c->req ? lambda_host(c->req) : "localhost", c->fn->name,
+		return stk_snprintf(buf, cap, "http://%s/function/%s%s%s/", c->req ? lambda_host(c->req) : "localhost",
+				    c->fn->name,
 				    *qualifier ? ":" : "", qualifier);
 	return furl_id(c->fn->name, qualifier, id) ? -ENOMEM : stk_snprintf(buf, cap, "http://%s.lambda-url.%s/", id, domain);
 }
@@ -80,7 +81,8 @@ static int begin_url(struct lambda_call *c, struct daemon *d, struct http_req *r
 	if (lambda_begin_function(c, d, req, name, LAMBDA_TEXT_MAX))
 		return -1;
 	if (c->name.kind == LAMBDA_Q_NUMBER || c->name.kind == LAMBDA_Q_LATEST) {
-		lambda_error(req, LAMBDA_VALIDATION, "1 validation error detected: Value at 'qualifier' failed to satisfy constraint: "
+		lambda_error(req, LAMBDA_VALIDATION,
+			     "1 validation error detected: Value at 'qualifier' failed to satisfy constraint: "
 			     "Member must be the name of an alias");
 		return -1;
 	}

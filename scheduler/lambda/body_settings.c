@@ -174,7 +174,8 @@ int body_config_read(struct members *m, const json_t *o, unsigned take, struct l
 		if (stk_strcpy(c->settings.handler, sizeof(c->settings.handler), text))
 			member_violation(m, "handler", text, "Member must have length less than or equal to 128");
 		else if (snap_funcenv_http(text, &ready, &why) < 0)
-			member_violation(m, "handler", text, "Member must be http[:PORT][/PATH], the port from 1 to 65535 and not 9001");
+			member_violation(m, "handler", text,
+					 "Member must be http[:PORT][/PATH], the port from 1 to 65535 and not 9001");
 		c->has |= LAMBDA_HAS_HANDLER;
 	}
 	if (member_int(m, o, "MemorySize", "memorySize", false, FN_MEMORY_MIN, FN_MEMORY_MAX, &n)) {

@@ -127,7 +127,8 @@ static bool refuse_busy(const struct lambda_call *c)
 	char arn[LAMBDA_ARN_MAX], text[LAMBDA_ARN_MAX + 128];
 
 	lambda_arn_of(c->d, c->fn, NULL, arn);
-	stk_snprintf(text, sizeof(text), "The operation cannot be performed at this time. An update is in progress for resource: %s", arn);
+	stk_snprintf(text, sizeof(text),
+		     "The operation cannot be performed at this time. An update is in progress for resource: %s", arn);
 	lambda_error(c->req, LAMBDA_RESOURCE_CONFLICT, text);
 	return true;
 }

@@ -3,9 +3,10 @@
  *
  * Starts are shared fairly between tenants, and each tenant's part between its pools (fair.h), measured in start time:
  * those for requests that wait first, then those that fill pools up. So the pools of a tenant that asks for little are
- * filled again however much another asks for. Never more than max_starts at the same time, never over the memory budget. For a waiting request the waiting VM of the least value is given up, to fill up a pool
- * only one that is worth much less than the new one. Of many pools that have one to give up some hundred are
- * compared, others each time, so that a decision costs the same however many functions there are. */
+ * filled again however much another asks for. Never more than max_starts at the same time, never over the memory
+ * budget. For a waiting request the waiting VM of the least value is given up, to fill up a pool only one that is worth
+ * much less than the new one. Of many pools that have one to give up some hundred are compared, others each time, so
+ * that a decision costs the same however many functions there are. */
 #ifndef SCHEDULER_POLICY_PLANNER_H
 #define SCHEDULER_POLICY_PLANNER_H
 

@@ -21,7 +21,8 @@ static void fuzz_pieces(const uint8_t *data, size_t size)
 		n = size - at < step ? size - at : step;
 		got = furl_prelude_take(&cut, data + at, n, &took);
 	}
-	if (got != rc || (rc >= 0 && total != used) || cut.len != whole.len || (cut.len && memcmp(cut.buf, whole.buf, cut.len) != 0))
+	if (got != rc || (rc >= 0 && total != used) || cut.len != whole.len ||
+	    (cut.len && memcmp(cut.buf, whole.buf, cut.len) != 0))
 		abort();
 	furl_prelude_fini(&whole);
 	furl_prelude_fini(&cut);

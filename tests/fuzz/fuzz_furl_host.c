@@ -34,7 +34,9 @@ static void check_host(const struct registry *r, const char *host)
 	require(furl_host_is(host) && strlen(id) == FURL_ID_LEN && strncasecmp(host, id, FURL_ID_LEN) == 0);
 	require(strspn(id, "abcdefghijklmnopqrstuvwxyz234567") == FURL_ID_LEN);
 	fn = furl_by_id(r, id, &qualifier);
-	require(!fn || (registry_note(fn, FURL_NOTE, qualifier) && furl_id(fn->name, qualifier, own) == 0 && strcmp(own, id) == 0));
+	require(!fn ||
+		(registry_note(fn, FURL_NOTE, qualifier) && furl_id(fn->name, qualifier, own) == 0 &&
+		 strcmp(own, id) == 0));
 }
 
 static void check_url(const struct registry *r, const struct function *fn, const char *alias, const char *domain)

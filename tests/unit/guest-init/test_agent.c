@@ -328,7 +328,8 @@ static void test_trim_resume_invoke(void **state)
 	for (int i = 0; i < 3; i++) {
 		if (i == 2) /* memory that comes with the clone; not answered */
 			transmit(buf, gw_prefault_encode(buf, sizeof(buf), (struct gw_page_range[]){{1, 9}, {77, 1}}, 2));
-		resume.how = i > 0 ? GW_RESUME_WARM_UP : GW_RESUME_TELL; /* the Python client is sent over its own code and asks again */
+		/* the Python client is sent over its own code and asks again */
+		resume.how = i > 0 ? GW_RESUME_WARM_UP : GW_RESUME_TELL;
 		transmit(buf, gw_resume_encode(buf, sizeof(buf), &resume));
 		assert_int_equal(receive(), GW_RESUMED);
 	}
@@ -714,7 +715,8 @@ static void test_external_extension(void **state)
 	write_extension("[\"INVOKE\"]", "os._exit(3)");
 	ready();
 	call("{\"do\": \"sleep\", \"seconds\": 20}");
-	expect_error(GW_ERR_FUNCTION, 0, "\"errorType\":\"Extension.Crash\",\"errorMessage\":\"RequestId: req-1 Error: exit code 3\"");
+	expect_error(GW_ERR_FUNCTION, 0,
+		     "\"errorType\":\"Extension.Crash\",\"errorMessage\":\"RequestId: req-1 Error: exit code 3\"");
 	until_the_end();
 	assert_int_equal(end_session(), 0);
 	assert_int_equal(stk_write_file_atomic(extension, "#!/bin/sh\nexit 4\n", 17, 0755), 0);

@@ -361,7 +361,8 @@ static void test_midstream_error_without_report(void **state)
 		assert_int_equal(ask(fd, "\r\n", NULL), 202);
 		assert_int_equal(seen.errors, 1);
 		assert_int_equal(seen.fin, 0);
-		assert_non_null(strstr(seen.error, i == 0 ? "\"errorType\":\"My.Type\"" : "\"errorType\":\"Runtime.StreamError\""));
+		assert_non_null(strstr(seen.error,
+				       i == 0 ? "\"errorType\":\"My.Type\"" : "\"errorType\":\"Runtime.StreamError\""));
 		close(fd);
 		tear_down(NULL);
 		set_up(NULL);
@@ -521,7 +522,8 @@ static int register_extension(const char *name, const char *body, int status)
 	char text[600], *answer, *at;
 	int fd = dial();
 
-	snprintf(text, sizeof(text), "POST " EXT "register HTTP/1.1\r\nLambda-Extension-Name: %s\r\nContent-Length: %zu\r\n\r\n%s",
+	snprintf(text, sizeof(text),
+		 "POST " EXT "register HTTP/1.1\r\nLambda-Extension-Name: %s\r\nContent-Length: %zu\r\n\r\n%s",
 		 name, strlen(body), body);
 	assert_int_equal(ask(fd, text, &answer), status);
 	at = strstr(got, "Lambda-Extension-Identifier: ");
@@ -575,7 +577,8 @@ static void test_extensions(void **state)
 	api.ext.handler = "a.b";
 	assert_int_equal(extensions_launched(&api.ext, "ext-a", 1234), 0);
 	external = register_extension("ext-a", "{\"events\": [\"INVOKE\", \"SHUTDOWN\"]}", 200);
-	assert_string_equal(strstr(got, "\r\n\r\n") + 4, "{\"functionName\":\"f\\\"n\",\"functionVersion\":\"3\",\"handler\":\"a.b\"}");
+	assert_string_equal(strstr(got, "\r\n\r\n") + 4,
+			    "{\"functionName\":\"f\\\"n\",\"functionVersion\":\"3\",\"handler\":\"a.b\"}");
 	memcpy(id, ext_id, sizeof(id));
 	internal = register_extension("inner", "{\"events\": null, \"x\": [{}, 1.5e3, \"y\\\"\"]}", 200);
 	assert_true(seen.news >= 2);
@@ -647,7 +650,8 @@ static void test_extension_refusals(void **state)
 	assert_int_equal(ask(fd, "POST " EXT "init/error HTTP/1.1\r\nLambda-Extension-Identifier: "
 			     "00000000-0000-4000-8000-000000000000\r\nContent-Length: 0\r\n\r\n", &body), 403);
 	assert_non_null(strstr(body, "Extension.UnknownExtensionIdentifier"));
-	snprintf(text, sizeof(text), "POST " EXT "init/error HTTP/1.1\r\nLambda-Extension-Identifier: %s\r\nContent-Length: 0\r\n\r\n",
+	snprintf(text, sizeof(text),
+		 "POST " EXT "init/error HTTP/1.1\r\nLambda-Extension-Identifier: %s\r\nContent-Length: 0\r\n\r\n",
 		 ext_id);
 	assert_int_equal(ask(fd, text, &body), 403);
 	assert_non_null(strstr(body, "Extension.MissingHeader"));

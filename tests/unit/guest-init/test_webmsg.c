@@ -64,7 +64,8 @@ static void test_request(void **state)
 static void test_other_events(void **state)
 {
 	static const char bad_escape[] = "{\"body\":\"\\ud8\",\"requestContext\":{\"http\":{\"method\":\"GET\"}}}";
-	static const char *const others[] = {"{\"k\":1}", "[1,2]", "7", "null", "{\"requestContext\":{\"http\":{\"method\":\"A B\"}}}"};
+	static const char *const others[] = {"{\"k\":1}", "[1,2]", "7", "null",
+					     "{\"requestContext\":{\"http\":{\"method\":\"A B\"}}}"};
 	static const char *const bad[] = {"", "{", "{\"a\":}", "[1", "{\"body\":\"\\x\"} ", "{} x", bad_escape};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -99,9 +100,12 @@ static void test_response(void **state)
 	long n = webmsg_response(text, sizeof(text) - 1, buf, WEBMSG_HEAD, &r);
 	static const char want[] = "{\"statusCode\":418,\"headers\":{\"Content-Type\":\"text/plain\",\"X-Latin\":\"\\u00e4\"},"
 				   "\"cookies\":[\"a=\\\"1\\\"\",\"b\"]}\0\0\0\0\0\0\0\0";
-	static const char *const bad[] = {"", "HTTP/1.1\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 99 X\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-					  "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
-					  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n"};
+	static const char *const bad[] = {"", "HTTP/1.1\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 99 X\r\n\r\n",
+					  "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+					  "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+					  "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+					  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+					  "HTTP/1.1 200 OK\r\nA: b\r\n"};
 
 	assert_int_equal(n, sizeof(want) - 1);
 	assert_memory_equal(buf, want, sizeof(want) - 1);

@@ -664,7 +664,8 @@ void host_sign_for(const char *host, const char *method, const char *path, const
 	memset(signature, '0', 64);
 	signature[64] = '\0';
 	for (int round = 0; round < 2; round++) { /* the second time with what the first found */
-		snprintf(authorization, sizeof(authorization), "AWS4-HMAC-SHA256 Credential=%s/%.8s/us-east-1/lambda/aws4_request, "
+		snprintf(authorization, sizeof(authorization),
+			 "AWS4-HMAC-SHA256 Credential=%s/%.8s/us-east-1/lambda/aws4_request, "
 			 "SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=%s", id, date, signature);
 		assert_int_equal(sigv4_read(&req, &sig), SIGV4_OK);
 		sigv4_signing_key(secret, sig.day, sig.region, key);

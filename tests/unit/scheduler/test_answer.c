@@ -25,7 +25,8 @@ static void texts_stay_as_they_are(void **state)
 	check_error("gr\xc3\xbc\xc3\x9f \xe6\xbc\xa2 \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f \xe6\xbc\xa2 \xf0\x9f\x98\x80");
 	check_error("a\"b\\c\nd\x7f", "a\"b\\c\nd\x7f");
 	check_error("a\xff" "b\xc3", "a\xef\xbf\xbd" "b\xef\xbf\xbd");
-	check_error("\xed\xa0\x80\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* a surrogate, a long NUL */
+	/* a surrogate, a long NUL */
+	check_error("\xed\xa0\x80\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
 }
 
 /* A cut goes between characters, wherever it comes. */
@@ -56,7 +57,8 @@ static void cuts_leave_whole_characters(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(texts_stay_as_they_are), cmocka_unit_test(cuts_leave_whole_characters)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(texts_stay_as_they_are),
+					   cmocka_unit_test(cuts_leave_whole_characters)};
 
 	unit_time_limit(30);
 	return cmocka_run_group_tests(tests, NULL, NULL);

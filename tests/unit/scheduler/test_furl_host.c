@@ -41,12 +41,14 @@ static void ids_stay(void **state)
 
 static void hosts(void **state)
 {
-	static const char *const good[] = {F_ID ".lambda-url.x", F_ID ".lambda-url.eu-west-1.on.aws:443", F_ID ".LAMBDA-URL.localhost:1",
+	static const char *const good[] = {F_ID ".lambda-url.x", F_ID ".lambda-url.eu-west-1.on.aws:443",
+					   F_ID ".LAMBDA-URL.localhost:1",
 					   "4MGCPGPGGP47N7MQNOTI2GLZHQ3YJEN6.Lambda-Url.x", F_ID ".lambda-url."};
 	static const char *const bad[] = {".lambda-url.x", "x.lambda-url.x", "x" F_ID ".lambda-url.x", F_ID "x.lambda-url.x",
 					  "a." F_ID ".lambda-url.x", "4mgcpgpggp47n7mqnoti2glzhq3yjen1.lambda-url.x",
 					  "4mgcpgpggp47n7mqnoti2glzhq3yjen.lambda-url.x"};
-	static const char *const others[] = {"", "h", "127.0.0.1:8080", F_ID, F_ID ".lambda-urls.x", "lambda-url.x", F_ID "lambda-url.x"};
+	static const char *const others[] = {"", "h", "127.0.0.1:8080", F_ID, F_ID ".lambda-urls.x", "lambda-url.x",
+					     F_ID "lambda-url.x"};
 	char id[FURL_ID_LEN + 1];
 
 	for (size_t i = 0; i < STK_ARRAY_LEN(good); i++) {
@@ -68,7 +70,8 @@ static void hosts(void **state)
 static void domains(void **state)
 {
 	static const char *const good[] = {"localhost", "localhost:8080", "a-b.example.org", "10.0.0.1:1", "x:65535"};
-	static const char *const bad[] = {"", ":1", "x:", "x:0", "x:65536", "x:1x", "x/", "x y", ".x", "-x", "[::1]", "http://x", "x\n"};
+	static const char *const bad[] = {"", ":1", "x:", "x:0", "x:65536", "x:1x", "x/", "x y", ".x", "-x", "[::1]",
+					  "http://x", "x\n"};
 	char text[FURL_DOMAIN_MAX + 2];
 
 	for (size_t i = 0; i < STK_ARRAY_LEN(good); i++)
@@ -152,7 +155,8 @@ static int ask(const char *host, const char *method, const char *path, const cha
 	assert_non_null(text);
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/http", host_root);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	assert_true((size_t)snprintf(head, sizeof(head), "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%sContent-Length: 2\r\n\r\n{}",
+	assert_true((size_t)snprintf(head, sizeof(head),
+				     "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%sContent-Length: 2\r\n\r\n{}",
 				     method, path, host, headers) < sizeof(head));
 	assert_int_equal(stk_write_full(fd, head, strlen(head)), 0);
 	while (len < 65535 && (n = read(fd, text + len, 65535 - len)) > 0)
@@ -196,7 +200,8 @@ static void whole_path(void **state)
 		assert_string_equal(json_string_value(json_object_get(event, "rawPath")), paths[i]);
 		assert_string_equal(json_string_value(json_object_get(json_object_get(context, "http"), "path")), paths[i]);
 		assert_string_equal(json_string_value(json_object_get(event, "rawQueryString")), "q=1");
-		assert_string_equal(json_string_value(json_object_get(context, "domainName")), F_ID ".lambda-url.here.example:8080");
+		assert_string_equal(json_string_value(json_object_get(context, "domainName")),
+				    F_ID ".lambda-url.here.example:8080");
 		assert_string_equal(json_string_value(json_object_get(context, "domainPrefix")), F_ID);
 		assert_string_equal(json_string_value(json_object_get(context, "apiId")), F_ID);
 		json_decref(event);

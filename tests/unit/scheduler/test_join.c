@@ -44,7 +44,8 @@ static int try(const char *id, const char *event)
 /* A try whose answer is read later: sent, when this returns. */
 static int begin_try(void)
 {
-	static const char begin[] = "POST " FN "/invocations HTTP/1.1\r\nHost: h\r\n" ID("1-2-3") "Content-Length: 9\r\n\r\n\"be-held\"";
+	static const char begin[] = "POST " FN "/invocations HTTP/1.1\r\nHost: h\r\n"
+		ID("1-2-3") "Content-Length: 9\r\n\r\n\"be-held\"";
 	int fd = host_request_begin("GET", "/healthz", "");
 
 	assert_int_equal(stk_write_full(fd, begin, sizeof(begin) - 1), 0);

@@ -167,7 +167,8 @@ static void tenant_ids_go_through(void **state)
 	json_decref(lc_call("POST", FN "/invocations", "X-Amz-Tenant-Id: \xc3\xa4\r\n", "{}", 400));
 	snprintf(headers, sizeof(headers), "X-Amz-Tenant-Id: %sx\r\n", longest);
 	json_decref(lc_call("POST", FN "/invocations", headers, "{}", 400));
-	json_decref(lc_call("POST", FN "/invocations", "X-Amz-Invocation-Type: Event\r\nX-Amz-Tenant-Id: later\r\n", "\"be-tenant\"", 202));
+	json_decref(lc_call("POST", FN "/invocations", "X-Amz-Invocation-Type: Event\r\nX-Amz-Tenant-Id: later\r\n",
+			    "\"be-tenant\"", 202));
 	lc_wait_log("lambda-runtime-aws-tenant-id \"later\"\n", "REPORT");
 }
 

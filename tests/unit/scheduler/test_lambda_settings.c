@@ -230,7 +230,8 @@ static void settings_beside(void **state)
 static void policies_have_revisions(void **state)
 {
 	static const struct { const char *what, *shown; } subjects[] = {
-		{"", FN "/configuration"}, {"?Qualifier=1", FN "/configuration?Qualifier=1"}, {"?Qualifier=live", FN "/aliases/live"},
+		{"", FN "/configuration"}, {"?Qualifier=1", FN "/configuration?Qualifier=1"},
+		{"?Qualifier=live", FN "/aliases/live"},
 	};
 	char path[128], body[256], was[64], first[64];
 
@@ -249,7 +250,8 @@ static void policies_have_revisions(void **state)
 		assert_string_equal(lc_get(subjects[i].shown, "RevisionId"), first);
 		body[16] = 't'; /* another statement, the revision before */
 		lc_want("POST", path, body, 412);
-		snprintf(path, sizeof(path), FN "/policy/s%s%sRevisionId=%s", subjects[i].what, *subjects[i].what ? "&" : "?", was);
+		snprintf(path, sizeof(path), FN "/policy/s%s%sRevisionId=%s", subjects[i].what,
+			 *subjects[i].what ? "&" : "?", was);
 		lc_want("DELETE", path, NULL, 412);
 	}
 	for (size_t i = 0; i < STK_ARRAY_LEN(subjects); i++) {
@@ -260,7 +262,8 @@ static void policies_have_revisions(void **state)
 			host_start(NULL);
 			assert_string_equal(lc_get(path, "RevisionId"), was);
 		}
-		snprintf(path, sizeof(path), FN "/policy/s%s%sRevisionId=%s", subjects[i].what, *subjects[i].what ? "&" : "?", was);
+		snprintf(path, sizeof(path), FN "/policy/s%s%sRevisionId=%s", subjects[i].what,
+			 *subjects[i].what ? "&" : "?", was);
 		lc_want("DELETE", path, NULL, 204);
 		assert_string_not_equal(lc_get(subjects[i].shown, "RevisionId"), was);
 	}

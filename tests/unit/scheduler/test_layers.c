@@ -129,7 +129,8 @@ static void names_and_arns_are_read(void **state)
 					  "tools:-1", "tools:9999999999", "arn:aws:lambda:us-east-1:000000000000:layer:t:0",
 					  "arn:aws:lambda:us-east-1:000000000000:layer:t:9999999999",
 					  "arn:aws:lambda:eu-west-1:000000000000:layer:t:1",
-					  "arn:aws:lambda:us-east-1:000000000000:layer:t.acme:1", "arn:layer:t:1", "arn:aws:lambda:us-east-1:0:function:f:1",
+					  "arn:aws:lambda:us-east-1:000000000000:layer:t.acme:1", "arn:layer:t:1",
+					  "arn:aws:lambda:us-east-1:0:function:f:1",
 					  "0123456789012345678901234567890123456789012345678901234567890123x:1"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -299,7 +299,8 @@ static void since(const char *text, const char *want)
 
 static void times_are_read(void **state)
 {
-	static const char *const bad[] = {"", "s", "5", "5w", "-5s", "5 s", " 5s", "0x5s", "99999999999999999999d", "yesterday", "Z",
+	static const char *const bad[] = {"", "s", "5", "5w", "-5s", "5 s", " 5s", "0x5s", "99999999999999999999d",
+					  "yesterday", "Z",
 					  "2026-01-02", "2026-01-02T03:04:05", "2026-01-02 03:04:05Z", "2026-01-02T03:04:05.67Z",
 					  "2026-01-02T03:04:05.678+00", "2026-01-0xT03:04:05Z", "2026-01-02T03:04:05.678Zx"};
 

@@ -479,7 +479,8 @@ static void requests_that_are_signed(void **state)
 	kill(host_pid, SIGHUP);
 	ask("POST", CALL, "Authorization: Bearer token-of-acme-0123456789\r\n", "{}", 200, NULL);
 	await(&f, "REPORT RequestId: ", 2);
-	host_write("keys.json", "{\"keys\":[{\"name\":\"o\",\"tokens\":[\"token-of-the-owner-012345\"]}]}", 0600, keys, sizeof(keys));
+	host_write("keys.json", "{\"keys\":[{\"name\":\"o\",\"tokens\":[\"token-of-the-owner-012345\"]}]}", 0600, keys,
+		   sizeof(keys));
 	kill(host_pid, SIGHUP);
 	assert_int_equal(ended(&f), 0);
 }

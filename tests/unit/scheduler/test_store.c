@@ -109,7 +109,8 @@ static struct function fn_of(const char *name)
 	return fn;
 }
 
-static struct fn_layer layers[] = {{"tools", 7, 0}, {"0123456789012345678901234567890123456789012345678901234567890123", 999999999, 0}};
+static struct fn_layer layers[] = {{"tools", 7, 0},
+				   {"0123456789012345678901234567890123456789012345678901234567890123", 999999999, 0}};
 
 static struct fn_version row(struct function *fn, unsigned number)
 {

@@ -273,7 +273,8 @@ static void failures_in_mid_stream(void **state)
 	assert_false(has("0\r\n\r\n"));
 	expect_all(EVENTS, "", "do-late-error",
 		   (const char *[]){"PayloadChunk", "some", "InvokeComplete", "{\"ErrorCode\":\"Unhandled\",\"ErrorDetails\":"
-				    "\"{\\\"errorType\\\":\\\"Late\\\",\\\"errorMessage\\\":\\\"m\\\"}\"}", "\r\n0\r\n\r\n", NULL});
+				    "\"{\\\"errorType\\\":\\\"Late\\\",\\\"errorMessage\\\":\\\"m\\\"}\"}",
+				    "\r\n0\r\n\r\n", NULL});
 	expect_all(EVENTS, "", "do-hang", (const char *[]){"some", "\"ErrorCode\":\"Sandbox.Timedout\"",
 		   "Task timed out after 2.00 seconds", "\r\n0\r\n\r\n", NULL});
 }
@@ -438,7 +439,8 @@ static void lines_around_the_output(void **state)
 
 static void trace_ids_go_through(void **state)
 {
-	expect_all(PLAIN, "X-Amzn-Trace-Id: Root=1-5-a;Sampled=1\r\n", "do-trace", (const char *[]){"\r\n\r\nRoot=1-5-a;Sampled=1", NULL});
+	expect_all(PLAIN, "X-Amzn-Trace-Id: Root=1-5-a;Sampled=1\r\n", "do-trace",
+		   (const char *[]){"\r\n\r\nRoot=1-5-a;Sampled=1", NULL});
 	expect_all(PLAIN, "X-Amzn-Trace-Id: \xc3\xa4\r\n", "do-trace", (const char *[]){"\r\n\r\nnone", NULL});
 	expect_all(PLAIN, "", "do-trace", (const char *[]){"\r\n\r\nnone", NULL});
 }
@@ -523,9 +525,11 @@ static void a_stream_that_nobody_read_is_kept(void **state)
 	host_touch("go");
 	host_touch("begin");
 	host_wait_metric("\nstoker_invocations_total{function=\"patient\",outcome=\"ok\"} ", 1);
-	expect_all(PATIENT, TRY, "held do-two", (const char *[]){"HTTP/1.1 200 ", "PayloadChunk", "onetwo", "InvokeComplete", NULL});
+	expect_all(PATIENT, TRY, "held do-two",
+		   (const char *[]){"HTTP/1.1 200 ", "PayloadChunk", "onetwo", "InvokeComplete", NULL});
 	/* That answer was lost. */
-	expect_all(PATIENT, TRY, "held do-two", (const char *[]){"HTTP/1.1 200 ", "PayloadChunk", "onetwo", "InvokeComplete", NULL});
+	expect_all(PATIENT, TRY, "held do-two",
+		   (const char *[]){"HTTP/1.1 200 ", "PayloadChunk", "onetwo", "InvokeComplete", NULL});
 	expect_runs(1);
 }
 

@@ -84,10 +84,12 @@ static void refused(const struct host_who *who, const char *method, const char *
 {
 	char want_text[512];
 
-	snprintf(want_text, sizeof(want_text), "\"User: arn:aws:iam::%s:user/%s is not authorized to perform: lambda:%s on resource: "
+	snprintf(want_text, sizeof(want_text),
+		 "\"User: arn:aws:iam::%s:user/%s is not authorized to perform: lambda:%s on resource: "
 		 "%s because no resource-based policy allows the lambda:%s action\"", who->account, who->key, operation, arn,
 		 operation);
-	assert_string_equal(text_of(call(who, method, path, strcmp(method, "POST") == 0 ? CONTENT : NULL, 403), "Message"), want_text);
+	assert_string_equal(text_of(call(who, method, path, strcmp(method, "POST") == 0 ? CONTENT : NULL, 403),
+				    "Message"), want_text);
 }
 
 static void each_tenant_has_its_own(void **state)
@@ -103,7 +105,8 @@ static void each_tenant_has_its_own(void **state)
 	assert_string_equal(text_of(call(&host_acme, "GET", LAYERS "/tools/versions/2", NULL, 200), "LayerArn"),
 			    "\"" ARN("111122223333") "\"");
 	assert_string_equal(text_of(call(&host_owner, "GET", LAYERS, NULL, 200), NULL), "{\"Layers\":[]}");
-	assert_string_equal(text_of(call(&host_owner, "GET", LAYERS "/tools/versions", NULL, 200), NULL), "{\"LayerVersions\":[]}");
+	assert_string_equal(text_of(call(&host_owner, "GET", LAYERS "/tools/versions", NULL, 200), NULL),
+			    "{\"LayerVersions\":[]}");
 
 	json_t *o = call(&host_bolt, "GET", LAYERS, NULL, 200), *one = json_array_get(json_object_get(o, "Layers"), 0);
 
@@ -142,12 +145,14 @@ static void others_arns_are_refused(void **state)
 
 	host_start_tenants();
 	want(&host_acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
-	assert_string_equal(text_of(call(&host_acme, "GET", mine, NULL, 200), "LayerVersionArn"), "\"" ARN("111122223333") ":1\"");
+	assert_string_equal(text_of(call(&host_acme, "GET", mine, NULL, 200), "LayerVersionArn"),
+			    "\"" ARN("111122223333") ":1\"");
 	want(&host_acme, "GET", LAYERS "/" ARN("111122223333") "/versions", NULL, 200);
 	refused(&host_bolt, "GET", mine, "GetLayerVersion", ARN("111122223333") ":1");
 	refused(&host_bolt, "GET", LAYERS "/" ARN("111122223333") "/versions/1", "GetLayerVersion", ARN("111122223333") ":1");
 	refused(&host_bolt, "GET", LAYERS "/" ARN("111122223333") "/versions", "ListLayerVersions", ARN("111122223333"));
-	refused(&host_bolt, "DELETE", LAYERS "/" ARN("111122223333") "/versions/1", "DeleteLayerVersion", ARN("111122223333") ":1");
+	refused(&host_bolt, "DELETE", LAYERS "/" ARN("111122223333") "/versions/1", "DeleteLayerVersion",
+		ARN("111122223333") ":1");
 	refused(&host_owner, "POST", LAYERS "/" ARN("111122223333") "/versions", "PublishLayerVersion", ARN("111122223333"));
 	want(&host_acme, "GET", LAYERS "/arn:aws:lambda:eu-west-1:111122223333:layer:tools/versions/1", NULL, 404);
 	want(&host_acme, "GET", mine, NULL, 200);
@@ -205,12 +210,14 @@ static void a_function_uses_its_own_accounts_only(void **state)
 {
 	host_start_tenants();
 	want(&host_acme, "POST", LAYERS "/tools/versions", CONTENT, 201);
-	assert_string_equal(text_of(call(&host_bolt, "POST", FNS, creation("f", ARN("111122223333") ":1"), 403), "Type"), "\"User\"");
+	assert_string_equal(text_of(call(&host_bolt, "POST", FNS, creation("f", ARN("111122223333") ":1"), 403),
+				    "Type"), "\"User\"");
 	want(&host_bolt, "GET", FNS "/f", NULL, 404);
 	/* The same name of its own: not there. */
 	assert_string_equal(text_of(call(&host_bolt, "POST", FNS, creation("f", ARN("444455556666") ":1"), 400), "message"),
 			    "\"layer: there is no version 1 of \\\"tools\\\"\"");
-	assert_string_equal(text_of(call(&host_acme, "POST", FNS, creation("f", ARN("111122223333") ":1"), 201), "Layers"), one_of_acme);
+	assert_string_equal(text_of(call(&host_acme, "POST", FNS, creation("f", ARN("111122223333") ":1"), 201),
+				    "Layers"), one_of_acme);
 	wait_active(&host_acme);
 	expect_account("111122223333");
 	assert_string_equal(layers_of(&host_acme), one_of_acme);

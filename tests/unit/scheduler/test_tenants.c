@@ -90,7 +90,8 @@ static void others_are_not_shown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(others_are_not_shown), cmocka_unit_test(names_have_a_scope), cmocka_unit_test(functions_have_a_tenant)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(others_are_not_shown), cmocka_unit_test(names_have_a_scope),
+					   cmocka_unit_test(functions_have_a_tenant)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

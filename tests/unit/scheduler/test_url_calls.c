@@ -1,5 +1,5 @@
-/* Calls by URL and by CloudEvent whose JSON is so large that it is made and taken apart beside the loop: of a real stokerd without
- * KVM, whose scripted guest answers with its event. */
+/* Calls by URL and by CloudEvent whose JSON is so large that it is made and taken apart beside the loop: of a real
+ * stokerd without KVM, whose scripted guest answers with its event. */
 #include "tests/unit/scheduler/host_fixture.h"
 
 #include <jansson.h>
@@ -74,7 +74,8 @@ static void test_large_event(void **state)
 
 static void test_large_cloud_events(void **state)
 {
-	char *good = text_of("{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"t\",\"data\":[", "[],", LARGE / 3, "1]}");
+	char *good = text_of("{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"type\":\"t\",\"data\":[", "[],",
+			     LARGE / 3, "1]}");
 	char *bad = text_of("{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"s\",\"data\":\"", "y", LARGE, "\"}");
 	char *data = text_of("\"", "z", LARGE, "\"");
 	struct http_client_resp r;

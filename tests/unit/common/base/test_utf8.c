@@ -48,8 +48,10 @@ static void every_character(void **state)
 
 static void what_is_none(void **state)
 {
-	static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc3", "\xc3(", "\xc3\xc3", "\xe6\xbc", "\xe6\xbc(",
-					  "\xf0\x9f\x94", "\xf0\x9f\x94(", "\xf5\x80\x80\x80", "\xfe", "\xff", "\xf8\x88\x80\x80\x80"};
+	static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc3", "\xc3(", "\xc3\xc3",
+					  "\xe6\xbc", "\xe6\xbc(",
+					  "\xf0\x9f\x94", "\xf0\x9f\x94(", "\xf5\x80\x80\x80", "\xfe", "\xff",
+					  "\xf8\x88\x80\x80\x80"};
 
 	for (size_t i = 0; i < STK_ARRAY_LEN(bad); i++) {
 		assert_int_equal(stk_utf8_len(bad[i], strlen(bad[i])), 0);
@@ -94,7 +96,8 @@ static void cut_and_mended(void **state)
 
 static void in_json(void **state)
 {
-	static const char text[] = "a\"\\\n\x7f\xc3\xbc\xff\xf0\x9f\x94\xa5", want[] = "a\\\"\\\\\\u000a\\u007f\xc3\xbc\xef\xbf\xbd\xf0\x9f\x94\xa5";
+	static const char text[] = "a\"\\\n\x7f\xc3\xbc\xff\xf0\x9f\x94\xa5",
+		want[] = "a\\\"\\\\\\u000a\\u007f\xc3\xbc\xef\xbf\xbd\xf0\x9f\x94\xa5";
 	char got[64];
 
 	stk_utf8_json(text, got, sizeof(got));

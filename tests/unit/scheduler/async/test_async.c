@@ -518,7 +518,8 @@ static void dead_letters(void **state)
 	add_function("g");
 	add_function_with("h", "{\"DeadLetterConfig\":{\"TargetArn\":\"arn:aws:lambda:us-east-1:000000000000:function:g\"}}");
 	start_host();
-	assert_int_equal(request("PUT", "/2019-09-25/functions/h/event-invoke-config", NULL, "{\"MaximumRetryAttempts\":0}", &r), 0);
+	assert_int_equal(request("PUT", "/2019-09-25/functions/h/event-invoke-config", NULL,
+				 "{\"MaximumRetryAttempts\":0}", &r), 0);
 	assert_int_equal(r.status, 200);
 	http_client_resp_fini(&r);
 	assert_int_equal(request("POST", "/async-function/h?n=1&be=error", NULL, "{}", &r), 0);

@@ -211,7 +211,8 @@ static void tokens(void **state)
 					   "Basic OnRva2VudG9rZW50b2tlbjE="};
 	static const char *const bad[] = {"Bearer tokentokentoken2", "Bearer", "Bearer ", "Basic", "Basic dXNlcg==",
 					  "Basic dXNlcjp0b2tlbnRva2VudG9rZW4y", "Basic !!!!", "Basic ====",
-					  "Basic dXNlcjp0b2tlbnRva2VudG9rZW4x=x", TOKEN, "Digest x", "", "Bearertokentokentoken1"};
+					  "Basic dXNlcjp0b2tlbnRva2VudG9rZW4x=x", TOKEN, "Digest x", "",
+					  "Bearertokentokentoken1"};
 	double before = failures("token"), missing = failures("missing");
 
 	for (size_t i = 0; i < STK_ARRAY_LEN(good); i++)
