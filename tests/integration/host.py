@@ -20,6 +20,8 @@ SLOW = float(os.environ.get("STOKER_SLOW", "1"))  # how many times slower than u
 SHORT = "probe-short"  # probe with a time limit of SHORT_S
 SHORT_S = 1 if SLOW == 1 else 4  # time limit of a function that tests let run into it
 
+HELD_S = min(20, 3 * SLOW)  # for how long a call takes its place away from others that are sent at the same time
+
 # Generous: an emulated machine under load. Every wait ends as soon as its condition holds.
 DEADLINE = 90 * SLOW
 

@@ -316,7 +316,7 @@ def test_reserved_concurrency_is_exact(host):
     assert api.call("PUT", path, {"ReservedConcurrentExecutions": 3}).json() == {"ReservedConcurrentExecutions": 3}
     try:
         with concurrent.futures.ThreadPoolExecutor(30) as pool:
-            answers = list(pool.map(lambda _: api.invoke("probe", {"do": "sleep", "seconds": 3}), range(30)))
+            answers = list(pool.map(lambda _: api.invoke("probe", {"do": "sleep", "seconds": h.HELD_S}), range(30)))
         refused = [a for a in answers if a.status == 429]
         assert len(refused) == 27, [a.status for a in answers]
         for answer in refused:

@@ -61,13 +61,13 @@ def test_tenants(host):
     assert names == [["f"], ["f"], []]
     # acme may have two calls at the same time, exactly; bolt does not feel it.
     with concurrent.futures.ThreadPoolExecutor(7) as pool:
-        flood = [pool.submit(call, ACME, "f", {"s": 3}) for _ in range(6)]
+        flood = [pool.submit(call, ACME, "f", {"s": h.HELD_S}) for _ in range(6)]
         other = pool.submit(call, BOLT)
         assert sorted(f.result().status for f in flood) == [200, 200, 429, 429, 429, 429]
         assert other.result().status == 200
     # The same through the Lambda API, in a burst: each refusal says whose limit it was, and when to come again.
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
-        path, body = "/2015-03-31/functions/f/invocations", b'{"s": 3}'
+        path, body = "/2015-03-31/functions/f/invocations", json.dumps({"s": h.HELD_S}).encode()
         burst = list(pool.map(lambda _: host.request("POST", path, body, signature(host, "POST", path, body)), range(20)))
         assert sum(a.status == 200 for a in burst) == 2, [a.status for a in burst]
         for answer in burst:
