@@ -175,7 +175,9 @@ def test_timeout(host, client):
 
 # --- streams ----------------------------------------------------------------------------------------
 
-STREAMS = {"nodejs": "index.stream", "nodejs-ric": "index.stream", "sh": "bootstrap"}  # Python's are in test_streaming
+# Handlers that stream; Python's are in test_streaming.
+STREAMS = {"nodejs": "index.stream", "nodejs-ric": "index.stream", "sh": "bootstrap", "cpp": None}
+CPP_CANNOT = "Amazon's C++ runtime (aws-lambda-cpp 0.2.8) cannot stream: it posts an answer whole, with its length"
 
 
 @pytest.fixture(params=STREAMS)
@@ -184,6 +186,8 @@ def streaming(request, host):
     client = request.param
     if there(client):
         pytest.skip(there(client))
+    if client == "cpp":
+        pytest.skip(CPP_CANNOT)
     name = client + "-stream"
     if name not in deployed:
         deploy(host, client, name, handler=STREAMS[client])
@@ -207,18 +211,24 @@ def test_stream(host, streaming):
     assert (collected.status, collected.body) == (200, b"first last")
 
 
-@pytest.mark.parametrize("name", ["nodejs", "nodejs-ric"])
-def test_error_before_and_in_a_stream(host, name):
-    if there(name):
-        pytest.skip(there(name))
-    if name + "-stream" not in deployed:
-        deploy(host, name, name + "-stream", handler="index.stream")
-        deployed.add(name + "-stream")
-    error = failed(host.invoke(name + "-stream", {"do": "early"}))
-    assert (error["errorType"], error["errorMessage"]) == ("TypeError", "told to fail")
-    body, end = stream_of(host, name + "-stream", "middle")
+def test_error_before_and_in_a_stream(host, streaming):
+    kind = CLIENTS[streaming.removesuffix("-stream")][3]
+    error = failed(host.invoke(streaming, {"do": "early"}))
+    assert (error["errorType"], error["errorMessage"]) == (kind, "told to fail")
+    body, end = stream_of(host, streaming, "middle")
     assert body == b"first "
     assert end["ErrorCode"] == "Unhandled"
+    assert (json.loads(end["ErrorDetails"])["errorType"], json.loads(end["ErrorDetails"])["errorMessage"]) == (
+        kind, "told to fail")
+    assert stream_of(host, streaming, "stream") == (b"first last", {})  # the next call is not touched by it
+
+
+def test_whole_answer_to_a_caller_of_streams(host, client):
+    """Whoever cannot stream, or does not: the caller gets the answer, or the error, all the same."""
+    body, end = stream_of(host, client, "ok")
+    assert (json.loads(body)["name"], end) == (client, {})
+    body, end = stream_of(host, client, "error")
+    assert (body, end["ErrorCode"]) == (b"", "Unhandled")
     assert json.loads(end["ErrorDetails"])["errorMessage"] == "told to fail"
 
 
