@@ -1,5 +1,6 @@
 """Answers that are streamed, from the function to the client; what a runtime and its extensions are offered in the guest.
 The functions bring the runtime client of the source tree along, so that an older image has the same one."""
+import hashlib
 import json
 import os
 import re
@@ -150,19 +151,21 @@ def test_collected_for_others(streams):
 
 def events(data):
     """(headers, payload) of each frame, checksums compared."""
-    while data:
-        total, size, crc = struct.unpack(">III", data[:12])
-        assert zlib.crc32(data[:8]) == crc
-        assert zlib.crc32(data[:total - 4]) == struct.unpack(">I", data[total - 4:total])[0]
+    start = 0
+    while start < len(data):
+        total, size, crc = struct.unpack(">III", data[start:start + 12])
+        frame = data[start:start + total]
+        assert zlib.crc32(frame[:8]) == crc
+        assert zlib.crc32(frame[:-4]) == struct.unpack(">I", frame[-4:])[0]
         headers, at = {}, 12
         while at < 12 + size:
-            name = data[at + 1:at + 1 + data[at]].decode()
-            at += 1 + data[at]
-            length = struct.unpack(">H", data[at + 1:at + 3])[0]
-            headers[name] = data[at + 3:at + 3 + length].decode()
+            name = frame[at + 1:at + 1 + frame[at]].decode()
+            at += 1 + frame[at]
+            length = struct.unpack(">H", frame[at + 1:at + 3])[0]
+            headers[name] = frame[at + 3:at + 3 + length].decode()
             at += 3 + length
-        yield headers, data[at:total - 4]
-        data = data[total:]
+        yield headers, frame[at:-4]
+        start += total
 
 
 STREAMING = "/2021-11-15/functions/{}/response-streaming-invocations"
@@ -203,29 +206,42 @@ def in_memory(pid):
         return int(re.search(r"RssAnon:\s+(\d+)", f.read())[1]) << 10
 
 
-def test_large_stream_in_little_memory(streams):
-    """Nobody reads for a while: the function waits, and neither the host nor its VM fills memory."""
+def payload_of(data):
+    """Of the frames of an event stream that ended well."""
+    got = list(events(data))
+    assert (got[-1][0][":event-type"], json.loads(got[-1][1])) == ("InvokeComplete", {})
+    assert {headers[":event-type"] for headers, _ in got[:-1]} == {"PayloadChunk"}
+    return b"".join(payload for _, payload in got[:-1])
+
+
+@pytest.mark.parametrize("path, method, event", [
+    ("/function/s?do=much", "GET", None), (STREAMING.format("s"), "POST", {"do": "much"})], ids=["url", "event-stream"])
+def test_large_stream_in_little_memory(streams, path, method, event):
+    """Nobody reads for a while: the function waits, and neither the host nor its VM fills memory. Nothing is lost."""
     before = in_memory(streams.pid)
-    connection, response = open_stream(streams, "/function/s?do=much", receive_buffer=65536)
-    size = len(response.read(1 << 20))
+    connection, response = open_stream(streams, path, method, event and json.dumps(event), receive_buffer=65536)
+    request_id = response.headers["X-Request-Id"] or response.headers["x-amzn-RequestId"]
+    got = bytearray(response.read(1 << 20))
     vm = h.wait_for(lambda: max(streams.vmms(), key=in_memory, default=0), "a VM")
     time.sleep(3 * h.SLOW)
     waiting = in_memory(vm)
-    lines = streams.request("GET", "/v1/functions/s/logs?lines=100").body.decode().count("at MiB")
-    assert lines < 10, "the function runs ahead of its client"
+    lines = streams.request("GET", "/v1/functions/s/logs?lines=200").body.decode().count(f" {request_id} at MiB")
+    assert 1 <= lines < 10, "the function runs ahead of its client"
     assert in_memory(streams.pid) - before < 8 << 20
     most = waiting
     while True:
         piece = response.read(1 << 20)
         if not piece:
             break
-        size += len(piece)
+        got += piece
         if os.path.exists(f"/proc/{vm}"):
             try:
                 most = max(most, in_memory(vm))
             except (OSError, TypeError):
                 pass
-    assert size == 320 << 16
+    body = payload_of(bytes(got)) if event else got
+    assert len(body) == 320 << 16
+    assert hashlib.sha256(body).digest() == hashlib.sha256(bytes(range(256)) * (320 << 8)).digest()
     assert in_memory(streams.pid) - before < 8 << 20
     assert most - waiting < 24 << 20
     connection.close()
