@@ -2,9 +2,12 @@
 
 ./test --soak, or STOKER_ASYNC_EVENTS and STOKER_ASYNC_KILLS, make a long run of test_killed_again_and_again."""
 import collections
+import contextlib
+import http.client
 import http.server
 import json
 import os
+import sqlite3
 import threading
 import time
 
@@ -137,6 +140,120 @@ def test_destinations(own_host, receiver):
     assert failed["responsePayload"]["errorMessage"] == "not today"
     client.delete_function_event_invoke_config(FunctionName="probe")
     assert host.request("GET", CONFIG).status == 404
+
+
+def call_id(answer):
+    assert answer.status == 202, answer
+    return answer.headers["X-Call-Id"]
+
+
+def grow_older(host, seconds):
+    """As if the host, which does not run, had been off for so long: what waits on disk has become that much older."""
+    with contextlib.closing(sqlite3.connect(os.path.join(host.state, "events.db"))) as db, db:
+        db.execute("UPDATE events SET next_ms = next_ms - ?1, accepted_ms = accepted_ms - ?1", (seconds * 1000,))
+
+
+def pass_time(host, seconds):
+    host.stop()
+    grow_older(host, seconds)
+    host.start()
+
+
+def waits_for(host, request_id):
+    """Seconds from now until the event's next try."""
+    with contextlib.closing(sqlite3.connect(os.path.join(host.state, "events.db"))) as db:
+        return db.execute("SELECT next_ms FROM events WHERE id = ?", (request_id,)).fetchone()[0] / 1000 - time.time()
+
+
+def retries(host):
+    return host.metrics_total("stoker_async_retries_total", cause="function")
+
+
+def picky(code):
+    """Fails always when it is asked to, else as long as it is broken."""
+    return h.zip_bytes({"app.py": f"""import json
+def handler(event, context):
+    if {code == "broken"} or json.loads(event["body"])["do"] == "fail":
+        raise ValueError("not yet")
+    return "mended"
+""".encode()})
+
+
+def test_retries_after_their_back_off(own_host, receiver):
+    """A minute, then two. A function that was mended meanwhile gets its events still; who fails three times is given up."""
+    host = own_host("hello", pool_floor=0)
+    settings = {"runtime": "python3", "handler": "app.handler", "timeout": 30}
+    assert host.put("picky", picky("broken"), **settings).status == 201
+    config = {"DestinationConfig": {"OnSuccess": {"Destination": receiver.url + "/ok"},
+                                    "OnFailure": {"Destination": receiver.url + "/bad"}}}
+    assert host.request("PUT", CONFIG.replace("probe", "picky"), json.dumps(config).encode()).status == 200
+    good = call_id(call_later(host, "picky", {"do": "work"}))
+    bad = call_id(call_later(host, "picky", {"do": "fail"}))
+    h.wait_for(lambda: retries(host) == 2, "both to fail")
+    for each in good, bad:
+        assert 60 - h.DEADLINE < waits_for(host, each) <= 60
+    assert host.put("picky", picky("mended"), **settings).status in (200, 201)
+    assert queued(host) == 2 and not receiver.got  # not before their time
+    pass_time(host, 61)
+    h.wait_for(lambda: receiver.got and retries(host) == 1, "the one to succeed, the other to fail again")
+    assert 60 < waits_for(host, bad) <= 120
+    pass_time(host, 121)
+    h.wait_for(lambda: len(receiver.got) == 2 and queued(host) == 0, "the other to be given up")
+    (ok, _, first), (failed, _, second) = receiver.got
+    assert (ok, failed) == ("/ok", "/bad")
+    first, second = json.loads(first), json.loads(second)
+    for record, request_id, condition, count in (first, good, "Success", 2), (second, bad, "RetriesExhausted", 3):
+        context = record["requestContext"]
+        assert (context["requestId"], context["condition"], context["approximateInvokeCount"]) == (
+            request_id, condition, count)
+    assert (first["responsePayload"], second["responsePayload"]["errorMessage"]) == ("mended", "not yet")
+
+
+def hold(host):
+    with contextlib.suppress(OSError, http.client.HTTPException):  # the host is killed meanwhile
+        host.invoke("probe", {"do": "sleep", "seconds": 25})
+
+
+def check_too_old(receiver, request_id, event, tries, message):
+    (path, _, record), (dead_path, headers, letter) = sorted(receiver.got, key=lambda each: each[0], reverse=True)
+    record = json.loads(record)
+    assert (path, dead_path) == ("/late", "/dead")
+    context = record["requestContext"]
+    assert (context["requestId"], context["condition"], context["approximateInvokeCount"]) == (
+        request_id, "EventAgeExceeded", tries)
+    assert json.loads(record["requestPayload"]["body"]) == json.loads(json.loads(letter)["body"]) == event
+    assert ("responsePayload" in record) == (tries > 0)
+    if tries:
+        assert record["responsePayload"]["errorMessage"] == message
+    assert headers["RequestID"] == request_id and message in headers["ErrorMessage"]
+
+
+def test_events_that_become_too_old(own_host, receiver):
+    """MaximumEventAge: what could only be tried again too late, and what could not be run in time. Both go to the destination
+    with the reason, and to the function's dead letters."""
+    host = own_host("probe", pool_floor=0)
+    config = {"MaximumEventAgeInSeconds": 60, "DestinationConfig": {"OnFailure": {"Destination": receiver.url + "/late"}}}
+    assert host.request("PUT", CONFIG, json.dumps(config).encode()).status == 200
+    dead = {"DeadLetterConfig": {"TargetArn": receiver.url + "/dead"}}
+    assert host.request("PUT", "/2015-03-31/functions/probe/configuration", json.dumps(dead).encode()).status == 200
+    tried = call_id(call_later(host, "probe", {"do": "raise", "message": "once"}))
+    h.wait_for(lambda: len(receiver.got) == 2, "record and dead letter of the first event")
+    check_too_old(receiver, tried, {"do": "raise", "message": "once"}, tries=1, message="once")
+
+    receiver.got.clear()
+    concurrency = "/2017-10-31/functions/probe/concurrency"
+    assert host.request("PUT", concurrency, b'{"ReservedConcurrentExecutions": 1}').status == 200
+    holder = threading.Thread(target=hold, args=(host,))
+    holder.start()
+    h.wait_for(lambda: host.pool("probe")["busy"] == 1, "the only call there may be")
+    never = call_id(call_later(host, "probe", {"do": "echo", "value": "unheard"}))
+    assert (queued(host), host.pool("probe")["busy"]) == (1, 1)
+    host.kill()
+    holder.join()
+    grow_older(host, 61)
+    host.start()
+    h.wait_for(lambda: len(receiver.got) == 2 and queued(host) == 0, "record and dead letter of the second event")
+    check_too_old(receiver, never, {"do": "echo", "value": "unheard"}, tries=0, message="the event became too old")
 
 
 def test_refusals(own_host):
