@@ -17,6 +17,7 @@ FUNCTIONS = os.environ.get("STOKER_FUNCTIONS") or os.path.join(SRC, "build/funct
 EXAMPLES = os.environ.get("STOKER_EXAMPLES") or os.path.join(SRC, "build/examples")
 STATE = os.environ.get("STOKER_STATE") or tempfile.gettempdir()
 SLOW = float(os.environ.get("STOKER_SLOW", "1"))  # how many times slower than usual everything is
+TSAN = "thread" in os.environ.get("STOKER_PREFIX", "")  # programs have ThreadSanitizer's memory and its thread in them
 SHORT = "probe-short"  # probe with a time limit of SHORT_S
 SHORT_S = 1 if SLOW == 1 else 4  # time limit of a function that tests let run into it
 

