@@ -1,7 +1,7 @@
 #!/bin/bash
 # Asynchronous calls on a host that is killed again and again (SIGKILL): each accepted one runs at least once, none is lost,
 # and only one that was under way at a kill runs more than once. Real microVMs (reuse = reset), in kvmbox, with the client
-# outside; each result is POSTed to an address inside. About 25 minutes for the whole of it.
+# outside; each result is POSTed to an address inside. About an hour for the whole of it.
 #
 #   events.sh [EVENTS [KILLS]]      100000 events, 20 kills
 #
