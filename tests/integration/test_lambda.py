@@ -432,11 +432,6 @@ def test_logs_that_are_json(api, runtime):
     api.settled("logs")
     _, (plain, *said) = lines()
     assert [json.loads(line)["message"] for line in said] == ["too little", "said in /aws/lambda/logs"]
-    assert api.call("PUT", f"{FUNCTIONS}/logs/configuration", {"LoggingConfig": {"LogFormat": "Text"}}).status == 200
-    api.settled("logs")
-    request, (start, *_, report) = lines()
-    assert start == f"START RequestId: {request} Version: $LATEST"
-    assert report.startswith(f"REPORT RequestId: {request}\tDuration: ")
 
 
 def test_function_urls(host):

@@ -36,7 +36,6 @@ def call_until_recording(host, event, status, other_than=None):
     return h.wait_for(there, "a VM that records")
 
 
-@pytest.mark.smoke
 def test_learned_from_the_first_invocations(own_host):
     host = own_host("hello", "probe", pool_floor=2)
     greeting = {"greeting": "Hello, world!"}
