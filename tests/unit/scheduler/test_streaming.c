@@ -387,7 +387,7 @@ static void a_slow_client_slows_the_function(void **state)
 {
 	long before = resident_kib(host_pid);
 	off_t last = -1;
-	int fd = post(URL, "", "do-20");
+	int fd = post("/function/patient", "", "do-20");
 
 	for (int still = 0; still < 20;) { /* until it has been waiting for 400 ms */
 		usleep(20000);
