@@ -29,7 +29,7 @@ integration_files() {
 	[ -n "$part" ] || { echo "$top/tests/integration"; return; }
 	for file in "$top"/tests/integration/test_*.py; do
 		half=first
-		[[ ${file##*/} < test_ru ]] || half=second
+		[[ ${file##*/} < test_res ]] || half=second
 		[ "$half" != "$part" ] || echo "$file"
 	done
 }
