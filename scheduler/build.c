@@ -248,11 +248,11 @@ static void make_snapshot(struct build *bd)
 	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	while (argv[argc])
 		argc++;
-	if (s->logging.json) {
+	if (fn_app_log_level(s)) {
 		argv[argc++] = "--log-level";
-		argv[argc++] = fn_log_level_name(s->logging.app);
+		argv[argc++] = fn_app_log_level(s);
 	}
-	if (s->snapstart && bd->spec.published) {
+	if (fn_is_snapstart(s, bd->spec.published)) {
 		argv[argc++] = "--snap-start";
 		argv[argc++] = "1";
 	}

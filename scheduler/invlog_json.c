@@ -130,7 +130,7 @@ static struct stk_text begin_init(char buf[INVLOG_LINE_CAP], const struct functi
 {
 	struct stk_text t = begin(buf, fn->log, type);
 
-	add_text(&t, "\"initializationType\":\"", s->snapstart && published ? "snap-start" : "on-demand");
+	add_text(&t, "\"initializationType\":\"", fn_is_snapstart(s, published) ? "snap-start" : "on-demand");
 	stk_text_str(&t, ",\"phase\":\"init\"");
 	return t;
 }

@@ -336,9 +336,9 @@ int launch_start_frame(const struct pool *p, uint8_t *buf, size_t cap)
 		.region = region_name(),
 		.account = v->fn->tenant->account,
 		.memory_mib = v->settings.memory_mib,
-		.log_level = v->settings.logging.json ? fn_log_level_name(v->settings.logging.app) : NULL,
+		.log_level = fn_app_log_level(&v->settings),
 		.log_group = v->settings.logging.group,
-		.snapstart = v->settings.snapstart && v->published,
+		.snapstart = fn_is_snapstart(&v->settings, v->published),
 		.own = v->settings.env,
 		.own_len = v->settings.env_len,
 	};

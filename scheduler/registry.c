@@ -170,6 +170,16 @@ const char *fn_log_level_name(enum fn_log_level level)
 	return names[level];
 }
 
+const char *fn_app_log_level(const struct fn_settings *s)
+{
+	return s->logging.json ? fn_log_level_name(s->logging.app) : NULL;
+}
+
+bool fn_is_snapstart(const struct fn_settings *s, unsigned published)
+{
+	return s->snapstart && published;
+}
+
 /* As far as it is in the environment: the host's own lines are no matter of the guest's. */
 static bool same_logging(const struct fn_logging *a, const struct fn_logging *b)
 {

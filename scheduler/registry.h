@@ -179,6 +179,10 @@ void fn_settings_layer_sizes(struct fn_settings *s, const uint64_t *sizes);
 bool fn_same_layers(const struct fn_settings *a, const struct fn_settings *b);
 bool fn_same_secrets(const struct fn_settings *a, const struct fn_settings *b);
 const char *fn_log_level_name(enum fn_log_level level); /* "TRACE" to "FATAL" */
+/* The level of the function's own lines; NULL: its log is text, which has none. */
+const char *fn_app_log_level(const struct fn_settings *s);
+/* Has this version ($LATEST: 0) initialization type snap-start? */
+bool fn_is_snapstart(const struct fn_settings *s, unsigned published);
 /* Would a snapshot of $LATEST made with the one be right with the other? All that the guest sees is the same. */
 bool fn_same_guest(const struct fn_settings *a, const struct fn_settings *b);
 /* Ranges and texts; whether the runtime exists is the caller's to check. */
