@@ -1,5 +1,5 @@
 /* The size of /tmp, from both APIs to the snapshot, the memory that is counted, and the next life. */
-#include "tests/unit/scheduler/host_fixture.h"
+#include "tests/unit/scheduler/lambda_client.h"
 
 #include <jansson.h>
 #include <sqlite3.h>
@@ -7,50 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/clock.h"
-#include "common/base/fd.h"
-#include "tests/unit/unit.h"
-
-#define FNS "/2015-03-31/functions"
-#define FN  FNS "/f"
-
-static int setup(void **state)
-{
-	unit_time_limit(120);
-	return host_make();
-}
-
-static int teardown(void **state)
-{
-	return host_remove();
-}
-
-/* The answer's body: json_decref it. */
-static json_t *call(const char *method, const char *path, const char *body, int status)
-{
-	struct http_client_resp r;
-	json_t *o;
-
-	assert_int_equal(host_request(method, path, NULL, body, &r), 0);
-	if (r.status != status)
-		fail_msg("%s %s: %d, not %d: %s", method, path, r.status, status, (char *)r.body);
-	o = r.body_len ? json_loadb((char *)r.body, r.body_len, JSON_DECODE_ANY, NULL) : NULL;
-	http_client_resp_fini(&r);
-	return o;
-}
-
-static void want(const char *method, const char *path, const char *body, int status)
-{
-	json_decref(call(method, path, body, status));
-}
-
 static void create(const char *name, const char *storage, int status)
 {
-	char body[1024];
-
-	snprintf(body, sizeof(body), "{\"FunctionName\":\"%s\",\"Runtime\":\"python3\",\"Handler\":\"a.b\","
-		 "\"Role\":\"arn:aws:iam::000000000000:role/r\",\"Code\":{\"ZipFile\":\"" HOST_ZIP "\"}%s}", name, storage);
-	want("POST", FNS, body, status);
+	lc_want("POST", FNS, lc_creation(name, "x", storage), status);
 }
 
 /* A path in an answer's or a file's JSON: "a.b". */
@@ -66,27 +25,11 @@ static json_int_t number(const json_t *o, const char *path)
 
 static json_int_t shown(const char *url, const char *path)
 {
-	json_t *o = call("GET", url, NULL, 200);
+	json_t *o = lc_call("GET", url, NULL, NULL, 200);
 	json_int_t n = number(o, path);
 
 	json_decref(o);
 	return n;
-}
-
-static void wait_text(const char *member, const char *value)
-{
-	uint64_t until = stk_now_ns() + 30 * STK_NS_PER_S;
-	bool is;
-
-	do {
-		json_t *o = call("GET", FN "/configuration", NULL, 200);
-		const char *text = json_string_value(json_object_get(o, member));
-
-		is = text && strcmp(text, value) == 0;
-		json_decref(o);
-		assert_true(stk_now_ns() < until);
-		usleep(5000);
-	} while (!is);
 }
 
 /* What version N's snapshot was made with; 0: there is none. */
@@ -107,24 +50,24 @@ static void a_size_is_made_and_changed(void **state)
 {
 	host_start(NULL);
 	create("f", ",\"EphemeralStorage\":{\"Size\":513}", 201);
-	wait_text("State", "Active");
+	lc_wait_get(FN "/configuration", "State", "Active");
 	assert_int_equal(made_with(1), 513);
 	assert_int_equal(shown("/v1/functions/f", "ephemeralStorage"), 513);
-	want("PUT", FN "/configuration", "{\"Timeout\":5}", 200);
-	want("PUT", FN "/configuration", "{\"EphemeralStorage\":{\"Size\":513}}", 200);
+	lc_want("PUT", FN "/configuration", "{\"Timeout\":5}", 200);
+	lc_want("PUT", FN "/configuration", "{\"EphemeralStorage\":{\"Size\":513}}", 200);
 	assert_false(host_has("functions/f/2")); /* nothing that the guest sees has changed */
-	want("PUT", FN "/configuration", "{\"EphemeralStorage\":{\"Size\":600}}", 200);
-	wait_text("LastUpdateStatus", "Successful");
+	lc_want("PUT", FN "/configuration", "{\"EphemeralStorage\":{\"Size\":600}}", 200);
+	lc_wait_get(FN "/configuration", "LastUpdateStatus", "Successful");
 	assert_int_equal(made_with(2), 600);
 	assert_int_equal(shown(FN "/configuration", "EphemeralStorage.Size"), 600);
-	want("PUT", FN "/code", "{\"ZipFile\":\"" HOST_ZIP "\"}", 200);
-	wait_text("LastUpdateStatus", "Successful");
+	lc_want("PUT", FN "/code", "{\"ZipFile\":\"" HOST_ZIP "\"}", 200);
+	lc_wait_get(FN "/configuration", "LastUpdateStatus", "Successful");
 	assert_int_equal(made_with(3), 600); /* stays with other code */
-	want("PUT", FN "/configuration", "{\"EphemeralStorage\":{\"Size\":512}}", 200);
-	wait_text("LastUpdateStatus", "Successful");
+	lc_want("PUT", FN "/configuration", "{\"EphemeralStorage\":{\"Size\":512}}", 200);
+	lc_wait_get(FN "/configuration", "LastUpdateStatus", "Successful");
 	assert_int_equal(made_with(4), 512);
-	want("POST", FN "/invocations", "{}", 200);
-	want("DELETE", FN, NULL, 204);
+	lc_want("POST", FN "/invocations", "{}", 200);
+	lc_want("DELETE", FN, NULL, 204);
 	host_await(false, "functions/f/4");
 }
 
@@ -132,11 +75,11 @@ static void sizes_survive(void **state)
 {
 	host_start(NULL);
 	create("f", ",\"EphemeralStorage\":{\"Size\":700}", 201);
-	wait_text("State", "Active");
+	lc_wait_get(FN "/configuration", "State", "Active");
 	host_kill();
 	host_start(NULL);
 	assert_int_equal(shown(FN "/configuration", "EphemeralStorage.Size"), 700);
-	want("POST", FN "/invocations", "{}", 200);
+	lc_want("POST", FN "/invocations", "{}", 200);
 	assert_int_equal(made_with(1), 700);
 }
 
@@ -148,7 +91,7 @@ static void a_snapshot_of_another_size_is_made_again(void **state)
 
 	host_start(NULL);
 	create("f", "", 201);
-	wait_text("State", "Active");
+	lc_wait_get(FN "/configuration", "State", "Active");
 	host_kill();
 	snprintf(path, sizeof(path), "%s/stoker.db", host_root);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
@@ -156,7 +99,7 @@ static void a_snapshot_of_another_size_is_made_again(void **state)
 	sqlite3_close(db);
 	assert_int_equal(made_with(1), 512);
 	host_start(NULL);
-	want("POST", FN "/invocations", "{}", 200);
+	lc_want("POST", FN "/invocations", "{}", 200);
 	assert_int_equal(made_with(1), 2048);
 }
 
@@ -167,10 +110,10 @@ static void what_is_written_is_memory(void **state)
 	create("g", ",\"EphemeralStorage\":{\"Size\":1600}", 400);
 	assert_false(host_has("functions/g/1"));
 	create("f", ",\"EphemeralStorage\":{\"Size\":1024}", 201);
-	wait_text("State", "Active");
-	want("PUT", FN "/configuration", "{\"EphemeralStorage\":{\"Size\":1600}}", 400);
+	lc_wait_get(FN "/configuration", "State", "Active");
+	lc_want("PUT", FN "/configuration", "{\"EphemeralStorage\":{\"Size\":1600}}", 400);
 	assert_int_equal(shown(FN "/configuration", "EphemeralStorage.Size"), 1024);
-	want("POST", FN "/invocations", "{}", 200);
+	lc_want("POST", FN "/invocations", "{}", 200);
 	host_wait_metric("\nstoker_vms ", 0);
 	host_wait_metric("\nstoker_memory_charged_bytes ", 0);
 }
@@ -182,7 +125,7 @@ static void as_many_run_as_fit(void **state)
 
 	host_start((const char *[]){"memory-budget", "1000", "pool-floor", "0", "pool-idle", "1", NULL});
 	create("f", ",\"EphemeralStorage\":{\"Size\":1024}", 201);
-	wait_text("State", "Active");
+	lc_wait_get(FN "/configuration", "State", "Active");
 	first = host_request_begin("POST", FN "/invocations", "{\"be-held\":1}");
 	assert_true(first >= 0);
 	host_wait_metric("\nstoker_memory_charged_bytes ", (64 + 512) * 1048576.0);
@@ -201,17 +144,14 @@ static void as_many_run_as_fit(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_size_is_made_and_changed, setup, teardown),
-		cmocka_unit_test_setup_teardown(sizes_survive, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_snapshot_of_another_size_is_made_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_written_is_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(as_many_run_as_fit, setup, teardown),
+		LC_TEST(a_size_is_made_and_changed),
+		LC_TEST(sizes_survive),
+		LC_TEST(a_snapshot_of_another_size_is_made_again),
+		LC_TEST(what_is_written_is_memory),
+		LC_TEST(as_many_run_as_fit),
 	};
 
-	host_play(argc, argv);
-	if (access("/usr/bin/mkfs.erofs", X_OK)) {
-		fprintf(stderr, "mkfs.erofs is not there\n");
+	if (!lc_begin(argc, argv))
 		return 77;
-	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
