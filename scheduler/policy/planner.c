@@ -78,9 +78,8 @@ void plan_retry(struct plan *plan, uint64_t now_ns, unsigned max)
 		plan_changed(plan, FLOW_OF(plan->starved.next, starved), now_ns);
 }
 
-/* The pool whose waiting VM is worth least; never `not_this`. NULL: nobody has one to spare. */
-static struct plan_flow *cheapest(struct plan *plan, const struct plan_flow *not_this, uint64_t now_ns,
-				  double *ret_value)
+/* The pool whose waiting VM is worth least. NULL: nobody has one to spare. */
+static struct plan_flow *cheapest(struct plan *plan, uint64_t now_ns, double *ret_value)
 {
 	struct plan_flow *best = NULL;
 
@@ -91,8 +90,6 @@ static struct plan_flow *cheapest(struct plan *plan, const struct plan_flow *not
 
 		stk_list_del(&flow->spare);
 		stk_list_add_tail(&plan->spare, &flow->spare);
-		if (flow == not_this)
-			continue;
 		plan->look(flow, now_ns, &v);
 		if (!v.spare)
 			continue;
@@ -154,7 +151,8 @@ static bool next_urgent(struct plan *plan, struct plan_tenant *tenant, const str
 			continue; /* when those have ended */
 		if (shedding_helps(plan, host, &v))
 			return step(ret_step, PLAN_SHED, NULL, true);
-		victim = cheapest(plan, flow, now_ns, &value);
+		/* Also one of its own pool: the request insists on another. */
+		victim = cheapest(plan, now_ns, &value);
 		if (victim)
 			return step(ret_step, PLAN_EVICT, victim, true);
 	}
@@ -179,7 +177,7 @@ static bool next_refill(struct plan *plan, struct plan_tenant *tenant, const str
 			if (shedding_helps(plan, host, &v))
 				return step(ret_step, PLAN_SHED, NULL, false);
 			if (!searched)
-				victim = cheapest(plan, NULL, now_ns, &least);
+				victim = cheapest(plan, now_ns, &least);
 			searched = true;
 			if (victim && victim != flow &&
 			    pool_policy_value(v.policy, now_ns, v.spare + 1, v.mib) > WORTH_IT * least)

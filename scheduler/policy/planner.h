@@ -38,7 +38,7 @@ struct plan_flow {
 struct plan_view {
 	unsigned urgent;  /* VMs missing for requests that wait */
 	unsigned refill;  /* VMs missing to the target */
-	unsigned spare;   /* warm ones that may be given up */
+	unsigned spare;   /* warm ones that may be given up: none while a request waits that would take them */
 	bool may_start;   /* false: plan_changed comes when that ends */
 	unsigned mib;     /* of one VM that waits */
 	const struct pool_policy *policy;

@@ -112,6 +112,21 @@ static void what_is_to_spare_goes_first(void **state)
 	assert_int_equal(step.what, PLAN_SHED);
 }
 
+/* A request that insists on a VM of its own is not kept out by the one that waits for others. */
+static void a_pool_gives_up_its_own_vm_for_a_request(void **state)
+{
+	struct plan_step step;
+
+	pool[0].view.spare = 1;
+	pool[0].view.urgent = 1;
+	all_changed();
+	host.vms = 1;
+	host.charged_mib = 100;
+	assert_true(plan_next(&plan, &host, now, &step));
+	assert_int_equal(step.what, PLAN_EVICT);
+	assert_ptr_equal(of(&step), &pool[0]);
+}
+
 static void a_flood_leaves_others_their_share(void **state)
 {
 	pool[0].view.urgent = 1000;
@@ -360,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(requests_before_refills, setup),
 		cmocka_unit_test_setup(what_is_to_spare_goes_first, setup),
+		cmocka_unit_test_setup(a_pool_gives_up_its_own_vm_for_a_request, setup),
 		cmocka_unit_test_setup(a_flood_leaves_others_their_share, setup),
 		cmocka_unit_test_setup(a_flood_of_one_tenant_leaves_others_their_refills, setup),
 		cmocka_unit_test_setup(never_more_starts_than_allowed, setup),
