@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import forked_cli
 import service as s
 
 AWS = "/usr/bin/aws"
@@ -26,9 +27,8 @@ class Cli:
         self.seen = {}  # what a later step compares with
 
     def run(self, *arguments):
-        return subprocess.run([AWS, "--endpoint-url", self.host.url, "--cli-read-timeout", "120", "--output", "json",
-                               "lambda", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              env=self.host.environment(), cwd=self.folder, timeout=170)
+        return forked_cli.run(["--endpoint-url", self.host.url, "--cli-read-timeout", "120", "--output", "json", "lambda",
+                               *arguments], self.host.environment(), self.folder, 170)
 
     def __call__(self, *arguments):
         """A step that succeeds: its JSON, {} when it prints none."""
