@@ -68,10 +68,11 @@ def test_command(port, state):
 
 def test_second_start_is_quick_and_passes_the_status(port, state):
     start = time.monotonic()
-    done = run(port, state, "sh", "-c", "exit 7")
+    done = run(port, state, "sh", "-c", """printf 'name,born\n"Lovelace, Ada",1815\n' |
+               curl -sS -H 'Content-Type: text/csv' --data-binary @- "$0/function/csv2json"; exit 7""", f"http://127.0.0.1:{port}")
     took = time.monotonic() - start
     assert done.returncode == 7, done.stderr
-    assert done.stdout == ""
+    assert json.loads(done.stdout) == [{"name": "Lovelace, Ada", "born": "1815"}]
     assert took < 60, done.stderr
     nothing_left(port, state)
 

@@ -14,49 +14,45 @@ def pytest_configure(config):
         pytest.exit(f"no usable KVM: {done.stdout}{done.stderr}", 3)
 
 
-EXAMPLES = ("hello", "wordcount", "thumbnail", "primes")
+EXAMPLES = ("hello", "wordcount", "primes")
 FUNCTIONS = ("probe", "echo")
 
 
 @pytest.fixture(scope="session")
 def deployed():
-    """deployed(names...): the state folder of a stopped host with these functions. All of them are
-    deployed once, which takes a while; the rest is copying and deleting."""
-    made = {}
+    """deployed(names...): the state folder of a stopped host with these functions, to be copied. Each is deployed once, when
+    it is first asked for, which takes a while; the rest is copying and deleting."""
+    folders = {name: os.path.join(h.EXAMPLES, name) for name in EXAMPLES}
+    folders.update({name: os.path.join(h.FUNCTIONS, name) for name in FUNCTIONS})
+    folders[h.SHORT] = folders["probe"]
+    made, there, kept = {}, set(), h.new_state("deployed")
 
-    def stopped(names, prepare, source=None):
-        state = h.new_state("deployed")
-        if source:
-            h.copy_state(source, state)
+    def live(state, work):
         one = h.Host(state, pool_floor=0).start()
-        prepare(one)
+        work(one)
         one.stop()
         sanitizer_reports(one)
-        made[frozenset(names)] = state
-        return state
 
-    def deploy_all(one):
-        for name in EXAMPLES:
-            one.deploy(name, os.path.join(h.EXAMPLES, name), "--timeout", "30")  # this machine may be a busy one
-        for name in FUNCTIONS:
-            one.deploy(name, os.path.join(h.FUNCTIONS, name), "--timeout", "30")
-        one.deploy(h.SHORT, os.path.join(h.FUNCTIONS, "probe"), "--timeout", str(h.SHORT_S))
-
-    everything = EXAMPLES + FUNCTIONS + (h.SHORT,)
+    def deploy(one, names):
+        for name in names:  # the usual limit is a generous one: this machine may be busy
+            one.deploy(name, folders[name], "--timeout", str(h.SHORT_S) if name == h.SHORT else "30")
 
     def get(*names):
-        full = made.get(frozenset(everything)) or stopped(everything, deploy_all)
-        if frozenset(names) in made:
-            return made[frozenset(names)]
-
-        def delete_others(one):
-            for name in everything:
-                if name not in names:
-                    one.cli("delete", name)
-        return stopped(names, delete_others, full)
-    get.everything = everything
+        names = set(names)
+        if not names <= there:
+            live(kept, lambda one: deploy(one, sorted(names - there)))
+            there.update(names)
+        if names == there:
+            return kept
+        if frozenset(names) not in made:
+            state = h.new_state("deployed")
+            h.copy_state(kept, state)
+            live(state, lambda one: [one.cli("delete", name) for name in there - names])
+            made[frozenset(names)] = state
+        return made[frozenset(names)]
+    get.everything = tuple(folders)
     yield get
-    for state in made.values():
+    for state in (kept, *made.values()):
         h.remove_state(state)
 
 

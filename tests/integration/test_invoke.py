@@ -49,7 +49,14 @@ def test_primes_in_c(host):
 PHOTO = "/usr/share/matplotlib/mpl-data/sample_data/grace_hopper.jpg"  # package python-matplotlib-data
 
 
-def test_thumbnail_of_a_photograph(host):
+@pytest.fixture
+def thumbnail(host):
+    host.deploy("thumbnail", os.path.join(h.EXAMPLES, "thumbnail"), "--timeout", "30")
+    yield
+    host.cli("delete", "thumbnail")
+
+
+def test_thumbnail_of_a_photograph(host, thumbnail):
     image = pytest.importorskip("PIL.Image")
     if not os.path.exists(PHOTO):
         pytest.skip("the photograph of python-matplotlib-data is missing")

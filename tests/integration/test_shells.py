@@ -46,7 +46,7 @@ def test_unforced_when_no_vm_is_warm(own_host):
 
 
 def test_pristine_every_time(shell_host):
-    count = 40 if h.SLOW == 1 else 10
+    count = 20 if h.SLOW == 1 else 10
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: shell_host.invoke("probe", {"do": "count"}, start="shell"), range(count)))
     for answer in answers:
