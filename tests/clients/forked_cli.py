@@ -1,4 +1,6 @@
-"""Debian's AWS command line without its start: its modules are loaded once, and each command runs in a fork of this process."""
+"""Debian's AWS command line without its start: a process that has loaded its modules, and runs each command in a fork of itself.
+A process of its own, as the modules get in the way of boto3's."""
+import json
 import os
 import signal
 import subprocess
@@ -7,21 +9,37 @@ import tempfile
 import traceback
 
 
-def run(arguments, environment, folder, seconds):
-    """What subprocess.run(["aws", *arguments]) gives, with nothing on stdin and text on stdout and stderr. A command that takes
-    longer than so many seconds ends by SIGALRM."""
-    import awscli.clidriver  # not there on every machine: for those who ask for it
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
-        child = os.fork()
-        if child == 0:
-            _command(awscli.clidriver.main, arguments, environment, folder, seconds, out, errors)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        out.seek(0)
-        errors.seek(0)
-        return subprocess.CompletedProcess(arguments, status, out.read().decode(), errors.read().decode())
+class Loaded:
+    def __init__(self):
+        self.process = subprocess.Popen(["/usr/bin/python3", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, arguments, environment, folder, seconds):
+        """What subprocess.run(["aws", *arguments]) gives, with nothing on stdin and text on stdout and stderr. A command that
+        takes longer than so many seconds ends by SIGALRM."""
+        print(json.dumps([arguments, environment, folder, seconds]), file=self.process.stdin, flush=True)
+        return subprocess.CompletedProcess(arguments, *json.loads(self.process.stdout.readline()))
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(60)
 
 
-def _command(main, arguments, environment, folder, seconds, out, errors):
+def serve():
+    import awscli.clidriver
+    for line in sys.stdin:
+        arguments, environment, folder, seconds = json.loads(line)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+            child = os.fork()
+            if child == 0:
+                command(awscli.clidriver.main, arguments, environment, folder, seconds, out, errors)
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            out.seek(0)
+            errors.seek(0)
+            print(json.dumps([status, out.read().decode(), errors.read().decode()]), flush=True)
+
+
+def command(main, arguments, environment, folder, seconds, out, errors):
     status = 255
     try:
         signal.alarm(seconds)
@@ -37,9 +55,13 @@ def _command(main, arguments, environment, folder, seconds, out, errors):
         status = main()
     except SystemExit as end:
         status = end.code
-    except BaseException:  # noqa: B902 a fork of the tests never goes on with them
+    except BaseException:  # noqa: B902 a fork never goes on with what its parent does
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+if __name__ == "__main__":
+    serve()

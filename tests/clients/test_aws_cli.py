@@ -22,13 +22,13 @@ pytestmark = pytest.mark.skipif(not os.path.exists(AWS), reason="the package aws
 
 
 class Cli:
-    def __init__(self, host, folder):
-        self.host, self.folder = host, folder
+    def __init__(self, host, folder, program):
+        self.host, self.folder, self.program = host, folder, program
         self.seen = {}  # what a later step compares with
 
     def run(self, *arguments):
-        return forked_cli.run(["--endpoint-url", self.host.url, "--cli-read-timeout", "120", "--output", "json", "lambda",
-                               *arguments], self.host.environment(), self.folder, 170)
+        return self.program.run(["--endpoint-url", self.host.url, "--cli-read-timeout", "120", "--output", "json", "lambda",
+                                 *arguments], self.host.environment(), self.folder, 170)
 
     def __call__(self, *arguments):
         """A step that succeeds: its JSON, {} when it prints none."""
@@ -61,7 +61,9 @@ class Cli:
 
 @pytest.fixture(scope="module")
 def aws(host, tmp_path_factory):
-    return Cli(host, str(tmp_path_factory.mktemp("cli")))
+    program = forked_cli.Loaded()
+    yield Cli(host, str(tmp_path_factory.mktemp("cli")), program)
+    program.stop()
 
 
 # --- create --------------------------------------------------------------------------------------------
