@@ -1,4 +1,5 @@
-/* GET /v1/code/NAME/NUMBER: the package that a version was deployed with, as it came, for who has a link (codelink.h).
+/* GET /v1/code/NAME/NUMBER, /v1/layers/NAME/VERSION/code: the package that a version of a function or a layer was made from, as
+ * it came, for who has a link (codelink.h).
  *
  *   READ (worker thread) ─► SEND (until the client has taken it) ─► READ ... until the file's end
  *
@@ -21,6 +22,8 @@
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/ids.h"
+#include "scheduler/layers.h"
+#include "scheduler/tenants.h"
 
 #define READERS_MAX 64 /* at the same time: each has a file open and a piece of memory */
 #define TENANT_MAX  (READERS_MAX / 2)
@@ -33,7 +36,7 @@ struct reader {
 	struct http_req *req; /* NULL: the client has gone */
 	struct tenant *tenant;
 	int fd;               /* -1: not opened yet */
-	bool reading, begun;
+	bool reading, begun, head; /* head: HEAD, only whether it is there */
 	ssize_t len;          /* of buf; 0: the end; negative errno */
 	char id[IDS_UUID_LEN + 1], path[PATH_CAP];
 	char buf[PIECE];
@@ -85,7 +88,7 @@ static void fail(struct reader *r)
 	else if (r->len == -ENOENT)
 		not_there(req, r->id);
 	else
-		answer_error(req, 500, "Internal", "the code cannot be read", r->id);
+		answer_error(req, 500, "Internal", "the package cannot be read", r->id);
 	reader_free(r);
 }
 
@@ -139,6 +142,11 @@ static void was_read(uv_work_t *w, int status)
 		fail(r);
 		return;
 	}
+	if (r->head) {
+		http_respond(take_req(r), 200, "application/zip", NULL, 0);
+		reader_free(r);
+		return;
+	}
 	if (!r->begun) {
 		r->begun = true;
 		http_resp_header(r->req, "Cache-Control", "no-store");
@@ -178,51 +186,96 @@ static bool may_read(const struct daemon *d, struct http_req *req, const struct 
 	return false;
 }
 
-void api_code(void *ctx, struct http_req *req, const struct router_match *m)
+/* False: answered. First of all: who has no link is not told what there is. rc: of the path's making. */
+static bool has_link(const struct daemon *d, struct http_req *req, int rc, const char *path, const char *id)
 {
-	struct daemon *d = ctx;
-	const char *name = m->value[0];
-	const struct fn_version *v;
-	char id[IDS_UUID_LEN + 1];
-	uint64_t number;
+	if (rc == 0 && codelink_good(&d->codelink, path, http_req_query(req), (int64_t)(stk_wall_ns() / STK_NS_PER_S)))
+		return true;
+	answer_error(req, 403, "AccessDenied", "the link has expired, or is not one that this host has given", id);
+	return false;
+}
+
+/* NULL: answered. What it reads is to be set, then it starts with step. */
+static struct reader *begin(struct daemon *d, struct http_req *req, struct tenant *tenant, const char *id)
+{
 	struct reader *r;
 
-	if (front_request_id(req, id))
-		id[0] = '\0';
-	/* First of all: who has no link is not told what there is. */
-	if (stk_parse_u64(m->value[1], 1, UINT_MAX, &number) ||
-	    !codelink_good(&d->codelink, name, (unsigned)number, http_req_query(req), (int64_t)(stk_wall_ns() / STK_NS_PER_S))) {
-		answer_error(req, 403, "AccessDenied", "the link has expired, or is not one that this host has given", id);
-		return;
-	}
-	v = find(registry_find(&d->registry, name), (unsigned)number);
-	if (!v) {
-		not_there(req, id);
-		return;
-	}
-	if (strcmp(http_req_method(req), "HEAD") == 0) {
-		http_respond(req, 200, "application/zip", NULL, 0);
-		return;
-	}
-	if (!may_read(d, req, v->fn->tenant, id))
-		return;
+	if (!may_read(d, req, tenant, id))
+		return NULL;
 	r = malloc(sizeof(*r));
-	if (!r || daemon_version_path(d, v, "code.zip", r->path, sizeof(r->path))) {
-		free(r);
+	if (!r) {
 		answer_error(req, 503, "OutOfMemory", "the host has no memory left for this request", id);
-		return;
+		return NULL;
 	}
 	r->owner.gone = gone;
 	r->work.data = r;
 	r->d = d;
 	r->req = req;
-	r->tenant = v->fn->tenant;
+	r->tenant = tenant;
 	r->fd = -1;
 	r->begun = false;
+	r->head = strcmp(http_req_method(req), "HEAD") == 0;
 	stk_strcpy(r->id, sizeof(r->id), id);
 	d->jobs++;
 	d->code_readers++;
 	r->tenant->code_readers++;
 	http_req_set_ptr(req, &r->owner);
-	step(r);
+	return r;
+}
+
+/* rc: of the making of r->path. */
+static void start(struct reader *r, int rc)
+{
+	if (rc) {
+		r->len = rc;
+		fail(r);
+	} else {
+		step(r);
+	}
+}
+
+void api_code(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	const struct fn_version *v;
+	char id[IDS_UUID_LEN + 1], path[CODELINK_MAX];
+	uint64_t number;
+	struct reader *r;
+	int rc;
+
+	if (front_request_id(req, id))
+		id[0] = '\0';
+	rc = stk_parse_u64(m->value[1], 1, UINT_MAX, &number);
+	if (rc == 0)
+		rc = codelink_of_function(m->value[0], (unsigned)number, path);
+	if (!has_link(d, req, rc, path, id))
+		return;
+	v = find(registry_find(&d->registry, m->value[0]), (unsigned)number);
+	if (!v)
+		not_there(req, id);
+	else if ((r = begin(d, req, v->fn->tenant, id)))
+		start(r, daemon_version_path(d, v, "code.zip", r->path, sizeof(r->path)));
+}
+
+void api_layer_code(void *ctx, struct http_req *req, const struct router_match *m)
+{
+	struct daemon *d = ctx;
+	char id[IDS_UUID_LEN + 1], path[CODELINK_MAX];
+	struct fn_layer layer;
+	uint64_t version;
+	struct reader *r;
+	int rc;
+
+	if (front_request_id(req, id))
+		id[0] = '\0';
+	rc = stk_parse_u64(m->value[1], 1, LAYERS_VERSION_MAX, &version);
+	if (rc == 0)
+		rc = codelink_of_layer(m->value[0], (unsigned)version, path);
+	if (!has_link(d, req, rc, path, id))
+		return;
+	layer.version = (unsigned)version; /* the link says that it is the name of one */
+	if (stk_strcpy(layer.name, sizeof(layer.name), m->value[0]))
+		not_there(req, id);
+	else if ((r = begin(d, req, tenants_of(&d->tenants, layer.name), id)))
+		start(r, layers_path(d->opt->state_dir, &layer, r->path, sizeof(r->path)));
 }

@@ -1,4 +1,4 @@
-/* Links to stored code: see codelink.h. */
+/* Links to stored packages: see codelink.h. */
 #include "scheduler/codelink.h"
 
 #include <errno.h>
@@ -18,32 +18,41 @@ int codelink_init(struct codelink *k)
 	return ids_random(k->key, sizeof(k->key));
 }
 
-static int sign(const struct codelink *k, const char *name, unsigned number, int64_t expires_s, uint8_t ret[SIGV4_HASH])
+int codelink_of_function(const char *name, unsigned number, char ret[CODELINK_MAX])
+{
+	return stk_snprintf(ret, CODELINK_MAX, "/v1/code/%s/%u", name, number);
+}
+
+int codelink_of_layer(const char *name, unsigned version, char ret[CODELINK_MAX])
+{
+	return stk_snprintf(ret, CODELINK_MAX, "/v1/layers/%s/%u/code", name, version);
+}
+
+static int sign(const struct codelink *k, const char *path, int64_t expires_s, uint8_t ret[SIGV4_HASH])
 {
 	char text[CODELINK_MAX];
-	/* No name has a line break: the parts cannot run into each other. */
-	int rc = stk_snprintf(text, sizeof(text), "code\n%s\n%u\n%" PRId64, name, number, expires_s);
+	/* A number at the end: it cannot run into the path. */
+	int rc = stk_snprintf(text, sizeof(text), "%s\n%" PRId64, path, expires_s);
 
 	if (rc)
 		return rc;
 	return HMAC(EVP_sha256(), k->key, sizeof(k->key), (const uint8_t *)text, strlen(text), ret, NULL) ? 0 : -ENOMEM;
 }
 
-int codelink_make(const struct codelink *k, const char *name, unsigned number, int64_t now_s, char ret[CODELINK_MAX])
+int codelink_make(const struct codelink *k, const char *path, int64_t now_s, char ret[CODELINK_MAX])
 {
 	char hex[2 * SIGV4_HASH + 1];
 	uint8_t sig[SIGV4_HASH];
-	int rc = sign(k, name, number, now_s + CODELINK_LIFE_S, sig);
+	int rc = sign(k, path, now_s + CODELINK_LIFE_S, sig);
 
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < SIGV4_HASH; i++)
 		sprintf(hex + 2 * i, "%02x", sig[i]);
-	return stk_snprintf(ret, CODELINK_MAX, "/v1/code/%s/%u?expires=%" PRId64 "&sig=%s", name, number,
-			    now_s + CODELINK_LIFE_S, hex);
+	return stk_snprintf(ret, CODELINK_MAX, "%s?expires=%" PRId64 "&sig=%s", path, now_s + CODELINK_LIFE_S, hex);
 }
 
-bool codelink_good(const struct codelink *k, const char *name, unsigned number, const char *query, int64_t now_s)
+bool codelink_good(const struct codelink *k, const char *path, const char *query, int64_t now_s)
 {
 	uint8_t given[SIGV4_HASH], sig[SIGV4_HASH];
 	unsigned times = 0, sigs = 0;
@@ -59,7 +68,7 @@ bool codelink_good(const struct codelink *k, const char *name, unsigned number, 
 		else
 			return false;
 	}
-	if (rc || times != 1 || sigs != 1 || sign(k, name, number, (int64_t)expires, sig))
+	if (rc || times != 1 || sigs != 1 || sign(k, path, (int64_t)expires, sig))
 		return false;
 	return sigv4_same(given, sig) && now_s < (int64_t)expires;
 }

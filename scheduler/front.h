@@ -25,6 +25,7 @@ void api_functions_list(void *ctx, struct http_req *req, const struct router_mat
 void api_functions_show(void *ctx, struct http_req *req, const struct router_match *m);
 void api_functions_delete(void *ctx, struct http_req *req, const struct router_match *m);
 void api_code(void *ctx, struct http_req *req, const struct router_match *m);
+void api_layer_code(void *ctx, struct http_req *req, const struct router_match *m);
 void api_logs(void *ctx, struct http_req *req, const struct router_match *m);
 /* The keys have changed: who may not read any more is told the end. */
 void api_logs_check(struct daemon *d);

@@ -19,6 +19,7 @@ static const struct router_route routes[] = {
 	{"GET", "/v1/layers", api_layers_list, 0},
 	{"PUT", "/v1/layers/:name", api_layers_body, ROUTE_LAYER},
 	{"DELETE", "/v1/layers/:name/:version", api_layers_delete, 0},
+	{"GET", "/v1/layers/:name/:version/code", api_layer_code, ROUTE_LINK},
 	{"GET", "/v1/runtimes", api_admin_runtimes, 0},
 	{"GET", "/healthz", api_admin_health, 0},
 	{"GET", "/metrics", api_admin_metrics, 0},

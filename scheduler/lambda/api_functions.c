@@ -79,9 +79,10 @@ void lambda_get_configuration(void *ctx, struct http_req *req, const struct rout
 /* Its package, for this client. */
 static json_t *code_of(const struct lambda_call *c, const struct fn_version *v)
 {
-	char link[CODELINK_MAX];
+	char path[CODELINK_MAX], link[CODELINK_MAX];
 
-	if (codelink_make(&c->d->codelink, v->fn->name, v->number, (int64_t)(stk_wall_ns() / STK_NS_PER_S), link))
+	if (codelink_of_function(v->fn->name, v->number, path) ||
+	    codelink_make(&c->d->codelink, path, (int64_t)(stk_wall_ns() / STK_NS_PER_S), link))
 		return NULL;
 	return json_pack("{s:s, s:o}", "RepositoryType", "S3", "Location",
 			 json_sprintf("http://%s%s", lambda_host(c->req), link));

@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/host/workers.h"
 #include "scheduler/auth/auth.h"
+#include "scheduler/codelink.h"
 #include "scheduler/daemon.h"
 #include "scheduler/front.h"
 #include "scheduler/lambda/api.h"
@@ -26,6 +28,7 @@ struct layer_call {
 	uv_work_t work;
 	struct lambda_call call; /* req is NULL when the client has gone */
 	int (*run)(struct layer_call *lc);
+	char host[LAMBDA_HOST_MAX + 1]; /* as the client calls it */
 	struct fn_layer layer; /* name "": none was given */
 	struct lambda_page page;
 	uint8_t *body;
@@ -103,6 +106,20 @@ static void arn_of(const struct layer_call *lc, const struct fn_layer *layer, un
 	lambda_layer_arn(ret, LAMBDA_ARN_MAX, region_name(), lc->call.account, name, version);
 }
 
+/* Its package, for this client. Negative errno. */
+static int add_location(const struct layer_call *lc, const struct fn_layer *layer, json_t *answer)
+{
+	char path[CODELINK_MAX], link[CODELINK_MAX];
+	int rc = codelink_of_layer(layer->name, layer->version, path);
+
+	if (rc == 0)
+		rc = codelink_make(&lc->call.d->codelink, path, (int64_t)(stk_wall_ns() / STK_NS_PER_S), link);
+	if (rc == 0 && json_object_set_new(json_object_get(answer, "Content"), "Location",
+					   json_sprintf("http://%s%s", lc->host, link)))
+		rc = -ENOMEM;
+	return rc;
+}
+
 /* LayerVersionsListItem, or with content what GetLayerVersion answers. */
 static int describe(const struct layer_call *lc, const struct fn_layer *layer, bool content, json_t **ret)
 {
@@ -116,11 +133,14 @@ static int describe(const struct layer_call *lc, const struct fn_layer *layer, b
 	arn_of(lc, layer, layer->version, version_arn);
 	if (!content)
 		json_object_del(o, "Content");
-	if ((content && json_object_set_new(o, "LayerArn", json_string(arn))) ||
-	    json_object_set_new(o, "LayerVersionArn", json_string(version_arn)) ||
-	    json_object_set_new(o, "Version", json_integer(layer->version))) {
+	rc = content ? add_location(lc, layer, o) : 0;
+	if (rc == 0 && ((content && json_object_set_new(o, "LayerArn", json_string(arn))) ||
+			json_object_set_new(o, "LayerVersionArn", json_string(version_arn)) ||
+			json_object_set_new(o, "Version", json_integer(layer->version))))
+		rc = -ENOMEM;
+	if (rc) {
 		json_decref(o);
-		return -ENOMEM;
+		return rc;
 	}
 	*ret = o;
 	return 0;
@@ -320,6 +340,7 @@ static struct layer_call *begin(struct daemon *d, struct http_req *req, const ch
 	}
 	lc->call = c;
 	lc->status = 200;
+	stk_strcpy(lc->host, sizeof(lc->host), lambda_host(req));
 	if (name && read_layer(&c, operation, name, version, &lc->layer, &err)) {
 		free(lc);
 		lambda_error_err(req, &err);

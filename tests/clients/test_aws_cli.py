@@ -473,7 +473,10 @@ def test_layers(aws, tmp_path):
     assert got["LayerArn"] == aws.seen["arn"].replace("function:" + NAME, "layer:shared")
     assert got["LayerVersionArn"] == got["LayerArn"] + ":1"
     assert (got["Content"]["CodeSize"], got["Content"]["CodeSha256"]) == (len(code), s.sha256(code))
-    assert aws(*layer("get-layer-version", "--version-number", "1"))["Content"]["CodeSha256"] == s.sha256(code)
+    content = aws(*layer("get-layer-version", "--version-number", "1"))["Content"]
+    assert content["CodeSha256"] == s.sha256(code)
+    status, headers, body = aws.host.get(content["Location"].removeprefix(aws.host.url))  # without a key
+    assert (status, headers["Content-Type"], body) == (200, "application/zip", code)
     assert [v["Version"] for v in aws(*layer("list-layer-versions"))["LayerVersions"]] == [1]
     assert [one["LayerName"] for one in aws("list-layers")["Layers"]] == ["shared"]
     aws(*layer("delete-layer-version", "--version-number", "1"))

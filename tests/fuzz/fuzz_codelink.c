@@ -1,4 +1,4 @@
-/* Links to code, which open a path to who has no key. First line: the function's name; the rest: a query. Only what the host
+/* Links to packages, which open a path to who has no key. First line: the function's name; the rest: a query. Only what the host
  * has made is good, in whatever order and escapes, for that code alone and until it ends. */
 #include <stdint.h>
 #include <stdio.h>
@@ -37,21 +37,25 @@ static int same_values(const char *query, const char *link)
 
 static void try(const char *name, const char *query)
 {
-	char link[CODELINK_MAX], other[CODELINK_MAX];
+	char path[CODELINK_MAX], another[CODELINK_MAX], layer[CODELINK_MAX], link[CODELINK_MAX], other[CODELINK_MAX];
 	const char *made;
 
 	if (!fn_name_valid(name)) { /* none has such a name; it must be refused all the same */
-		require(!codelink_good(&key, name, 1, query, NOW));
+		require(codelink_of_function(name, 1, path) || !codelink_good(&key, path, query, NOW));
+		require(codelink_of_layer(name, 1, path) || !codelink_good(&key, path, query, NOW));
 		return;
 	}
-	require(codelink_make(&key, name, 1, NOW, link) == 0);
+	require(codelink_of_function(name, 1, path) == 0 && codelink_of_function(name, 2, another) == 0 &&
+		codelink_of_layer(name, 1, layer) == 0);
+	require(codelink_make(&key, path, NOW, link) == 0);
 	made = strchr(link, '?') + 1;
-	require(codelink_good(&key, name, 1, made, NOW));
-	require(!codelink_good(&key, name, 2, made, NOW));
-	require(!codelink_good(&key, name, 1, made, NOW + CODELINK_LIFE_S));
-	require(snprintf(other, sizeof(other), "%s&x=1", made) > 0 && !codelink_good(&key, name, 1, other, NOW));
-	/* The query is no other code's, nor of another time, unless it is this very one. */
-	require(!codelink_good(&key, name, 1, query, NOW) || same_values(query, made));
+	require(codelink_good(&key, path, made, NOW));
+	require(!codelink_good(&key, another, made, NOW));
+	require(!codelink_good(&key, layer, made, NOW));
+	require(!codelink_good(&key, path, made, NOW + CODELINK_LIFE_S));
+	require(snprintf(other, sizeof(other), "%s&x=1", made) > 0 && !codelink_good(&key, path, other, NOW));
+	/* The query is no other package's, nor of another time, unless it is this very one. */
+	require(!codelink_good(&key, path, query, NOW) || same_values(query, made));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

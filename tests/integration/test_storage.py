@@ -71,7 +71,7 @@ def check_large(found):
 def test_large_storage(own_host, code):
     host = own_host(memory_budget=1800)
     deploy(host, "store", code, LARGE)
-    for start in ("cold-restore", "warm", "cold-boot"):
+    for start in ("cold-restore", "shell", "warm", "cold-boot"):
         host.wait_warm("store")  # there is no room for another: it is given up for a request that insists on one
         answer = host.invoke("store", {"mib": 1536, "step": STEP}, start=start, timeout=h.DEADLINE)
         assert answer.status == 200, answer

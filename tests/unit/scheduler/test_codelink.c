@@ -1,4 +1,4 @@
-/* Links to stored code: good for what they were made for, for ten minutes. */
+/* Links to stored packages: good for what they were made for, for ten minutes. */
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -6,25 +6,35 @@
 
 #include "scheduler/codelink.h"
 
-#define NOW 1700000000
+#define NOW  1700000000
+#define PATH "/v1/code/f.acme/12"
 
 static struct codelink keys;
 
-/* The query of a link to "f.acme", 12, made at NOW. */
+/* The query of a link to PATH, made at NOW. */
 static char *made(void)
 {
 	static char link[CODELINK_MAX];
-	const char *form = "/v1/code/f.acme/12?";
 
-	assert_int_equal(codelink_make(&keys, "f.acme", 12, NOW, link), 0);
-	if (strncmp(link, form, strlen(form)) != 0)
+	assert_int_equal(codelink_make(&keys, PATH, NOW, link), 0);
+	if (strncmp(link, PATH "?", strlen(PATH "?")) != 0)
 		fail_msg("%s", link);
-	return link + strlen(form);
+	return link + strlen(PATH "?");
 }
 
 static bool good(const char *query)
 {
-	return codelink_good(&keys, "f.acme", 12, query, NOW);
+	return codelink_good(&keys, PATH, query, NOW);
+}
+
+static void paths(void **state)
+{
+	char path[CODELINK_MAX];
+
+	assert_int_equal(codelink_of_function("f.acme", 12, path), 0);
+	assert_string_equal(path, PATH);
+	assert_int_equal(codelink_of_layer("l.acme", 3, path), 0);
+	assert_string_equal(path, "/v1/layers/l.acme/3/code");
 }
 
 static int setup(void **state)
@@ -39,21 +49,22 @@ static void what_it_is_for(void **state)
 
 	assert_true(good(query));
 	assert_true(good(query));
-	assert_false(codelink_good(&keys, "f", 12, query, NOW));
-	assert_false(codelink_good(&keys, "f.bolt", 12, query, NOW));
-	assert_false(codelink_good(&keys, "f.acme", 1, query, NOW));
-	assert_false(codelink_good(&keys, "f.acme", 122, query, NOW));
+	assert_false(codelink_good(&keys, "/v1/code/f/12", query, NOW));
+	assert_false(codelink_good(&keys, "/v1/code/f.bolt/12", query, NOW));
+	assert_false(codelink_good(&keys, "/v1/code/f.acme/1", query, NOW));
+	assert_false(codelink_good(&keys, "/v1/code/f.acme/122", query, NOW));
+	assert_false(codelink_good(&keys, "/v1/layers/f.acme/12/code", query, NOW));
 	assert_int_equal(codelink_init(&other), 0);
-	assert_false(codelink_good(&other, "f.acme", 12, query, NOW));
+	assert_false(codelink_good(&other, PATH, query, NOW));
 }
 
 static void how_long(void **state)
 {
 	const char *query = made();
 
-	assert_true(codelink_good(&keys, "f.acme", 12, query, NOW + CODELINK_LIFE_S - 1));
-	assert_false(codelink_good(&keys, "f.acme", 12, query, NOW + CODELINK_LIFE_S));
-	assert_false(codelink_good(&keys, "f.acme", 12, query, NOW + 86400));
+	assert_true(codelink_good(&keys, PATH, query, NOW + CODELINK_LIFE_S - 1));
+	assert_false(codelink_good(&keys, PATH, query, NOW + CODELINK_LIFE_S));
+	assert_false(codelink_good(&keys, PATH, query, NOW + 86400));
 }
 
 static void changed(void **state)
@@ -89,14 +100,15 @@ static void names_that_are_too_long(void **state)
 
 	memset(name, 'x', CODELINK_MAX);
 	name[CODELINK_MAX] = '\0';
-	assert_int_not_equal(codelink_make(&keys, name, 1, NOW, link), 0);
-	assert_false(codelink_good(&keys, name, 1, made(), NOW));
+	assert_int_not_equal(codelink_of_function(name, 1, link), 0);
+	assert_int_not_equal(codelink_make(&keys, name, NOW, link), 0);
+	assert_false(codelink_good(&keys, name, made(), NOW));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_it_is_for), cmocka_unit_test(how_long), cmocka_unit_test(changed),
+		cmocka_unit_test(paths), cmocka_unit_test(what_it_is_for), cmocka_unit_test(how_long), cmocka_unit_test(changed),
 		cmocka_unit_test(names_that_are_too_long),
 	};
 

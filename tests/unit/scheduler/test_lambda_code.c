@@ -1,5 +1,5 @@
-/* The code of functions, as a client gets it back from a real stokerd: GetFunction gives a link to it, which needs no key, and
- * is good for that code alone. Without KVM. */
+/* The packages of functions and layers, as a client gets them back from a real stokerd: GetFunction and GetLayerVersion give a
+ * link, which needs no key, and is good for that package alone. Without KVM. */
 #include "tests/unit/scheduler/host_fixture.h"
 
 #include <jansson.h>
@@ -13,8 +13,9 @@
 #include "common/base/fd.h"
 #include "tests/unit/unit.h"
 
-#define FNS   "/2015-03-31/functions"
-#define LARGE ((5u << 20) + 77)
+#define FNS    "/2015-03-31/functions"
+#define LAYERS "/2018-10-31/layers"
+#define LARGE  ((5u << 20) + 77)
 
 static const struct host_who nobody;
 
@@ -166,15 +167,15 @@ static void each_tenants_own(void **state)
 	fetch(link_to(&host_acme, "f"), 200, package(), HOST_ZIP_LEN);
 }
 
-/* A package of many pieces, as stored. */
-static uint8_t *store_large(unsigned number)
+/* A package of many pieces, in place of a stored one. */
+static uint8_t *store_large(const char *where)
 {
 	uint8_t *data = malloc(LARGE);
 	char path[256];
 
 	for (size_t i = 0; i < LARGE; i++)
 		data[i] = (uint8_t)(i * 2654435761u >> 13);
-	snprintf(path, sizeof(path), "%s/functions/f/%u/code.zip", host_root, number);
+	snprintf(path, sizeof(path), "%s/%s", host_root, where);
 	assert_int_equal(stk_write_file_atomic(path, data, LARGE, 0640), 0);
 	return data;
 }
@@ -190,7 +191,7 @@ static void large_ones_and_clients_that_go(void **state)
 	host_start(NULL);
 	link = link_to(&nobody, "f");
 	fetch(link, 404, NULL, 0); /* there is no such file yet */
-	data = store_large(1);
+	data = store_large("functions/f/1/code.zip");
 	fetch(link, 200, data, LARGE);
 	for (size_t i = 0; i < STK_ARRAY_LEN(fd); i++) {
 		fd[i] = host_request_begin("GET", link, "");
@@ -220,7 +221,7 @@ static void versions(void **state)
 	assert_string_not_equal(latest, first);
 	wait_active("f");
 	wait_active("f:1");
-	data = store_large(2);
+	data = store_large("functions/f/2/code.zip");
 	fetch(latest, 200, package(), HOST_ZIP_LEN);
 	fetch(first, 200, data, LARGE);
 	json_decref(call(&nobody, "DELETE", FNS "/f", NULL, 204));
@@ -229,6 +230,68 @@ static void versions(void **state)
 	create(&nobody, "f");
 	fetch(latest, 404, NULL, 0);
 	free(data);
+}
+
+/* Path and query of what Content.Location says in an answer, which is given up. */
+static const char *layer_link(json_t *answer)
+{
+	static const char begin[] = "http://localhost/v1/layers/";
+	static char link[4][512];
+	static unsigned turn;
+
+	turn = (turn + 1) % 4;
+	snprintf(link[turn], sizeof(link[turn]), "%s",
+		 json_string_value(json_object_get(json_object_get(answer, "Content"), "Location")));
+	json_decref(answer);
+	if (strncmp(link[turn], begin, strlen(begin)) != 0)
+		fail_msg("%s", link[turn]);
+	return link[turn] + strlen("http://localhost");
+}
+
+static void layers(void **state)
+{
+	static const char body[] = "{\"Content\":{\"ZipFile\":\"" HOST_ZIP "\"}}";
+	const char *path = LAYERS "/l/versions", *first, *second, *others;
+	struct http_client_resp r;
+	char forged[512];
+	uint8_t *data;
+	json_t *o;
+
+	host_start_tenants();
+	first = layer_link(call(&host_acme, "POST", path, body, 201));
+	second = layer_link(call(&host_acme, "POST", path, body, 201));
+	others = layer_link(call(&host_bolt, "POST", path, body, 201));
+	fetch(first, 200, package(), HOST_ZIP_LEN);
+	fetch(others, 200, package(), HOST_ZIP_LEN);
+	fetch(layer_link(call(&host_acme, "GET", LAYERS "/l/versions/1", NULL, 200)), 200, package(), HOST_ZIP_LEN);
+	fetch(layer_link(call(&host_acme, "GET", LAYERS "?find=LayerVersion&Arn=arn%3Aaws%3Alambda%3Aus-east-1%3A111122223333%3A"
+			      "layer%3Al%3A1", NULL, 200)), 200, package(), HOST_ZIP_LEN);
+	o = call(&host_acme, "GET", path, NULL, 200);
+	assert_null(json_object_get(json_array_get(json_object_get(o, "LayerVersions"), 0), "Content")); /* not in lists */
+	json_decref(o);
+	data = store_large("layers/l.acme/2/layer.zip");
+	fetch(second, 200, data, LARGE);
+	free(data);
+
+	/* One link made into another. */
+	snprintf(forged, sizeof(forged), "/v1/layers/l.bolt/1%s", strstr(first, "/code?"));
+	fetch(forged, 403, NULL, 0);
+	snprintf(forged, sizeof(forged), "/v1/layers/l.acme/2%s", strstr(first, "/code?"));
+	fetch(forged, 403, NULL, 0);
+	snprintf(forged, sizeof(forged), "/v1/code/l.acme/1%s", strchr(first, '?'));
+	fetch(forged, 403, NULL, 0);
+	fetch("/v1/layers/l.acme/1/code", 403, NULL, 0);
+	fetch("/v1/layers/l.acme/1", 401, NULL, 0);
+
+	assert_int_equal(host_request("HEAD", first, NULL, NULL, &r), 0);
+	assert_int_equal(r.status, 200);
+	http_client_resp_fini(&r);
+	json_decref(call(&host_acme, "DELETE", LAYERS "/l/versions/1", NULL, 204));
+	fetch(first, 404, NULL, 0);
+	assert_int_equal(host_request("HEAD", first, NULL, NULL, &r), 0);
+	assert_int_equal(r.status, 404);
+	http_client_resp_fini(&r);
+	fetch(others, 200, package(), HOST_ZIP_LEN);
 }
 
 /* The address is the one by which the client has come, if it is one. */
@@ -260,6 +323,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(each_tenants_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_ones_and_clients_that_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(versions, setup, teardown),
+		cmocka_unit_test_setup_teardown(layers, setup, teardown),
 		cmocka_unit_test_setup_teardown(where_it_is, setup, teardown),
 	};
 
