@@ -69,13 +69,15 @@ static int on_start(struct agent *a, const uint8_t *p, size_t len)
 static int on_trim(struct agent *a, const uint8_t *p, size_t len)
 {
 	uint8_t buf[GW_HEADER_LEN + 8];
-	uint64_t used;
+	uint64_t given, used;
 
+	if (gw_u64_decode(p, len, &given) < 0)
+		return -EPROTO;
 	if (a->dead) /* no use in a snapshot of this */
 		agent_report_death(a);
 	if (a->dead || agent_extensions_failed(a))
 		return 0;
-	used = a->conf.guest ? trim_memory() : 0;
+	used = a->conf.guest ? trim_memory(given) : 0;
 	a->unique = false;
 	agent_send_small(a, buf, gw_u64_encode(buf, sizeof(buf), GW_TRIMMED, used));
 	return 0;

@@ -5,8 +5,10 @@
 
 #include <stdint.h>
 
-/* Writes disks back, writes all free memory once, reads mapped files: takes a while. Root in the guest. Returns the
- * bytes in use afterwards. */
-uint64_t trim_memory(void);
+/* Writes disks back, writes free memory once, reads mapped files: takes a while. Root in the guest. Of a large memory only so
+ * much of what is free is written as may have been used before, by `given`, the bytes that the host has given to the machine
+ * so far: what was never used is neither there nor in the snapshot, and the host need not have it. Returns the bytes in use
+ * afterwards. */
+uint64_t trim_memory(uint64_t given);
 
 #endif

@@ -25,6 +25,7 @@ static uint32_t max_length(uint16_t type)
 	case GW_RESUME:
 		return 512;
 	case GW_READY:
+	case GW_TRIM:
 	case GW_TRIMMED:
 		return 8;
 	case GW_STREAM:

@@ -47,7 +47,7 @@ enum gw_type {
 	GW_HELLO = 1,     /* agent: u8 state (0 booted, 1 ready), u16 length + text: agent version */
 	GW_START = 2,     /* host: u64 wall_ns, u32 init_timeout_ms, entropy, kv list */
 	GW_READY = 3,     /* agent: u64 init phase duration in ns */
-	GW_TRIM = 4,      /* host: leave zeros in free memory (file caches stay) */
+	GW_TRIM = 4,      /* host: u64 bytes of memory it has given so far; leave zeros in what of it is free (file caches stay) */
 	GW_TRIMMED = 5,   /* agent: u64 bytes of memory in use after it */
 	GW_RESUME = 6,    /* host: u64 wall_ns, entropy, u16 length + host name, u8 enum gw_resume_how */
 	GW_RESUMED = 7,   /* agent: nothing */
@@ -174,7 +174,7 @@ int gw_error_decode(const uint8_t *buf, size_t len, struct gw_error *ret_error);
 int gw_prefault_decode(const uint8_t *buf, size_t len, unsigned *ret_count);
 struct gw_page_range gw_prefault_range(const uint8_t *buf, unsigned i);
 int gw_secrets_decode(const uint8_t *buf, size_t len, struct gw_secrets *ret_secrets);
-int gw_u64_decode(const uint8_t *buf, size_t len, uint64_t *ret_value); /* READY, TRIMMED */
+int gw_u64_decode(const uint8_t *buf, size_t len, uint64_t *ret_value); /* READY, TRIM, TRIMMED */
 int gw_hello_decode(const uint8_t *buf, size_t len, uint8_t *ret_state);
 /* STREAM: *ret_type becomes text of at most GW_MAX_TYPE printable characters. */
 int gw_stream_decode(const uint8_t *buf, size_t len, char ret_type[GW_MAX_TYPE + 1]);

@@ -257,10 +257,10 @@ static int init_phase(struct create *c, struct stk_err *err)
 
 static int trim(struct create *c, struct stk_err *err)
 {
-	uint8_t frame[GW_HEADER_LEN];
+	uint8_t frame[GW_HEADER_LEN + 8];
 	struct gw_error e;
 	uint64_t used = 0;
-	int n = gw_empty_encode(frame, sizeof(frame), GW_TRIM);
+	int n = gw_u64_encode(frame, sizeof(frame), GW_TRIM, monitor_resident(&c->m));
 	int r = session_send(&c->s, frame, (size_t)n, SEND_MS, err);
 
 	if (r == 0)

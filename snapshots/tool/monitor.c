@@ -194,6 +194,22 @@ void monitor_activity(const struct monitor *m, char *ret, size_t cap)
 			 (after - before) * STK_NS_PER_MS > WATCH_NS / 4 ? "computes" : "sleeps", after);
 }
 
+uint64_t monitor_resident(const struct monitor *m)
+{
+	unsigned long pages = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)m->pid);
+	f = m->pid > 0 && !m->reaped ? fopen(path, "re") : NULL;
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %lu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int monitor_check(struct monitor *m, struct stk_err *err)
 {
 	if (m->pid > 0 && !m->reaped) {

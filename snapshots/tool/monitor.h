@@ -40,6 +40,8 @@ int monitor_check(struct monitor *m, struct stk_err *err);
 /* What a microVM that does not answer is doing, for an error text: whether it computes or sleeps, and how much CPU time it
  * has used. Watches it for a moment. */
 void monitor_activity(const struct monitor *m, char *ret, size_t cap);
+/* Bytes of memory that the process has, nearly all of it the guest's; 0: not known. */
+uint64_t monitor_resident(const struct monitor *m);
 /* Prints the console's last lines to stderr, made harmless for a terminal. */
 void monitor_show_tail(const struct monitor *m);
 /* Kills, reaps, closes, removes the socket. */

@@ -61,3 +61,27 @@ def test_function_larger_than_the_budget(own_host):
     assert answer.status in (400, 429, 503), answer
     assert "memory" in answer.body.decode().lower()
     assert host.invoke("hello", {}).status == 200
+
+
+def peak_mib(pid):
+    """The most memory that the process has had."""
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            return next((int(line.split()[1]) // 1024 for line in f if line.startswith("VmHWM")), 0)
+    except OSError:
+        return 0
+
+
+def test_deploy_of_much_memory_takes_what_is_used(own_host):
+    """What the function may have, and has not used in its init phase, the host need not have for the snapshot, either."""
+    host = own_host(pool_floor=0)
+    code = h.zip_bytes({"app.py": h.PYTHON_ONE})
+    peak = 0
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        made = pool.submit(host.put, "large", code, runtime="python3", handler="app.handler", memory=3008)
+        while not made.done():
+            peak = max([peak, *map(peak_mib, h.processes("stoker-vmm"))])
+            time.sleep(0.02)
+    assert made.result().status == 201, made.result()
+    assert 50 < peak < 1024
+    assert host.invoke("large", {}).status == 200

@@ -235,6 +235,13 @@ static void send_empty(enum gw_type type)
 	transmit(buf, gw_empty_encode(buf, sizeof(buf), type));
 }
 
+static void send_trim(void)
+{
+	uint8_t buf[GW_HEADER_LEN + 8];
+
+	transmit(buf, gw_u64_encode(buf, sizeof(buf), GW_TRIM, 64 << 20));
+}
+
 static void expect_hello(void)
 {
 	uint8_t state;
@@ -322,7 +329,7 @@ static void test_trim_resume_invoke(void **state)
 	uint64_t used;
 
 	ready();
-	send_empty(GW_TRIM);
+	send_trim();
 	assert_int_equal(receive(), GW_TRIMMED);
 	assert_int_equal(gw_u64_decode(s.frame, s.h.length, &used), 0);
 	for (int i = 0; i < 3; i++) {
@@ -624,7 +631,7 @@ static void test_restore_next(void **state)
 	initialization = "snap-start";
 	for (int how = 0; how < 3; how++) {
 		ready();
-		send_empty(GW_TRIM);
+		send_trim();
 		assert_int_equal(receive(), GW_TRIMMED);
 		resume.how = how == 1 ? GW_RESUME_QUIET : GW_RESUME_WARM_UP;
 		if (how < 2) /* else it is a machine that was no snapshot */
@@ -841,7 +848,7 @@ static void test_host_breaks_the_rules(void **state)
 
 	open_session(script);
 	expect_hello();
-	send_empty(GW_TRIM); /* before START */
+	send_trim(); /* before START */
 	assert_int_equal(end_session(), 3);
 
 	ready();

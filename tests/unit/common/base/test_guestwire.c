@@ -288,10 +288,10 @@ static void test_small_frames(void **state)
 	memset(version, 'v', sizeof(version) - 1);
 	version[sizeof(version) - 1] = '\0';
 	assert_int_equal(gw_hello_encode(buf, sizeof(buf), 0, version), -ENOBUFS);
-	h = header(gw_empty_encode(buf, sizeof(buf), GW_TRIM));
-	assert_int_equal(h.type, GW_TRIM);
+	h = header(gw_empty_encode(buf, sizeof(buf), GW_BYE));
+	assert_int_equal(h.type, GW_BYE);
 	assert_int_equal(h.length, 0);
-	assert_int_equal(gw_empty_encode(buf, GW_HEADER_LEN - 1, GW_TRIM), -ENOBUFS);
+	assert_int_equal(gw_empty_encode(buf, GW_HEADER_LEN - 1, GW_BYE), -ENOBUFS);
 }
 
 static void test_stream(void **state)
