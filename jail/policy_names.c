@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -23,7 +24,7 @@ static const struct {
 	N(AF_UNIX), N(SOL_SOCKET), N(SOCK_STREAM),
 	N(PROT_EXEC), N(PROT_READ), N(PROT_WRITE), N(PROT_NONE),
 	N(F_GETFL), N(F_SETFL), N(F_GETFD), N(F_SETFD), N(F_DUPFD_CLOEXEC),
-	N(FIONBIO), N(FIONREAD), N(FIOCLEX), N(TCGETS),
+	N(FIONBIO), N(FIONREAD), N(FIOCLEX), N(TCGETS), N(SIOCOUTQ),
 	N(PR_SET_NAME), N(PR_SET_NO_NEW_PRIVS), N(PR_SET_PDEATHSIG),
 	N(CLONE_VM), N(CLONE_FS), N(CLONE_FILES), N(CLONE_SIGHAND), N(CLONE_THREAD),
 	N(CLONE_SYSVSEM), N(CLONE_SETTLS), N(CLONE_PARENT_SETTID), N(CLONE_CHILD_CLEARTID),

@@ -1,6 +1,8 @@
 /* HTTP server: one connection's life, its deadlines, its end. See http_internal.h for the states. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "common/host/http_internal.h"
 
@@ -197,17 +199,27 @@ void http_conn_start(struct http_conn *c)
 	http_conn_update(c);
 }
 
+size_t http_conn_outstanding(const struct http_conn *c)
+{
+	uv_os_fd_t fd;
+	int unread = 0;
+
+	if (uv_fileno(&c->io.handle, &fd) < 0 || ioctl(fd, SIOCOUTQ, &unread) < 0)
+		unread = 0;
+	return uv_stream_get_write_queue_size(&c->io.stream) + (size_t)unread;
+}
+
 static void expire(struct http_conn *c)
 {
-	size_t queued;
+	size_t left;
 
 	if (c->phase == CONN_LINGER) {
 		http_conn_close(c);
 	} else if (c->writes) {
-		queued = uv_stream_get_write_queue_size(&c->io.stream);
-		if (queued >= c->write_seen)
+		left = http_conn_outstanding(c);
+		if (left >= c->write_seen)
 			http_conn_gone(c);
-		c->write_seen = queued;
+		c->write_seen = left;
 		c->write_since = uv_now(c->server->loop);
 	} else if (c->phase == CONN_IDLE) {
 		http_conn_close(c);

@@ -110,7 +110,7 @@ struct http_conn {
 	void (*on_drain)(void *ctx, struct http_req *req);
 
 	uint64_t head_since, body_since, idle_since, write_since, linger_until; /* uv_now, ms */
-	size_t write_seen;   /* queue size when write_since was set, plus what was added since */
+	size_t write_seen;   /* what was outstanding when a writer was last looked at, plus what was added since */
 	size_t linger_bytes;
 	uint64_t armed_at; /* when the timer will fire; 0 = stopped */
 	char peer[64];
@@ -171,6 +171,9 @@ void http_conn_gone(struct http_conn *c);
 void http_conn_reset(struct http_conn *c);
 /* Goes on after the answer has ended and been written. */
 void http_conn_settle(struct http_conn *c);
+/* Bytes that the client has not taken yet: those queued here, and those in the kernel's hands. That empties long before it
+ * takes more from the queue when the client is a slow one. */
+size_t http_conn_outstanding(const struct http_conn *c);
 /* Reading on or off and timer, from the state. */
 void http_conn_update(struct http_conn *c);
 bool http_conn_is_waiting(const struct http_conn *c); /* no request under way */

@@ -92,9 +92,10 @@ static int queue_rest(struct http_conn *c, const uv_buf_t *bufs, unsigned n, siz
 	wr->owned = owned;
 	if (c->writes++ == 0) {
 		c->write_since = uv_now(c->server->loop);
-		c->write_seen = 0;
+		c->write_seen = http_conn_outstanding(c);
+	} else {
+		c->write_seen += out[0].len + (out_count > 1 ? out[1].len : 0);
 	}
-	c->write_seen += out[0].len + (out_count > 1 ? out[1].len : 0);
 	return 0;
 }
 

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -123,6 +124,27 @@ def test_boot_pause_resume(monitor):
     vm.ok("PATCH", "/vm", {"state": "Resumed"})
     assert vm.ok("GET", "/")["state"] == "Running"
     assert vm.ok("GET", "/machine-config")["mem_size_mib"] == 128
+
+
+def test_a_client_that_does_not_read_its_answers(monitor):
+    """More of them than the kernel holds: the rest waits, and the monitor stays in its filter."""
+    vm = monitor()
+    vm.boot()
+    one, count = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n", 4000
+    connection = UnixConnection(vm.socket)
+    connection.connect()
+    with connection.sock as client:
+        sender = threading.Thread(target=client.sendall, args=(one * count,), daemon=True)
+        sender.start()
+        sender.join(0.5)
+        assert vm.ok("GET", "/")["state"] == "Running"  # others are served
+        got = bytearray()
+        while got.count(b"HTTP/1.1 200 ") < count or not got.endswith(b"}"):
+            piece = client.recv(65536)
+            assert piece, (got.count(b"HTTP/1.1 200 "), vm.process.poll())
+            got += piece
+        sender.join()
+    assert vm.ok("GET", "/")["state"] == "Running"
 
 
 def without_pvh(path, to):

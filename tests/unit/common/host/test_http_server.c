@@ -48,6 +48,16 @@ static int setup_impatient(void **state)
 	return 0;
 }
 
+static int setup_patient_with_readers(void **state)
+{
+	struct http_limits l = small_limits();
+
+	fds_before = unit_count_fds();
+	l.write_timeout_ms = 700;
+	fixture_start(&l, NULL);
+	return 0;
+}
+
 /* Room for three of 150,000 bytes. */
 static int setup_little_memory(void **state)
 {
@@ -854,6 +864,30 @@ static void test_query(void **state)
 	assert_int_equal(http_query_next(&q, k, sizeof(k), v, sizeof(v)), 0);
 }
 
+/* What the kernel has taken of an answer hides for long that the client goes on reading: it is not cut off for that. */
+static void test_slow_reader_is_no_stalled_one(void **state)
+{
+	static char buf[1 << 20];
+	int fd = raw_connect(), small = 65536;
+	uint64_t end = stk_now_ns() + 3 * STK_NS_PER_S;
+	size_t total = 0;
+	ssize_t n = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	raw_send(fd, "GET /big HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+	while (n > 0 && stk_now_ns() < end) {
+		n = read(fd, buf, 4096);
+		total += n > 0 ? (size_t)n : 0;
+		usleep(20000);
+	}
+	assert_true(n > 0 && total < FIXTURE_STREAM_TOTAL / 8);
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		total += (size_t)n;
+	assert_int_equal(n, 0);
+	assert_true(total > FIXTURE_STREAM_TOTAL);
+	close(fd);
+}
+
 #define SERVED(f)    cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define IMPATIENT(f) cmocka_unit_test_setup_teardown(f, setup_impatient, teardown)
 
@@ -887,6 +921,7 @@ int main(void)
 		IMPATIENT(test_dribbling_headers),
 		IMPATIENT(test_slow_handler_is_no_timeout),
 		IMPATIENT(test_stalled_reader),
+		cmocka_unit_test_setup_teardown(test_slow_reader_is_no_stalled_one, setup_patient_with_readers, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_connections, setup_two_connections, teardown),
 		cmocka_unit_test_setup_teardown(test_bodies_share_memory, setup_little_memory, teardown),
 		SERVED(test_tap),
