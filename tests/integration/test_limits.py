@@ -83,5 +83,5 @@ def test_deploy_of_much_memory_takes_what_is_used(own_host):
             peak = max([peak, *map(peak_mib, h.processes("stoker-vmm"))])
             time.sleep(0.02)
     assert made.result().status == 201, made.result()
-    assert 50 < peak < 1024
+    assert h.TSAN or 50 < peak < 1024  # ThreadSanitizer's memory would be counted as well
     assert host.invoke("large", {}).status == 200
