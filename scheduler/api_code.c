@@ -186,13 +186,20 @@ static bool may_read(const struct daemon *d, struct http_req *req, const struct 
 	return false;
 }
 
-/* False: answered. First of all: who has no link is not told what there is. rc: of the path's making. */
-static bool has_link(const struct daemon *d, struct http_req *req, int rc, const char *path, const char *id)
+/* Of which package of this kind is it, and by a link? 0: answered. First of all: who has no link is not told what there is. */
+static unsigned linked(const struct daemon *d, struct http_req *req, const struct router_match *m, unsigned max,
+		       int (*path_of)(const char *name, unsigned number, char ret[CODELINK_MAX]), char id[IDS_UUID_LEN + 1])
 {
-	if (rc == 0 && codelink_good(&d->codelink, path, http_req_query(req), (int64_t)(stk_wall_ns() / STK_NS_PER_S)))
-		return true;
+	char path[CODELINK_MAX];
+	uint64_t number;
+
+	if (front_request_id(req, id))
+		id[0] = '\0';
+	if (stk_parse_u64(m->value[1], 1, max, &number) == 0 && path_of(m->value[0], (unsigned)number, path) == 0 &&
+	    codelink_good(&d->codelink, path, http_req_query(req), (int64_t)(stk_wall_ns() / STK_NS_PER_S)))
+		return (unsigned)number;
 	answer_error(req, 403, "AccessDenied", "the link has expired, or is not one that this host has given", id);
-	return false;
+	return 0;
 }
 
 /* NULL: answered. What it reads is to be set, then it starts with step. */
@@ -238,19 +245,13 @@ void api_code(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct daemon *d = ctx;
 	const struct fn_version *v;
-	char id[IDS_UUID_LEN + 1], path[CODELINK_MAX];
-	uint64_t number;
+	char id[IDS_UUID_LEN + 1];
+	unsigned number = linked(d, req, m, UINT_MAX, codelink_of_function, id);
 	struct reader *r;
-	int rc;
 
-	if (front_request_id(req, id))
-		id[0] = '\0';
-	rc = stk_parse_u64(m->value[1], 1, UINT_MAX, &number);
-	if (rc == 0)
-		rc = codelink_of_function(m->value[0], (unsigned)number, path);
-	if (!has_link(d, req, rc, path, id))
+	if (!number)
 		return;
-	v = find(registry_find(&d->registry, m->value[0]), (unsigned)number);
+	v = find(registry_find(&d->registry, m->value[0]), number);
 	if (!v)
 		not_there(req, id);
 	else if ((r = begin(d, req, v->fn->tenant, id)))
@@ -260,21 +261,13 @@ void api_code(void *ctx, struct http_req *req, const struct router_match *m)
 void api_layer_code(void *ctx, struct http_req *req, const struct router_match *m)
 {
 	struct daemon *d = ctx;
-	char id[IDS_UUID_LEN + 1], path[CODELINK_MAX];
-	struct fn_layer layer;
-	uint64_t version;
+	char id[IDS_UUID_LEN + 1];
+	struct fn_layer layer = {.version = linked(d, req, m, LAYERS_VERSION_MAX, codelink_of_layer, id)};
 	struct reader *r;
-	int rc;
 
-	if (front_request_id(req, id))
-		id[0] = '\0';
-	rc = stk_parse_u64(m->value[1], 1, LAYERS_VERSION_MAX, &version);
-	if (rc == 0)
-		rc = codelink_of_layer(m->value[0], (unsigned)version, path);
-	if (!has_link(d, req, rc, path, id))
+	if (!layer.version)
 		return;
-	layer.version = (unsigned)version; /* the link says that it is the name of one */
-	if (stk_strcpy(layer.name, sizeof(layer.name), m->value[0]))
+	if (stk_strcpy(layer.name, sizeof(layer.name), m->value[0])) /* the link says that it is the name of one */
 		not_there(req, id);
 	else if ((r = begin(d, req, tenants_of(&d->tenants, layer.name), id)))
 		start(r, layers_path(d->opt->state_dir, &layer, r->path, sizeof(r->path)));

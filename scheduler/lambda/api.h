@@ -65,6 +65,8 @@ void lambda_answer(struct http_req *req, int status, json_t *value);
 /* Where the client has reached the host, for addresses that it is shown: the Host header, or "localhost" when there is none that
  * looks like one. */
 const char *lambda_host(const struct http_req *req);
+/* Where the package of this path (codelink.h) is for a client that calls the host so: a new reference, or NULL. Any thread. */
+json_t *lambda_location(const struct daemon *d, const char *host, const char *path);
 void lambda_arn_of(const struct daemon *d, const struct function *fn, const char *qualifier, char ret[LAMBDA_ARN_MAX]);
 /* FunctionConfiguration; qualifier: as it was addressed, NULL none. listed: as an item of a list. NULL: out of memory. */
 json_t *lambda_configuration(const struct daemon *d, const struct fn_version *v, const char *qualifier, bool listed);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/clock.h"
 #include "common/base/str.h"
 #include "scheduler/daemon.h"
 #include "scheduler/lambda/api.h"
@@ -79,13 +78,11 @@ void lambda_get_configuration(void *ctx, struct http_req *req, const struct rout
 /* Its package, for this client. */
 static json_t *code_of(const struct lambda_call *c, const struct fn_version *v)
 {
-	char path[CODELINK_MAX], link[CODELINK_MAX];
+	char path[CODELINK_MAX];
 
-	if (codelink_of_function(v->fn->name, v->number, path) ||
-	    codelink_make(&c->d->codelink, path, (int64_t)(stk_wall_ns() / STK_NS_PER_S), link))
+	if (codelink_of_function(v->fn->name, v->number, path))
 		return NULL;
-	return json_pack("{s:s, s:o}", "RepositoryType", "S3", "Location",
-			 json_sprintf("http://%s%s", lambda_host(c->req), link));
+	return json_pack("{s:s, s:o}", "RepositoryType", "S3", "Location", lambda_location(c->d, lambda_host(c->req), path));
 }
 
 void lambda_get_function(void *ctx, struct http_req *req, const struct router_match *m)

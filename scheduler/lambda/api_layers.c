@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
 #include "common/base/str.h"
 #include "common/host/workers.h"
 #include "scheduler/auth/auth.h"
@@ -109,13 +108,11 @@ static void arn_of(const struct layer_call *lc, const struct fn_layer *layer, un
 /* Its package, for this client. Negative errno. */
 static int add_location(const struct layer_call *lc, const struct fn_layer *layer, json_t *answer)
 {
-	char path[CODELINK_MAX], link[CODELINK_MAX];
+	char path[CODELINK_MAX];
 	int rc = codelink_of_layer(layer->name, layer->version, path);
 
-	if (rc == 0)
-		rc = codelink_make(&lc->call.d->codelink, path, (int64_t)(stk_wall_ns() / STK_NS_PER_S), link);
 	if (rc == 0 && json_object_set_new(json_object_get(answer, "Content"), "Location",
-					   json_sprintf("http://%s%s", lc->host, link)))
+					   lambda_location(lc->call.d, lc->host, path)))
 		rc = -ENOMEM;
 	return rc;
 }

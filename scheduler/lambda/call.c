@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/str.h"
 #include "scheduler/auth/auth.h"
 #include "scheduler/commit.h"
@@ -68,6 +69,15 @@ const char *lambda_host(const struct http_req *req)
 	size_t n = host ? strlen(host) : 0;
 
 	return n && n <= LAMBDA_HOST_MAX && strspn(host, allowed) == n ? host : "localhost";
+}
+
+json_t *lambda_location(const struct daemon *d, const char *host, const char *path)
+{
+	char link[CODELINK_MAX];
+
+	if (codelink_make(&d->codelink, path, (int64_t)(stk_wall_ns() / STK_NS_PER_S), link))
+		return NULL;
+	return json_sprintf("http://%s%s", host, link);
 }
 
 void lambda_arn_of(const struct daemon *d, const struct function *fn, const char *qualifier, char ret[LAMBDA_ARN_MAX])

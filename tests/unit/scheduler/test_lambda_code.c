@@ -112,6 +112,18 @@ static void fetch(const char *link, int status, const void *want, size_t len)
 	http_client_resp_fini(&r);
 }
 
+/* Without any key, too. */
+static int status_of(const char *method, const char *link)
+{
+	struct http_client_resp r;
+	int status;
+
+	assert_int_equal(host_request(method, link, NULL, NULL, &r), 0);
+	status = r.status;
+	http_client_resp_fini(&r);
+	return status;
+}
+
 static const uint8_t *package(void)
 {
 	static uint8_t zip[sizeof(HOST_ZIP)];
@@ -124,7 +136,6 @@ static void each_tenants_own(void **state)
 {
 	const char *a, *b, *name;
 	char forged[512], *at;
-	struct http_client_resp r;
 
 	host_start_tenants();
 	create(&host_acme, "f");
@@ -133,9 +144,7 @@ static void each_tenants_own(void **state)
 	b = link_to(&host_bolt, "f");
 	fetch(a, 200, package(), HOST_ZIP_LEN);
 	fetch(b, 200, package(), HOST_ZIP_LEN);
-	assert_int_equal(host_request("HEAD", a, NULL, NULL, &r), 0);
-	assert_int_equal(r.status, 200);
-	http_client_resp_fini(&r);
+	assert_int_equal(status_of("HEAD", a), 200);
 	/* One tenant's link made into one to another's code, and other inventions: whether it is there is not told. */
 	name = strstr(a, "f.acme");
 	assert_non_null(name);
@@ -157,9 +166,7 @@ static void each_tenants_own(void **state)
 	/* Nothing else is open by that. */
 	fetch("/v1/code", 401, NULL, 0);
 	fetch("/v1/code/f.acme/1/x", 401, NULL, 0);
-	assert_int_equal(host_request("DELETE", a, NULL, NULL, &r), 0);
-	assert_int_equal(r.status, 401);
-	http_client_resp_fini(&r);
+	assert_int_equal(status_of("DELETE", a), 401);
 	/* A link does not outlive the process. */
 	host_kill();
 	host_start_tenants();
@@ -252,7 +259,6 @@ static void layers(void **state)
 {
 	static const char body[] = "{\"Content\":{\"ZipFile\":\"" HOST_ZIP "\"}}";
 	const char *path = LAYERS "/l/versions", *first, *second, *others;
-	struct http_client_resp r;
 	char forged[512];
 	uint8_t *data;
 	json_t *o;
@@ -283,14 +289,10 @@ static void layers(void **state)
 	fetch("/v1/layers/l.acme/1/code", 403, NULL, 0);
 	fetch("/v1/layers/l.acme/1", 401, NULL, 0);
 
-	assert_int_equal(host_request("HEAD", first, NULL, NULL, &r), 0);
-	assert_int_equal(r.status, 200);
-	http_client_resp_fini(&r);
+	assert_int_equal(status_of("HEAD", first), 200);
 	json_decref(call(&host_acme, "DELETE", LAYERS "/l/versions/1", NULL, 204));
 	fetch(first, 404, NULL, 0);
-	assert_int_equal(host_request("HEAD", first, NULL, NULL, &r), 0);
-	assert_int_equal(r.status, 404);
-	http_client_resp_fini(&r);
+	assert_int_equal(status_of("HEAD", first), 404);
 	fetch(others, 200, package(), HOST_ZIP_LEN);
 }
 
