@@ -64,20 +64,21 @@ static void take_free(uint64_t at_most)
 	}
 }
 
-static void load_mapped_files(uint64_t unused)
+static void load_mapped_files(uint64_t at_most)
 {
-	(void)unused;
-	filecache_fill("/proc", free_bytes() / 4 < FILES_MAX ? free_bytes() / 4 : FILES_MAX);
+	uint64_t room = free_bytes() / 4;
+
+	filecache_fill("/proc", room < at_most ? room : at_most);
 }
 
 /* In a child: its memory is gone afterwards, and it is the first to be killed should none be left. */
-static void in_child(void (*work)(uint64_t argument), uint64_t argument)
+static void in_child(void (*work)(uint64_t at_most), uint64_t at_most)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		mounts_write("/proc/self/oom_score_adj", "1000");
-		work(argument);
+		work(at_most);
 		_exit(0);
 	}
 	if (pid < 0) {
@@ -126,7 +127,7 @@ uint64_t trim_memory(uint64_t given)
 		mounts_write(min_free, saved);
 	/* File caches stay and get more: clones share these pages, and would otherwise each read again
 	 * what their first call touches. Last, as taking all memory makes the kernel drop some. */
-	in_child(load_mapped_files, 0);
+	in_child(load_mapped_files, FILES_MAX);
 	use_block_worker();
 	let_due_work_run();
 	if (sysinfo(&si) < 0)
