@@ -28,34 +28,33 @@ static struct http_limits small_limits(void)
 	return l;
 }
 
-static int setup(void **state)
+static int start(struct http_limits l)
 {
-	struct http_limits l = small_limits();
-
 	fds_before = unit_count_fds();
 	fixture_start(&l, NULL);
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return start(small_limits());
 }
 
 static int setup_impatient(void **state)
 {
 	struct http_limits l = small_limits();
 
-	fds_before = unit_count_fds();
 	l.header_timeout_ms = l.body_timeout_ms = l.idle_timeout_ms = 150;
 	l.write_timeout_ms = 150;
-	fixture_start(&l, NULL);
-	return 0;
+	return start(l);
 }
 
 static int setup_patient_with_readers(void **state)
 {
 	struct http_limits l = small_limits();
 
-	fds_before = unit_count_fds();
 	l.write_timeout_ms = 700;
-	fixture_start(&l, NULL);
-	return 0;
+	return start(l);
 }
 
 /* Room for three of 150,000 bytes. */
@@ -63,21 +62,17 @@ static int setup_little_memory(void **state)
 {
 	struct http_limits l = small_limits();
 
-	fds_before = unit_count_fds();
 	l.max_body_bytes = 200000;
 	l.max_buffered_bytes = 650000;
-	fixture_start(&l, NULL);
-	return 0;
+	return start(l);
 }
 
 static int setup_two_connections(void **state)
 {
 	struct http_limits l = small_limits();
 
-	fds_before = unit_count_fds();
 	l.max_connections = 2;
-	fixture_start(&l, NULL);
-	return 0;
+	return start(l);
 }
 
 static int teardown(void **state)
