@@ -1,7 +1,8 @@
 /* The session with the host (guestwire over vsock), and the one event loop of PID 1.
  *
  *   BOOTED --START--> INIT --first next--> READY --INVOKE--> RUNNING --answer/error--> DONE (extensions' rest)
- *                      +--error--> FAILED    (TRIM, SECRETS, RESUME: any number of times in READY)
+ *                      +--error--> FAILED    (TRIM, SECRETS, RESUME: any number of times in READY;
+ *                                             EXPIRED ends a call without an answer)
  *
  * The snapshot is taken in READY, while the loop waits. BYE ends it in every state. A session that
  * breaks in READY (a snapshot without its streams) is made anew; in INIT, RUNNING or later there is
@@ -55,6 +56,7 @@ struct agent {
 	pid_t pid; /* runtime, 0: none */
 	bool dead;
 	bool crashed; /* the invocation ended with the runtime's death */
+	bool expired; /* and this one with its time limit */
 	int status;
 	int output[2]; /* the function's ends of the pipes, until it is started; -1 */
 	const char *runtime; /* its file */

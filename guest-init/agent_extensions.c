@@ -3,7 +3,7 @@
  *   answer ──► BUSY (they work on the invocation) ──► RUNTIME (SIGTERM) ──► SHUTDOWN (event) ──► BYE
  *
  * Each step is over when all are done, or its time is: BUSY at the invocation's deadline, RUNTIME and SHUTDOWN within
- * the budgets of Lambda. A machine without extensions has none of this. */
+ * the budgets of Lambda. EXPIRED (the deadline, without an answer) leads to RUNTIME at once. A machine without extensions has none of this. */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -154,7 +154,9 @@ static void linger_begin(struct agent *a)
 	uint64_t wall_ms = stk_wall_ns() / STK_NS_PER_MS;
 
 	a->linger = LINGER_BUSY;
-	a->linger_ns = stk_now_ns() + (a->deadline_ms > wall_ms ? a->deadline_ms - wall_ms : 0) * STK_NS_PER_MS;
+	a->linger_ns = stk_now_ns();
+	if (!a->expired && a->deadline_ms > wall_ms)
+		a->linger_ns += (a->deadline_ms - wall_ms) * STK_NS_PER_MS;
 }
 
 static void linger_runtime(struct agent *a)
@@ -169,16 +171,21 @@ static void linger_runtime(struct agent *a)
 		kill(a->pid, SIGTERM);
 }
 
-static void linger_shutdown(struct agent *a)
+/* Those that were busy so far get it when they ask for their next event. */
+static void tell_shutdown(struct agent *a)
 {
 	uint64_t now = stk_now_ns(), left = a->end_ns > now ? a->end_ns - now : 0;
 
+	extensions_shutdown(&a->api.ext, &a->api.server, a->expired ? "TIMEOUT" : a->crashed ? "FAILURE" : "SPINDOWN",
+			    (stk_wall_ns() + left) / STK_NS_PER_MS);
+}
+
+static void linger_shutdown(struct agent *a)
+{
 	a->linger = LINGER_SHUTDOWN;
 	a->linger_ns = a->end_ns;
 	if (a->pid > 0 && !a->dead)
 		kill(-a->pid, SIGKILL);
-	extensions_shutdown(&a->api.ext, &a->api.server, a->crashed ? "FAILURE" : "SPINDOWN",
-			    (stk_wall_ns() + left) / STK_NS_PER_MS);
 }
 
 /* Their last words, and that they were the last. The host ends the machine then: one that powers off by itself may take
@@ -203,6 +210,8 @@ void agent_linger(struct agent *a)
 		linger_runtime(a);
 	if (a->linger == LINGER_RUNTIME && (a->pid <= 0 || a->dead || stk_now_ns() >= a->linger_ns))
 		linger_shutdown(a);
+	if (a->linger == LINGER_SHUTDOWN)
+		tell_shutdown(a);
 	if (a->linger == LINGER_SHUTDOWN && (!extensions_running(&a->api.ext) || stk_now_ns() >= a->linger_ns))
 		linger_bye(a);
 	if (a->linger == LINGER_BYE && stk_now_ns() >= a->linger_ns)

@@ -118,15 +118,14 @@ static int on_secrets(struct agent *a, const uint8_t *p, size_t len)
 static int on_resume(struct agent *a, const uint8_t *p, size_t len)
 {
 	struct gw_resume resume;
-	uint8_t buf[GW_HEADER_LEN];
 
 	if (gw_resume_decode(p, len, &resume) < 0)
 		return -EPROTO;
 	become_unique(a, resume.wall_ns, resume.entropy);
 	become_named(a, resume.hostname, resume.hostname_len);
 	a->quiet = resume.how == GW_RESUME_QUIET;
-	if (!runtime_api_resumed(&a->api, resume.how == GW_RESUME_WARM_UP) && !a->quiet)
-		agent_send_small(a, buf, gw_empty_encode(buf, sizeof(buf), GW_RESUMED));
+	if (!runtime_api_resumed(&a->api, resume.how == GW_RESUME_WARM_UP))
+		agent_resumed(a);
 	return 0;
 }
 
@@ -157,6 +156,16 @@ static int on_invoke(struct agent *a, const uint8_t *p, size_t len)
 	return 0;
 }
 
+/* Or the answer is on its way: nobody reads it then. */
+static int on_expired(struct agent *a, const uint8_t *p, size_t len)
+{
+	if (a->state != AGENT_RUNNING)
+		return 0;
+	a->expired = true;
+	a->state = AGENT_DONE;
+	return 0;
+}
+
 static int on_bye(struct agent *a, const uint8_t *p, size_t len)
 {
 	a->bye = true;
@@ -174,6 +183,7 @@ static const struct {
 	{GW_SECRETS, 1u << AGENT_READY, on_secrets},
 	{GW_RESUME, 1u << AGENT_READY, on_resume},
 	{GW_INVOKE, 1u << AGENT_READY, on_invoke},
+	{GW_EXPIRED, 1u << AGENT_RUNNING | 1u << AGENT_DONE, on_expired},
 	{GW_BYE, ~0u, on_bye},
 };
 

@@ -22,6 +22,8 @@ void agent_runtime_close(struct agent *a);
 void agent_start_programs(struct agent *a, const struct gw_start *start);
 /* Starts the runtime, which is prepared; a failure is reported. */
 void agent_start_runtime(struct agent *a);
+/* A clone has resumed: the host is told, if it wants to know. */
+void agent_resumed(struct agent *a);
 /* After each round of the loop: has it ended, or is its init phase too long? */
 void agent_runtime_check(struct agent *a);
 /* Ends the init phase or the invocation. What the function has printed goes first. */

@@ -94,26 +94,41 @@ void agent_start_programs(struct agent *a, const struct gw_start *start)
 
 /* --- what it says ----------------------------------------------------------------------------- */
 
+/* For READY and RESUMED. */
+static uint32_t begin_flags(const struct agent *a)
+{
+	return extensions_running(&a->api.ext) ? GW_F_LINGER : 0;
+}
+
 static void on_ready(void *ctx)
 {
 	struct agent *a = ctx;
 	uint8_t buf[GW_HEADER_LEN + 8];
+	int n;
 
 	if (a->state != AGENT_INIT)
 		return;
 	logs_drain(&a->logs);
 	a->state = AGENT_READY;
 	a->init_deadline_ns = 0;
-	agent_send_small(a, buf, gw_u64_encode(buf, sizeof(buf), GW_READY, stk_now_ns() - a->started_ns));
+	n = gw_u64_encode(buf, sizeof(buf), GW_READY, stk_now_ns() - a->started_ns);
+	gw_set_flags(buf, begin_flags(a));
+	agent_send_small(a, buf, n);
+}
+
+void agent_resumed(struct agent *a)
+{
+	uint8_t buf[GW_HEADER_LEN];
+	int n = gw_empty_encode(buf, sizeof(buf), GW_RESUMED);
+
+	gw_set_flags(buf, begin_flags(a));
+	if (a->state == AGENT_READY && !a->quiet)
+		agent_send_small(a, buf, n);
 }
 
 static void on_resumed(void *ctx)
 {
-	struct agent *a = ctx;
-	uint8_t buf[GW_HEADER_LEN];
-
-	if (a->state == AGENT_READY && !a->quiet)
-		agent_send_small(a, buf, gw_empty_encode(buf, sizeof(buf), GW_RESUMED));
+	agent_resumed(ctx);
 }
 
 static void on_stream(void *ctx, const char *type)

@@ -185,9 +185,10 @@ static void deliver(struct extensions *e, struct api_server *s, bool shutdown, c
 		if (c->fd < 0 || c->state != API_PARKED || !c->extension)
 			continue;
 		x = &e->ext[c->extension - 1];
-		if (!(shutdown ? x->shutdown : x->invoke) || x->state != EXT_WAITING || put_uuid(id))
+		if (!(shutdown ? x->shutdown && !x->ended : x->invoke) || x->state != EXT_WAITING || put_uuid(id))
 			continue;
 		x->state = EXT_BUSY;
+		x->ended = shutdown;
 		c->extension = 0;
 		snprintf(header, sizeof(header), "Lambda-Extension-Event-Identifier: %s\r\n", id);
 		api_answer(s, c, 200, header, body);

@@ -30,6 +30,7 @@ struct extension {
 	pid_t pid; /* external: its process; 0: internal, or ended */
 	bool external;
 	bool invoke, shutdown; /* events it asked for */
+	bool ended; /* it has got SHUTDOWN */
 };
 
 struct extensions {
@@ -55,15 +56,15 @@ bool extensions_ready(const struct extensions *e);
 bool extensions_idle(const struct extensions *e);
 /* Is the pid one of theirs? It counts as ended then. */
 bool extensions_exited(struct extensions *e, pid_t pid);
-/* Programs that were sent SHUTDOWN and run still. */
+/* Programs that asked for SHUTDOWN and run still. */
 bool extensions_running(const struct extensions *e);
 /* Something has changed since the last call. */
 bool extensions_take_news(struct extensions *e);
 
 /* The invocation begins: those that wait and asked for it get it. */
 void extensions_invoke(struct extensions *e, struct api_server *s, const struct gw_invoke *inv);
-/* The end: the same for SHUTDOWN. reason is SPINDOWN or FAILURE. Lambda's TIMEOUT is never told: at the call's deadline the
- * host destroys the machine, and nobody in it is asked. */
+/* The end: the same for SHUTDOWN, once for each of them however often this is called. reason is SPINDOWN, TIMEOUT or
+ * FAILURE. */
 void extensions_shutdown(struct extensions *e, struct api_server *s, const char *reason, uint64_t deadline_ms);
 
 /* Requests. False: not a path of this API (c->refusal is set then). */

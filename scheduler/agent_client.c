@@ -32,6 +32,12 @@ void agent_call(struct agent *a)
 	a->phase = AGENT_CALL;
 }
 
+void agent_expire(struct agent *a)
+{
+	assert(a->phase == AGENT_CALL && a->extended);
+	a->phase = AGENT_EXPIRED;
+}
+
 void agent_started(struct agent *a)
 {
 	assert(a->phase == AGENT_WANT_HELLO);
@@ -41,6 +47,8 @@ void agent_started(struct agent *a)
 /* Which frames may come in which phase. */
 static bool allowed(const struct agent *a, const struct gw_header *h)
 {
+	bool called = a->phase == AGENT_CALL || a->phase == AGENT_EXPIRED;
+
 	switch (h->type) {
 	case GW_HELLO:
 		return a->phase == AGENT_WANT_HELLO && h->stream == 0;
@@ -51,13 +59,13 @@ static bool allowed(const struct agent *a, const struct gw_header *h)
 	case GW_LOG:
 		return a->phase != AGENT_WANT_HELLO && h->length >= 1;
 	case GW_RESPONSE:
-		return a->phase == AGENT_CALL && h->stream == 1;
+		return called && h->stream == 1;
 	case GW_STREAM:
-		return a->phase == AGENT_CALL && h->stream == 1 && !a->streamed && !a->answered;
+		return called && h->stream == 1 && !a->streamed && !a->answered;
 	case GW_ERROR:
 		return a->phase != AGENT_WANT_HELLO && a->phase != AGENT_LINGERS;
 	case GW_BYE:
-		return a->phase == AGENT_LINGERS && h->stream == 0;
+		return (a->phase == AGENT_LINGERS || a->phase == AGENT_EXPIRED) && h->stream == 0;
 	default:
 		return false;
 	}
@@ -89,9 +97,18 @@ static int begin_payload(struct agent *a)
 	return 0;
 }
 
+/* It crossed with EXPIRED. */
+static bool too_late(const struct agent *a)
+{
+	return a->phase == AGENT_EXPIRED &&
+	       (a->hdr.type == GW_RESPONSE || a->hdr.type == GW_STREAM || a->hdr.type == GW_ERROR);
+}
+
 /* Payload bytes arrive in pieces; answers and logs are handed on as they come. */
 static int take_payload(struct agent *a, const uint8_t *data, uint32_t n)
 {
+	if (too_late(a))
+		return 0;
 	switch (a->hdr.type) {
 	case GW_RESPONSE:
 		return n ? a->ops->on_response(a->ctx, data, n, false) : 0;
@@ -129,6 +146,8 @@ static int end_frame(struct agent *a)
 	uint8_t state;
 	int rc;
 
+	if (too_late(a))
+		return 0;
 	switch (a->hdr.type) {
 	case GW_RESPONSE:
 		if (!(a->hdr.flags & GW_F_FIN))
@@ -157,11 +176,13 @@ static int end_frame(struct agent *a)
 		rc = gw_u64_decode(a->small, a->hdr.length, &value);
 		if (rc)
 			return rc;
+		a->extended = a->hdr.flags & GW_F_LINGER;
 		a->phase = AGENT_IDLE;
 		return a->ops->on_state(a->ctx, GW_READY);
 	case GW_RESUMED:
 		if (a->hdr.length)
 			return -EPROTO;
+		a->extended = a->hdr.flags & GW_F_LINGER;
 		a->phase = AGENT_IDLE;
 		return a->ops->on_state(a->ctx, GW_RESUMED);
 	case GW_BYE:

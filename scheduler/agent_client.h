@@ -5,7 +5,8 @@
  *
  *   HELLO ──► READY ──►┐                 (cold boot)
  *             RESUMED ─►├─► IDLE ── agent_call ──► CALL ── [STREAM] RESPONSE+FIN | ERROR ──► OVER
- *                                  LOG frames are welcome in READY, RESUMED, IDLE, CALL
+ *                                                    └─ agent_expire ──► EXPIRED ── BYE ──► OVER
+ *                                  LOG frames are welcome in READY, RESUMED, IDLE, CALL, EXPIRED
  */
 #ifndef SCHEDULER_AGENT_CLIENT_H
 #define SCHEDULER_AGENT_CLIENT_H
@@ -23,6 +24,7 @@ enum agent_phase {
 	AGENT_IDLE,
 	AGENT_CALL,         /* INVOKE sent */
 	AGENT_LINGERS,      /* the call is over, its extensions are not: LOG*, BYE */
+	AGENT_EXPIRED,      /* its time was up: the same, and what is still on its way of an answer is passed over */
 	AGENT_OVER,
 };
 
@@ -46,6 +48,7 @@ struct agent {
 	bool in_payload;
 	struct gw_header hdr;
 	uint64_t response_len;
+	bool extended; /* it has extensions that want to know how a call ends */
 	bool streamed, answered; /* STREAM came, a RESPONSE came */
 	uint32_t end_flags; /* of the frame that has ended the call */
 	uint8_t log_fd;
@@ -59,6 +62,8 @@ void agent_close(struct agent *a);
 void agent_fini(struct agent *a);
 /* The INVOKE frame was sent: answers are expected from now on. Only in AGENT_IDLE. */
 void agent_call(struct agent *a);
+/* EXPIRED was sent: the call is over, its extensions have some time. Only in AGENT_CALL, of an agent that is extended. */
+void agent_expire(struct agent *a);
 /* START was sent; only in AGENT_WANT_HELLO's on_state. */
 void agent_started(struct agent *a);
 /* Of a call that has ended: the guest goes on until its extensions are done, and says BYE then. */

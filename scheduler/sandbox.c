@@ -235,7 +235,7 @@ static void on_timer(uv_timer_t *t)
 	else if (sb->hung_up)
 		sandbox_die(sb, INV_VM_DIED, "the guest closed its connection to the host");
 	else if (sb->state == SB_BUSY)
-		sandbox_die(sb, INV_TIMEOUT, "timed out");
+		sandbox_call_expired(sb);
 	else if (sb->state == SB_RESETTING)
 		sandbox_die(sb, INV_VM_DIED, "it did not become ready in time");
 	else

@@ -170,6 +170,22 @@ void sandbox_lingered(struct sandbox *sb)
 		sandbox_doom(sb);
 }
 
+/* The client has its answer at once. Extensions that want to know have their budget; any other VM ends now. */
+void sandbox_call_expired(struct sandbox *sb)
+{
+	uint8_t frame[GW_HEADER_LEN];
+	uv_buf_t buf = uv_buf_init((char *)frame, (unsigned)gw_empty_encode(frame, sizeof(frame), GW_EXPIRED));
+	bool told = sb->agent.phase == AGENT_CALL && sb->agent.extended && !sb->event;
+
+	if (!told || uv_try_write((uv_stream_t *)&sb->stream, &buf, 1) != (int)buf.len) {
+		sandbox_die(sb, INV_TIMEOUT, "timed out");
+		return;
+	}
+	agent_expire(&sb->agent);
+	invocation_finish(detach(sb), INV_TIMEOUT, "timed out");
+	linger(sb);
+}
+
 static void retire(struct sandbox *sb)
 {
 	sb->use = LEARN_ANSWERED;

@@ -35,6 +35,8 @@ void sandbox_last_words(struct sandbox *sb);
 void sandbox_call_answered(struct sandbox *sb);
 /* The same with an error, in a call or in the init phase of a boot for inv alone. */
 void sandbox_call_failed(struct sandbox *sb, const struct gw_error *e);
+/* Its time limit is reached. */
+void sandbox_call_expired(struct sandbox *sb);
 /* Its extensions have had their time and said all they had to say. */
 void sandbox_lingered(struct sandbox *sb);
 

@@ -38,9 +38,17 @@ static uint32_t max_length(uint16_t type)
 /* Which flags a frame may have. */
 static bool flags_ok(const struct gw_header *h)
 {
-	bool end = h->type == GW_ERROR || (h->type == GW_RESPONSE && (h->flags & GW_F_FIN));
-
-	return !(h->flags & ~((h->type == GW_RESPONSE ? GW_F_FIN : 0) | (end ? GW_F_END : 0)));
+	switch (h->type) {
+	case GW_RESPONSE:
+		return !(h->flags & ~(GW_F_FIN | (h->flags & GW_F_FIN ? GW_F_END : 0)));
+	case GW_ERROR:
+		return !(h->flags & ~GW_F_END);
+	case GW_READY:
+	case GW_RESUMED:
+		return !(h->flags & ~GW_F_LINGER);
+	default:
+		return !h->flags;
+	}
 }
 
 int gw_header_decode(const uint8_t *buf, struct gw_header *ret_hdr)

@@ -12,6 +12,7 @@
  *   call:                                              <- INVOKE   LOG* -> RESPONSE*(last: FIN) | ERROR ->
  *   streamed answer:                                   <- INVOKE   LOG* -> STREAM -> RESPONSE*(last: FIN) | ERROR ->
  *   extensions, behind the call's end:                 LOG* -> BYE ->
+ *   extensions, the call took too long:                <- INVOKE   LOG* ->   <- EXPIRED   LOG* -> BYE ->
  *   end:                                               <- BYE (or SIGKILL from outside)
  *
  * Both sides treat the other as hostile: header and payload are checked before use, lengths are
@@ -61,12 +62,15 @@ enum gw_type {
 	 * An ERROR behind it is a failure in mid-stream. */
 	GW_STREAM = 14,
 	GW_SECRETS = 15,  /* host: kv list; before the RESUME of a clone, or the INVOKE of a VM that was booted */
-	GW_TYPE_MAX = GW_SECRETS,
+	GW_EXPIRED = 16,  /* host: the call's time is up, no answer is waited for; to an agent that may LINGER */
+	GW_TYPE_MAX = GW_EXPIRED,
 };
 
 #define GW_F_FIN    1u
-/* On the frame that ends the invocation (ERROR, or RESPONSE with FIN): */
-#define GW_F_LINGER 2u /* extensions are told that it is over; the agent says BYE when they are done */
+/* On the frame that ends the invocation (ERROR, or RESPONSE with FIN): extensions are told that it is over; the agent says
+ * BYE when they are done. On READY and RESUMED: there are extensions that want to be told. */
+#define GW_F_LINGER 2u
+/* On the frame that ends the invocation: */
 #define GW_F_PEAK_SHIFT 16 /* above: MiB of memory that the function has used at most; 0: not known */
 
 /* ERROR kinds. `detail` is the exit status or the signal number where there is one. */

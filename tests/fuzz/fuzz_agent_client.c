@@ -30,10 +30,15 @@ static int on_state(void *ctx, enum gw_type type)
 static void on_log(void *ctx, unsigned fd, const uint8_t *data, size_t len)
 {
 	volatile uint8_t last = data[len - 1];
+	struct run *r = ctx;
 
 	(void)last;
-	if ((fd != 1 && fd != 2) || ((struct run *)ctx)->bye)
+	if ((fd != 1 && fd != 2) || r->bye)
 		abort();
+	if (data[0] == 'X' && r->agent.phase == AGENT_CALL && r->agent.extended) {
+		agent_expire(&r->agent);
+		r->over = true;
+	}
 }
 
 static int on_stream(void *ctx, const char *type)

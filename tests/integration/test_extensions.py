@@ -105,14 +105,17 @@ def test_the_runtime_dies(host):
     assert (invoke["eventType"], shutdown["eventType"], shutdown["shutdownReason"]) == ("INVOKE", "SHUTDOWN", "FAILURE")
 
 
-def test_the_time_limit_ends_the_extension_as_well(host):
-    """The VM is destroyed at the deadline: nobody is told of a SHUTDOWN, with whatever reason."""
-    answer = host.invoke("short", {"do": "sleep"})
+@pytest.mark.parametrize("start", ["cold-restore", "cold-boot"])
+def test_the_time_limit(host, start):
+    """The client is told at the deadline; the extension has some time behind it."""
+    answer = host.invoke("short", {"do": "sleep"}, start=start)
     assert answer.status == 504, answer
-    h.wait_for(lambda: host.pool("short")["busy"] == 0, "the VM to end")
-    lines = lines_of(host, "short", answer.headers["X-Request-Id"])
-    assert [event["eventType"] for event in events_in(lines)] == ["INVOKE"]
-    assert [line for line in lines if line.startswith("REPORT ")][0].partition("Status: ")[2].startswith("timeout")
+    (invoke, shutdown), lines = told(host, "short", answer)
+    assert (invoke["eventType"], shutdown["eventType"], shutdown["shutdownReason"]) == ("INVOKE", "SHUTDOWN", "TIMEOUT")
+    report = [line.startswith("REPORT RequestId: ") for line in lines].index(True)
+    assert lines[report].partition("Status: ")[2].startswith("timeout")
+    assert lines.index("watcher got " + json.dumps(shutdown)) > report
+    h.wait_for(lambda: host.pool("short")["busy"] == 0, "the VM to end with its extension")
 
 
 def test_an_extension_that_does_not_start(host):

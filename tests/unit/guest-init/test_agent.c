@@ -718,6 +718,21 @@ static void test_external_extension(void **state)
 	assert_true(logged("got SHUTDOWN FAILURE\n"));
 	assert_int_equal(end_session(), 0);
 
+	/* The call's time is up. One that is at work still is told when it asks for its next event, and once. */
+	write_extension("[\"INVOKE\", \"SHUTDOWN\"]",
+			"import time; time.sleep(0.6) if event['eventType'] == 'INVOKE' else None");
+	ready();
+	assert_true(s.h.flags & GW_F_LINGER);
+	call("{\"do\": \"sleep\", \"seconds\": 20}");
+	send_empty(GW_EXPIRED);
+	begin = stk_now_ns();
+	until_the_end();
+	assert_in_range(stk_now_ns() - begin, 1500 * STK_NS_PER_MS, 8 * STK_NS_PER_S);
+	assert_true(logged("got INVOKE req-1\n"));
+	assert_true(logged("got SHUTDOWN TIMEOUT\n"));
+	assert_null(strstr(strstr(s.logs, "SHUTDOWN") + 1, "SHUTDOWN"));
+	assert_int_equal(end_session(), 0);
+
 	/* Crashes: while it runs, and before it has registered. */
 	write_extension("[\"INVOKE\"]", "os._exit(3)");
 	ready();

@@ -264,11 +264,58 @@ static void extensions_behind_the_call(void **state)
 	assert_int_equal(feed_frame(GW_BYE, 0, 0, NULL, 0), -EPROTO);
 }
 
+static void in_expired_call(void)
+{
+	begin(AGENT_WANT_RESUMED);
+	assert_int_equal(feed_frame(GW_RESUMED, GW_F_LINGER, 0, NULL, 0), 0);
+	assert_true(agent.extended);
+	agent_call(&agent);
+	agent_expire(&agent);
+}
+
+/* The time limit: what the guest had on its way of an answer is nobody's any more; its extensions are heard. */
+static void extensions_behind_the_time_limit(void **state)
+{
+	static const struct gw_error e = {.kind = GW_ERR_EXIT, .body = "{}", .body_len = 2};
+	uint8_t buf[128];
+	int n = gw_error_encode(buf, sizeof(buf), &e);
+
+	in_expired_call();
+	assert_int_equal(feed_frame(GW_STREAM, 0, 1, "text/x", 6), 0);
+	assert_int_equal(feed_frame(GW_RESPONSE, 0, 1, "some", 4), 0);
+	assert_int_equal(agent_feed(&agent, buf, (size_t)n), 0);
+	assert_int_equal(feed_frame(GW_RESPONSE, GW_F_FIN | GW_F_LINGER, 1, "x", 1), 0);
+	assert_int_equal(seen.streams + seen.errors + seen.fins + (int)seen.response_len, 0);
+	assert_int_equal(feed_frame(GW_LOG, 0, 0, "\1behind it", 10), 0);
+	assert_memory_equal(seen.log, "behind it", 9);
+	seen.states = 0;
+	assert_int_equal(feed_frame(GW_BYE, 0, 0, NULL, 0), 0);
+	assert_int_equal(seen.states, 1);
+	assert_int_equal(agent.phase, AGENT_OVER);
+
+	/* A frame of which a part had come: the rest is passed over. */
+	begin(AGENT_WANT_READY);
+	assert_int_equal(feed_frame(GW_READY, GW_F_LINGER, 0, "\0\0\0\0\0\0\0\0", 8), 0);
+	agent_call(&agent);
+	n = (int)frame(buf, GW_RESPONSE, GW_F_FIN, 1, "half", 4);
+	assert_int_equal(agent_feed(&agent, buf, (size_t)n - 2), 0);
+	assert_int_equal(seen.response_len, 2);
+	agent_expire(&agent);
+	assert_int_equal(agent_feed(&agent, buf + n - 2, 2), 0);
+	assert_int_equal(seen.response_len, 2);
+	assert_int_equal(seen.fins, 0);
+	in_expired_call();
+	assert_int_equal(feed_frame(GW_RESUMED, 0, 0, NULL, 0), -EPROTO);
+	in_call();
+	assert_false(agent.extended);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_say_so_first),
 		cmocka_unit_test(extensions_behind_the_call),
+		cmocka_unit_test(extensions_behind_the_time_limit),
 		cmocka_unit_test(a_call_in_any_cuts),
 		cmocka_unit_test(boot_order),
 		cmocka_unit_test(errors_are_told),

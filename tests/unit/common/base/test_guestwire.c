@@ -314,7 +314,7 @@ static void test_stream(void **state)
 	assert_true(gw_stream_encode(buf, sizeof(buf), longest) > 0);
 }
 
-/* What the end of an invocation says beside the answer; no other frame may. */
+/* What the end of an invocation says beside the answer, and a part of it that a machine says beforehand; no other frame may. */
 static void test_end_flags(void **state)
 {
 	const uint32_t end = GW_F_LINGER | 37u << GW_F_PEAK_SHIFT;
@@ -335,6 +335,13 @@ static void test_end_flags(void **state)
 	h = (struct gw_header){.type = GW_LOG, .flags = end, .stream = 1};
 	gw_header_encode(buf, &h);
 	assert_int_equal(gw_header_decode(buf, &h), -EPROTO);
+	for (int ready = 0; ready < 2; ready++) {
+		h = (struct gw_header){.type = ready ? GW_READY : GW_RESUMED, .flags = GW_F_LINGER};
+		gw_header_encode(buf, &h);
+		assert_int_equal(gw_header_decode(buf, &h), 0);
+		gw_set_flags(buf, end);
+		assert_int_equal(gw_header_decode(buf, &h), -EPROTO);
+	}
 }
 
 int main(void)
