@@ -50,9 +50,10 @@ int learn_merge(const uint8_t *a, const uint8_t *b, size_t pages, struct snap_wo
 	for (size_t i = 0; r == 0 && i < pages; i++) {
 		if (a[i] == UNTOUCHED || b[i] == UNTOUCHED)
 			continue;
-		if (a[i] == WRITTEN && b[i] == WRITTEN && written < MAX_WRITTEN) {
-			written++;
-			r = snap_page_list_add(&ws.written, (uint32_t)i);
+		if (a[i] == WRITTEN && b[i] == WRITTEN) {
+			/* Not read instead, when there are too many: most are of free memory, there is nothing to be brought in. */
+			if (written++ < MAX_WRITTEN)
+				r = snap_page_list_add(&ws.written, (uint32_t)i);
 		} else if (read < MAX_READ) {
 			read++;
 			r = snap_page_list_add(&ws.read, (uint32_t)i);

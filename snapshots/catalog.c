@@ -16,8 +16,8 @@
 #include "common/base/crc64.h"
 #include "common/base/fd.h"
 #include "common/base/str.h"
+#include "snapshots/empty.h"
 #include "snapshots/manifest.h"
-#include "snapshots/memfile.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
 #include "snapshots/workingset.h"
@@ -200,6 +200,7 @@ static int verify_memory(const char *dir, const struct snap_file *f, const struc
 {
 	stk_autofree struct snap_memory *mem = calloc(1, sizeof(*mem));
 	struct snap_runs runs = {0};
+	struct snap_empty empty;
 	struct stk_rd rd;
 	stk_autofd fd = -1;
 	int r = mem ? 0 : stk_err_sys(err, -ENOMEM, "verify");
@@ -212,6 +213,10 @@ static int verify_memory(const char *dir, const struct snap_file *f, const struc
 		r = snap_snapfile_section(f, SNAP_SECTION_RUNS, 0, &rd, err);
 	if (r == 0)
 		r = snap_runs_decode(&rd, mem->total_size, &runs, err);
+	if (r == 0)
+		r = snap_empty_read(f, mem->region[0].length, &empty, err);
+	if (r == 0)
+		r = snap_empty_check(&empty, &runs, err);
 	if (r == 0) {
 		runs.data_size = 0;
 		for (unsigned i = 0; i < runs.count; i++)

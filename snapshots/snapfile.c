@@ -25,6 +25,7 @@ const char *snap_section_name(uint32_t type)
 	case SNAP_SECTION_DEVICE: return "DEVICE";
 	case SNAP_SECTION_MEMORY: return "MEMORY";
 	case SNAP_SECTION_RUNS: return "RUNS";
+	case SNAP_SECTION_EMPTY: return "EMPTY";
 	default: return "unknown";
 	}
 }

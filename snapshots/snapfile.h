@@ -29,6 +29,7 @@ enum snap_section_type {
 	SNAP_SECTION_DEVICE = 4, /* struct snap_device, instance = place in the start order */
 	SNAP_SECTION_MEMORY = 5, /* regions of the memory file */
 	SNAP_SECTION_RUNS = 6,   /* runs of data in the memory file with their checksums */
+	SNAP_SECTION_EMPTY = 7,  /* struct snap_empty, may be missing */
 };
 
 struct snap_section {

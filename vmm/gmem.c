@@ -97,6 +97,19 @@ int gmem_map_block(struct gmem *m, int fd, struct gmem_block b, struct stk_err *
 	return 0;
 }
 
+int gmem_map_empty(struct gmem *m, uint64_t offset, uint64_t len, struct stk_err *err)
+{
+	uint8_t *p = m->base + offset;
+
+	if (offset > m->size || len > m->size - offset || offset % GMEM_BLOCK || len % GMEM_BLOCK)
+		return stk_err_set(err, -ERANGE, "no place for %llu bytes of fresh memory at %llu", (unsigned long long)len,
+				   (unsigned long long)offset);
+	if (mmap(p, len, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		return no_mapping(len, err);
+	(void)madvise(p, len, MADV_HUGEPAGE); /* else in small ones */
+	return 0;
+}
+
 void gmem_fini(struct gmem *m)
 {
 	if (m->base)

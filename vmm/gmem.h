@@ -47,6 +47,9 @@ struct gmem_block {
 	uint16_t guest, file;
 };
 int gmem_map_block(struct gmem *m, int fd, struct gmem_block b, struct stk_err *err);
+/* Fresh memory, zeros, in place of what is mapped there (whole blocks of GMEM_BLOCK, offset from `base`): in huge pages where
+ * the kernel has some, so that one fault of the guest brings in 2 MiB. -ERANGE, or mmap's error. */
+int gmem_map_empty(struct gmem *m, uint64_t offset, uint64_t len, struct stk_err *err);
 void gmem_fini(struct gmem *m);
 
 /* Host pointer to [addr, addr+len) when all of it is RAM of one side of the hole, else NULL.

@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
-#include "snapshots/memfile.h"
+#include "snapshots/empty.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
 #include "snapshots/workingset.h"
@@ -24,6 +24,11 @@
 /* Without TSC scaling, a guest TSC that differs by less than this is let through: about what NTP
  * would correct. */
 #define TSC_TOLERANCE_PPM 1000u
+
+/* Pages of a free stretch of memory in the working set, from which on its first huge page is not mostly waste; and of the
+ * set as a whole, from which on it may be cut short (scheduler/learn.c), and what is missing is of free memory. */
+#define FRESH_MIN_PAGES 128u
+#define FRESH_MUCH      2048u
 
 /* ---- configuration ---- */
 
@@ -368,6 +373,7 @@ static int save_memory(struct vm *vm, const char *path, struct snap_writer *w, s
 	struct device_region region[DEVICE_MAX];
 	struct snap_memory m = {0};
 	struct snap_runs runs = {0};
+	struct snap_empty empty;
 	unsigned n = devtable_regions(&vm->devices, region, DEVICE_MAX);
 	int r;
 
@@ -396,6 +402,11 @@ static int save_memory(struct vm *vm, const char *path, struct snap_writer *w, s
 		return r;
 	snap_memory_encode(&m, snap_writer_begin(w, SNAP_SECTION_MEMORY, 0));
 	r = snap_writer_end(w, err);
+	if (r == 0) {
+		snap_empty_find(&runs, vm->mem.size, &empty);
+		snap_empty_encode(&empty, snap_writer_begin(w, SNAP_SECTION_EMPTY, 0));
+		r = snap_writer_end(w, err);
+	}
 	if (r == 0) {
 		snap_runs_encode(&runs, snap_writer_begin(w, SNAP_SECTION_RUNS, 0));
 		r = snap_writer_end(w, err);
@@ -455,8 +466,39 @@ static int open_memory(struct vm *vm, const struct vm_load_opts *opts, const str
 	return map_memory(vm, opts, err);
 }
 
+/* Pages of the set from..to. */
+static uint64_t pages_within(const struct snap_page_list *set, uint64_t from, uint64_t to)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < set->count; i++) {
+		uint64_t a = set->range[i].first, b = a + set->range[i].count;
+
+		a = a > from ? a : from;
+		b = b < to ? b : to;
+		n += b > a ? b - a : 0;
+	}
+	return n;
+}
+
+/* Free memory that invocations use becomes huge pages; a mapping of its own would cost all others time. */
+static int freshen(struct vm *vm, const struct snap_empty *empty, const struct snap_page_list *set, struct stk_err *err)
+{
+	bool much = pages_within(set, 0, UINT64_MAX) >= FRESH_MUCH;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < empty->count; i++) {
+		const struct snap_stretch *s = &empty->stretch[i];
+		uint64_t first = s->offset / SNAP_PAGE;
+
+		if (much || pages_within(set, first, first + s->length / SNAP_PAGE) >= FRESH_MIN_PAGES)
+			r = gmem_map_empty(&vm->mem, s->offset, s->length, err);
+	}
+	return r;
+}
+
 /* A hint: whatever is wrong with it costs time, not the clone. */
-static void bring_in_working_set(struct vm *vm, const struct vm_file *file)
+static void bring_in_working_set(struct vm *vm, const struct vm_file *file, const struct snap_empty *empty)
 {
 	stk_autofd fd = open_file(file);
 	struct snap_workingset ws;
@@ -473,6 +515,8 @@ static void bring_in_working_set(struct vm *vm, const struct vm_file *file)
 		stk_warn("%s: %s", file->path, err.text);
 		return;
 	}
+	if (freshen(vm, empty, &ws.written, &err) < 0)
+		stk_warn("%s: %s", file->path, err.text);
 	for (unsigned i = 0; r == 0 && i < ws.written.count; i++)
 		r = gmem_populate(&vm->mem, (uint64_t)ws.written.range[i].first * SNAP_PAGE,
 				  (uint64_t)ws.written.range[i].count * SNAP_PAGE);
@@ -518,7 +562,8 @@ int vm_snapshot_create(struct vm *vm, const char *state_path, const char *memory
 }
 
 static int read_head(const struct snap_file *f, struct vm *vm, const struct vm_load_opts *opts,
-		     struct snap_vm *ret_vm, struct snap_memory *ret_memory, struct stk_err *err)
+		     struct snap_vm *ret_vm, struct snap_memory *ret_memory, struct snap_empty *ret_empty,
+		     struct stk_err *err)
 {
 	struct snap_config cfg;
 	struct stk_rd rd;
@@ -540,14 +585,17 @@ static int read_head(const struct snap_file *f, struct vm *vm, const struct vm_l
 		r = snap_snapfile_section(f, SNAP_SECTION_MEMORY, 0, &rd, err);
 	if (r == 0)
 		r = snap_memory_decode(&rd, ret_memory, err);
+	if (r == 0)
+		r = snap_empty_read(f, ret_memory->region[0].length, ret_empty, err);
 	return r;
 }
 
 static int load(struct vm *vm, const struct snap_file *f, const struct vm_load_opts *opts, struct stk_err *err)
 {
+	struct snap_empty empty;
 	struct snap_memory memory;
 	struct snap_vm v;
-	int r = read_head(f, vm, opts, &v, &memory, err);
+	int r = read_head(f, vm, opts, &v, &memory, &empty, err);
 
 	stages_mark("check state");
 	if (r == 0 && !vm->made)
@@ -560,7 +608,7 @@ static int load(struct vm *vm, const struct snap_file *f, const struct vm_load_o
 		r = open_memory(vm, opts, &memory, err);
 	stages_mark("map memory");
 	if (r == 0 && opts->working_set.path && !vm->recorder) {
-		bring_in_working_set(vm, &opts->working_set);
+		bring_in_working_set(vm, &opts->working_set, &empty);
 		stages_mark("working set");
 	}
 	if (r == 0)

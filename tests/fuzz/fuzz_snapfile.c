@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/crc64.h"
-#include "snapshots/memfile.h"
+#include "snapshots/empty.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
 
@@ -91,6 +91,21 @@ static void take_runs(struct stk_rd *rd)
 	snap_runs_fini(&runs);
 }
 
+static void take_empty(struct stk_rd *rd)
+{
+	struct snap_empty e;
+	uint64_t end = 0;
+
+	if (snap_empty_decode(rd, 1ULL << 32, &e, NULL) < 0)
+		return;
+	require(e.count <= SNAP_EMPTY_MAX);
+	for (unsigned i = 0; i < e.count; i++) {
+		require(e.stretch[i].offset >= end && e.stretch[i].length > 0 && e.stretch[i].length <= 1ULL << 32);
+		end = e.stretch[i].offset + e.stretch[i].length;
+	}
+	require(end <= 1ULL << 32);
+}
+
 static void decode(uint32_t type, struct stk_rd *rd)
 {
 	static struct snap_config config;
@@ -122,6 +137,9 @@ static void decode(uint32_t type, struct stk_rd *rd)
 		break;
 	case SNAP_SECTION_RUNS:
 		take_runs(rd);
+		break;
+	case SNAP_SECTION_EMPTY:
+		take_empty(rd);
 		break;
 	default:
 		break;

@@ -1,4 +1,5 @@
 """Promised sizes, and stoker-bench on a real host."""
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -11,14 +12,18 @@ pytestmark = pytest.mark.figures
 
 
 def smaps(pid):
-    """KiB of a VM: private in all, private outside guest memory, PSS and resident of guest memory."""
-    totals = {"private": 0, "monitor": 0, "guest_pss": 0, "guest_rss": 0, "pss": 0}
-    guest = False
+    """KiB of a VM: private in all, private outside guest memory, PSS and resident of guest memory, huge pages of it."""
+    totals = {"private": 0, "monitor": 0, "guest_pss": 0, "guest_rss": 0, "guest_huge": 0, "pss": 0}
+    guest, ram_end = False, None
     with open(f"/proc/{pid}/smaps") as f:
         for line in f:
             words = line.split()
             if "-" in words[0] and not words[0].endswith(":"):
+                start, end = words[0].split("-")
                 guest = words[-1].endswith("/memory")
+                if guest or start == ram_end:
+                    guest |= len(words) == 5  # memory that was free in the snapshot has no file
+                    ram_end = end
             elif words[0] in ("Private_Clean:", "Private_Dirty:"):
                 totals["private"] += int(words[1])
                 if not guest:
@@ -26,6 +31,8 @@ def smaps(pid):
             elif words[0] == "Pss:":
                 totals["pss"] += int(words[1])
                 totals["guest_pss"] += int(words[1]) if guest else 0
+            elif words[0] == "AnonHugePages:":
+                totals["guest_huge"] += int(words[1]) if guest else 0
             elif words[0] == "Rss:" and guest:
                 totals["guest_rss"] += int(words[1])
     return totals
@@ -54,6 +61,20 @@ def test_clones_share_what_they_read(own_host):
     assert shared > 0
     # what is shared costs a clone next to nothing
     assert mean["guest_pss"] - (mean["private"] - mean["monitor"]) < shared * 0.1
+
+
+@pytest.mark.skipif(h.SLOW != 1, reason="sanitized programs are larger")
+def test_memory_that_calls_take(own_host):
+    """Once it is known that they do, it comes in huge pages. It is the guest's: the monitor stays as small as it is."""
+    host = own_host("probe", pool_floor=1)
+    host.invoke_until_learned("probe", {"do": "hold", "mib": 24, "seconds": 0}, 24)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        call = pool.submit(host.invoke, "probe", {"do": "hold", "mib": 24, "seconds": 5}, start="cold-restore")
+        found = h.wait_for(lambda: [f for f in map(smaps, host.vmms()) if f["private"] > 26 * 1024], "a VM with 24 MiB")
+        assert call.result().json() == 24
+    print(found)
+    assert found[0]["guest_huge"] > 8 * 1024
+    assert found[0]["monitor"] <= 2048
 
 
 def test_bench(host, tmp_path):

@@ -96,6 +96,12 @@ def oom(event, context):
         held.append(bytearray(os.urandom(1)) * (1 << 20))
 
 
+def hold(event, context):
+    held = [bytearray(b"x") * (1 << 20) for _ in range(event["mib"])]
+    time.sleep(event["seconds"])
+    return len(held)
+
+
 def big(event, context):
     """An answer of exactly "size" bytes of JSON."""
     return "x" * (event.get("size", 1 << 20) - 2)
@@ -199,7 +205,7 @@ ACTIONS = {
     "leave": leave, "traces": traces,
     "echo": echo, "count": count, "unique": unique, "environment": environment, "machine": machine,
     "sleep": sleep, "loop": loop, "exit": exit_, "sysexit": sysexit, "signal": kill, "raise": raise_,
-    "oom": oom, "big": big, "size": size, "binary": binary, "log": log, "fill": fill,
+    "oom": oom, "hold": hold, "big": big, "size": size, "binary": binary, "log": log, "fill": fill,
     "unserialisable": unserialisable,
 }
 

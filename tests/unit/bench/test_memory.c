@@ -32,6 +32,27 @@ static void splits_guest_from_monitor(void **state)
 	assert_int_equal(f.shared_guest, 4008);
 }
 
+/* Memory that was free in the snapshot is no mapping of its file, but lies among those that are. */
+static void fresh_memory_is_the_guests(void **state)
+{
+	static const char text[] =
+		"7f0000000000-7f0000800000 rw-p 00000000 fe:00 77 /state/functions/f/1/snapshot/memory\n"
+		"Pss:                 100 kB\nPrivate_Dirty:       100 kB\n"
+		"7f0000800000-7f0000a00000 rw-p 00200000 00:01 9                          /memfd:blocks (deleted)\n"
+		"Pss:                  10 kB\nShared_Clean:       2048 kB\n"
+		"7f0000a00000-7f0004000000 rw-p 00000000 00:00 0 \n"
+		"Pss:                2048 kB\nPrivate_Dirty:      2048 kB\n"
+		"7f0004000000-7f0008000000 rw-p 04000000 fe:00 77 /state/functions/f/1/snapshot/memory\n"
+		"Pss:                   5 kB\nPrivate_Dirty:         5 kB\n"
+		"7f0008200000-7f0008400000 rw-p 00000000 00:00 0 \n"
+		"Pss:                   7 kB\nPrivate_Dirty:         7 kB\n";
+	struct memory_figures f = {0};
+
+	assert_int_equal(memory_parse_smaps(text, "f", &f), 1);
+	assert_int_equal(f.private_guest, 2153);
+	assert_int_equal(f.private_vmm, 7);
+}
+
 static void other_functions_do_not_count(void **state)
 {
 	struct memory_figures f = {0};
@@ -88,6 +109,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(splits_guest_from_monitor),
+		cmocka_unit_test(fresh_memory_is_the_guests),
 		cmocka_unit_test(other_functions_do_not_count),
 		cmocka_unit_test(one_that_records_does_not_count),
 		cmocka_unit_test(available_is_read),

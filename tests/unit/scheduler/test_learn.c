@@ -63,6 +63,12 @@ static void test_bounds(void **state)
 	memset(b, W, sizeof(b));
 	ws = merge();
 	assert_int_equal(pages_in(&ws.written), 4096);
+	assert_int_equal(pages_in(&ws.read), 0); /* most is memory that was free: there is nothing to read */
+	snap_workingset_fini(&ws);
+	memset(a, R, sizeof(a));
+	memset(b, R, sizeof(b));
+	ws = merge();
+	assert_int_equal(pages_in(&ws.written), 0);
 	assert_int_equal(pages_in(&ws.read), 16384);
 	snap_workingset_fini(&ws);
 	for (unsigned i = 0; i < PAGES; i += 2)

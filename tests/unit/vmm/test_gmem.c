@@ -137,6 +137,31 @@ static void test_blocks(void **state)
 	close(store);
 }
 
+/* Fresh memory in place of the file's, in whole blocks of what there is. */
+static void test_empty(void **state)
+{
+	stk_autofd fd = memfd_create("memory", MFD_CLOEXEC);
+	struct stk_err err;
+	struct gmem m;
+
+	assert_int_equal(ftruncate(fd, 8 * MIB), 0);
+	for (int i = 0; i < 8; i += 2)
+		assert_int_equal(pwrite(fd, "f", 1, i * (off_t)MIB), 1);
+	assert_int_equal(gmem_init_file(&m, fd, 8 * MIB, NULL), 0);
+	assert_int_equal(gmem_map_empty(&m, 2 * MIB, 4 * MIB, &err), 0);
+	assert_int_equal(m.base[0], 'f');
+	assert_int_equal(m.base[2 * MIB], 0);
+	assert_int_equal(m.base[4 * MIB], 0);
+	assert_int_equal(m.base[6 * MIB], 'f');
+	m.base[4 * MIB] = 1;
+	assert_int_equal(gmem_map_empty(&m, 6 * MIB, 4 * MIB, &err), -ERANGE);
+	assert_int_equal(gmem_map_empty(&m, 10 * MIB, 0, &err), -ERANGE);
+	assert_int_equal(gmem_map_empty(&m, MIB, 2 * MIB, &err), -ERANGE);
+	assert_int_equal(gmem_map_empty(&m, 2 * MIB, UINT64_MAX - 2 * MIB + 1, &err), -ERANGE);
+	assert_int_equal(m.base[6 * MIB], 'f');
+	gmem_fini(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +170,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_private_file),
 		cmocka_unit_test(test_mapped_over),
+		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_blocks),
 	};
 
