@@ -3,7 +3,8 @@
  *   answer ──► BUSY (they work on the invocation) ──► RUNTIME (SIGTERM) ──► SHUTDOWN (event) ──► BYE
  *
  * Each step is over when all are done, or its time is: BUSY at the invocation's deadline, RUNTIME and SHUTDOWN within
- * the budgets of Lambda. EXPIRED (the deadline, without an answer) leads to RUNTIME at once. A machine without extensions has none of this. */
+ * the budgets of Lambda. EXPIRED (the deadline, without an answer) leads to RUNTIME at once. A machine without extensions has
+ * none of this. */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>

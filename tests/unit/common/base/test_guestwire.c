@@ -314,7 +314,7 @@ static void test_stream(void **state)
 	assert_true(gw_stream_encode(buf, sizeof(buf), longest) > 0);
 }
 
-/* What the end of an invocation says beside the answer, and a part of it that a machine says beforehand; no other frame may. */
+/* What the end of an invocation says beside the answer, and a part of it that is said beforehand; no other frame may. */
 static void test_end_flags(void **state)
 {
 	const uint32_t end = GW_F_LINGER | 37u << GW_F_PEAK_SHIFT;
