@@ -119,11 +119,13 @@ static void on_ready(void *ctx)
 void agent_resumed(struct agent *a)
 {
 	uint8_t buf[GW_HEADER_LEN];
-	int n = gw_empty_encode(buf, sizeof(buf), GW_RESUMED);
+	int n;
 
+	if (a->state != AGENT_READY || a->quiet)
+		return;
+	n = gw_empty_encode(buf, sizeof(buf), GW_RESUMED);
 	gw_set_flags(buf, begin_flags(a));
-	if (a->state == AGENT_READY && !a->quiet)
-		agent_send_small(a, buf, n);
+	agent_send_small(a, buf, n);
 }
 
 static void on_resumed(void *ctx)
