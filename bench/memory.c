@@ -33,21 +33,16 @@ static bool is_mapping_line(const char *line)
 	return hex > 0 && line[hex] == '-';
 }
 
-/* Where the mapping of this line lies; does it have a name? */
-static bool parse_mapping(const char *line, unsigned long *ret_from, unsigned long *ret_to)
+/* "/file", "[stack]": others are memory without a file. */
+static bool has_name(const char *line)
 {
-	int name = 0;
-
-	if (sscanf(line, "%lx-%lx %*s %*x %*s %*u%n", ret_from, ret_to, &name) != 2 || !name)
-		return true;
-	line += name;
-	return line[strspn(line, " ")] != '\n';
+	return line[strcspn(line, "/[\n")] != '\n';
 }
 
 int memory_parse_smaps(const char *text, const char *function, struct memory_figures *f)
 {
 	struct memory_figures sum = {0};
-	unsigned long from, to, ram_end = 0; /* of all that follows on the file's first mapping without a gap */
+	unsigned long from = 0, to = 0, ram_end = 0; /* of all that follows on the file's first mapping without a gap */
 	bool guest = false, ours = false;
 
 	for (const char *line = text; *line;) {
@@ -55,12 +50,10 @@ int memory_parse_smaps(const char *text, const char *function, struct memory_fig
 		const char *next = strchr(line, '\n');
 
 		if (is_mapping_line(line)) {
-			bool named = parse_mapping(line, &from, &to);
-
 			guest = is_guest_mapping(line, function);
 			ours |= guest;
-			if (guest || (ram_end && from == ram_end)) {
-				guest |= !named; /* memory that was free in the snapshot */
+			if (sscanf(line, "%lx-%lx", &from, &to) == 2 && (guest || (ram_end && from == ram_end))) {
+				guest |= !has_name(line); /* memory that was free in the snapshot */
 				ram_end = to;
 			}
 		} else if (sscanf(line, "Pss: %lu", &kib) == 1) {

@@ -18,6 +18,7 @@
 #include "common/base/str.h"
 #include "snapshots/empty.h"
 #include "snapshots/manifest.h"
+#include "snapshots/memfile.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
 #include "snapshots/workingset.h"

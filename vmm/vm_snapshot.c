@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/str.h"
 #include "snapshots/empty.h"
+#include "snapshots/memfile.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
 #include "snapshots/workingset.h"

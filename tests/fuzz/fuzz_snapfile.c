@@ -7,6 +7,7 @@
 
 #include "common/base/crc64.h"
 #include "snapshots/empty.h"
+#include "snapshots/memfile.h"
 #include "snapshots/snapfile.h"
 #include "snapshots/state.h"
 

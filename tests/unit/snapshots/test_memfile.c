@@ -11,6 +11,7 @@
 
 #include "common/base/fd.h"
 #include "snapshots/empty.h"
+#include "snapshots/memfile.h"
 
 #define PAGES 64u
 #define SIZE  (PAGES * SNAP_PAGE)
