@@ -276,6 +276,13 @@ class Host:
         return self.request("PUT", f"/v1/functions/{name}?{query}", data, {"Content-Type": "application/zip"},
                             timeout=DEADLINE * 2)
 
+    def configure(self, name, **settings):
+        """As UpdateFunctionConfiguration; returns when calls are answered by it."""
+        path = f"/2015-03-31/functions/{name}/configuration"
+        answer = self.request("PUT", path, json.dumps(settings).encode())
+        assert answer.status == 200, answer
+        wait_for(lambda: self.request("GET", path).json()["LastUpdateStatus"] == "Successful", f"{name} with {settings}")
+
     def vmms(self):
         """VMs of functions: not the shells that wait."""
         return [pid for pid in processes("stoker-vmm", self.pid) if not is_shell(pid)]

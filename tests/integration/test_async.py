@@ -234,8 +234,7 @@ def test_events_that_become_too_old(own_host, receiver):
     host = own_host("probe", pool_floor=0)
     config = {"MaximumEventAgeInSeconds": 60, "DestinationConfig": {"OnFailure": {"Destination": receiver.url + "/late"}}}
     assert host.request("PUT", CONFIG, json.dumps(config).encode()).status == 200
-    dead = {"DeadLetterConfig": {"TargetArn": receiver.url + "/dead"}}
-    assert host.request("PUT", "/2015-03-31/functions/probe/configuration", json.dumps(dead).encode()).status == 200
+    host.configure("probe", DeadLetterConfig={"TargetArn": receiver.url + "/dead"})
     tried = call_id(call_later(host, "probe", {"do": "raise", "message": "once"}))
     h.wait_for(lambda: len(receiver.got) == 2, "record and dead letter of the first event")
     check_too_old(receiver, tried, {"do": "raise", "message": "once"}, tries=1, message="once")

@@ -62,10 +62,7 @@ def test_soak(own_host):
     names = ("probe", h.SHORT, "primes")
     host = own_host(*names, pool_floor=1, pool_ceiling=6, queue=200, queue_timeout=120000)
     # To use up 128 MiB beside fifteen others takes half a minute there.
-    longer = {"Timeout": 600}
-    assert host.request("PUT", "/2015-03-31/functions/probe/configuration", json.dumps(longer).encode()).status == 200
-    h.wait_for(lambda: host.request("GET", "/2015-03-31/functions/probe/configuration").json()["LastUpdateStatus"]
-               == "Successful", "the time limit to be changed")
+    host.configure("probe", Timeout=600)
     for name in names[:2]:
         host.invoke_until_learned(name, {"do": "count"}, {"memory": 1, "disk": 1})
     host.invoke_until_learned("primes", {"n": 10}, {"n": 10, "primes": 4})

@@ -1,5 +1,4 @@
 """The size of /tmp: a function has what it asks for and no more, each call finds it empty."""
-import json
 import os
 
 import pytest
@@ -56,13 +55,6 @@ def deploy(host, name, code, storage, *arguments):
     host.deploy(name, code, "--ephemeral-storage", str(storage), "--timeout", str(int(h.DEADLINE)), *arguments)
 
 
-def configure(host, name, **settings):
-    answer = host.request("PUT", f"/2015-03-31/functions/{name}/configuration", json.dumps(settings).encode())
-    assert answer.status == 200, answer
-    h.wait_for(lambda: host.request("GET", f"/2015-03-31/functions/{name}/configuration").json()
-               ["LastUpdateStatus"] == "Successful", "the new snapshot")
-
-
 def check_large(found):
     assert found["files"] == [], found
     assert LARGE * 0.95 < found["mib"] <= LARGE and found["free"] > LARGE * 0.95, found
@@ -82,7 +74,7 @@ def test_large_storage(own_host, code):
     memory = os.stat(os.path.join(host.version_dir("store"), "snapshot", "memory"))
     assert memory.st_size > LARGE << 20 and memory.st_blocks * 512 < 100 << 20, memory
 
-    configure(host, "store", EphemeralStorage={"Size": 512})
+    host.configure("store", EphemeralStorage={"Size": 512})
     found = host.invoke("store", {"mib": 600, "step": STEP}).json()
     assert found["mib"] < 512 and found["errno"] == ENOSPC, found
     host.cli("delete", "store")
