@@ -114,13 +114,13 @@ static void rebuilt(void *ctx, const struct build_result *r)
 }
 
 /* The guest has parts of its root image in memory and reads the rest when it needs it: with another
- * image in that place it would see a mixture. And a stokerd that did not know sizes of /tmp made all of the smallest. */
+ * image in that place it would see a mixture. It uses what its processor could do. And a stokerd that did not know sizes of /tmp made all of the smallest. */
 static int check_parts(struct check *c, const char *snapshot)
 {
 	struct snap_manifest *m = calloc(1, sizeof(*m));
 	const struct snap_manifest_file *then = m ? &m->input[SNAP_INPUT_ROOTFS] : NULL;
 	struct snap_manifest_file now;
-	char path[PATH_CAP + 64];
+	char path[PATH_CAP + 64], cpu[SNAP_MANIFEST_TEXT_MAX];
 	int rc = m ? snap_manifest_read(snapshot, m, &c->err) : stk_err_sys(&c->err, -ENOMEM, "manifest");
 
 	if (rc == 0 && stk_snprintf(path, sizeof(path), "%s/%s.img", c->v->d->opt->images_dir,
@@ -133,6 +133,13 @@ static int check_parts(struct check *c, const char *snapshot)
 	if (rc == 0 && m->scratch_mib != c->ver->settings.storage_mib)
 		rc = stk_err_set(&c->err, -ESTALE, "the snapshot was made with %u MiB of /tmp, not %u", m->scratch_mib,
 				 c->ver->settings.storage_mib);
+	if (rc == 0) {
+		strcpy(cpu, m->host_cpu);
+		snap_manifest_host(m);
+		if (strcmp(cpu, m->host_cpu) != 0)
+			rc = stk_err_set(&c->err, -ESTALE, "the snapshot was made on another processor (%.80s, this is %.80s)", cpu,
+					 m->host_cpu);
+	}
 	free(m);
 	return rc;
 }

@@ -43,7 +43,7 @@ struct snap_manifest {
 	struct snap_manifest_file input[SNAP_INPUT_COUNT];
 	char stoker[SNAP_MANIFEST_TEXT_MAX];      /* version of the tool */
 	char agent[SNAP_MANIFEST_TEXT_MAX];       /* version of the guest agent, as it said */
-	char host_cpu[SNAP_MANIFEST_TEXT_MAX];    /* informational */
+	char host_cpu[SNAP_MANIFEST_TEXT_MAX];    /* model of the processor: on another one the snapshot is made again */
 	char host_kernel[SNAP_MANIFEST_TEXT_MAX]; /* informational */
 	uint64_t init_us;             /* duration of the init phase */
 	uint64_t guest_used_bytes;    /* memory in use in the guest after trimming */

@@ -1,4 +1,5 @@
 """After kill -9, damage on disk and a full disk the host is there again with all its functions."""
+import json
 import os
 import shutil
 import signal
@@ -51,6 +52,38 @@ def test_another_runtime_image(own_host):
         assert "made with another" not in host.log()[before:]
     finally:
         shutil.rmtree(images)
+
+
+def crc64(data):
+    """CRC-64/XZ, as common/base/crc64.h."""
+    crc = (1 << 64) - 1
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xC96C5795D7870F42 if crc & 1 else 0)
+    return crc ^ (1 << 64) - 1
+
+
+def test_another_processor(own_host):
+    """A state folder that comes from another machine: what its guests use may not be there. Snapshots are made again."""
+    host = own_host("hello", pool_floor=0, queue_timeout=int(h.DEADLINE * 1000))
+    host.stop()
+    folder = os.path.join(host.version_dir("hello"), "snapshot")
+    with open(os.path.join(folder, "manifest.json")) as f:
+        manifest = json.load(f)
+    here, manifest["host"]["cpu"] = manifest["host"]["cpu"], "Another One"
+    data = json.dumps(manifest).encode()
+    with open(os.path.join(folder, "manifest.json"), "wb") as f:
+        f.write(data)
+    with open(os.path.join(folder, "checksums")) as f:
+        lines = f.read().splitlines(keepends=True)
+    with open(os.path.join(folder, "checksums"), "w") as f:
+        f.writelines([f"crc64 {crc64(data):016x} {len(data)} manifest.json\n"] + lines[1:])
+    host.start()
+    assert host.invoke("hello", {}, timeout=h.DEADLINE * 2).json() == {"greeting": "Hello, world!"}
+    assert f"the snapshot was made on another processor (Another One, this is {here})" in host.log()
+    with open(os.path.join(folder, "manifest.json")) as f:
+        assert json.load(f)["host"]["cpu"] == here
 
 
 def test_killed_while_deploying(own_host):

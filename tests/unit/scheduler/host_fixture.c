@@ -239,6 +239,7 @@ static int make_snapshot(const char *out, const char *rootfs, const char *scratc
 	int rc = mkdir(out, 0750) ? -errno : write_memory_and_state(out, &m, &err);
 
 	rc = rc ? rc : snap_manifest_file_stat(rootfs, &m.input[SNAP_INPUT_ROOTFS], &err);
+	snap_manifest_host(&m);
 	rc = rc ? rc : snap_manifest_encode(&m, &text, &len, &err);
 	snprintf(path, sizeof(path), "%s/manifest.json", out);
 	rc = rc ? rc : stk_write_file_atomic(path, text, len, 0644);
