@@ -114,7 +114,8 @@ static void rebuilt(void *ctx, const struct build_result *r)
 }
 
 /* The guest has parts of its root image in memory and reads the rest when it needs it: with another
- * image in that place it would see a mixture. It uses what its processor could do. And a stokerd that did not know sizes of /tmp made all of the smallest. */
+ * image in that place it would see a mixture. It uses what the processor it was made on can do. And a stokerd that did not know
+ * sizes of /tmp made all of the smallest. */
 static int check_parts(struct check *c, const char *snapshot)
 {
 	struct snap_manifest *m = calloc(1, sizeof(*m));
