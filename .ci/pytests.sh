@@ -84,9 +84,9 @@ integration_run() {
 		say "integration tests${prefix:+ ($prefix)}, inside kvmbox"
 		# An emulated machine that hangs is a failure, not a wait without end.
 		setpriv --pdeathsig TERM timeout --kill-after=30 "$limit" "$top/kvmbox/kvmbox" --mem "$box_memory" \
-			--share "$out" --state "$out.box" -- \
-			"$top/.ci/in-box" "$images.tar" env "${environment[@]}" STOKER_STATE=/var/lib/stoker-box \
-			STOKER_IMAGES=/var/lib/stoker-box/images STOKER_IN_BOX=1 "${python[@]}" "${what[@]}" \
+			--share "$out" --state "$out.box" --disk "$images.disk:/var/lib/stoker-images" -- \
+			env "${environment[@]}" STOKER_STATE=/var/lib/stoker-box \
+			STOKER_IMAGES=/var/lib/stoker-images STOKER_IN_BOX=1 "${python[@]}" "${what[@]}" \
 			>"$out/log" 2>&1 </dev/null &
 	fi
 	vm_pid=$!

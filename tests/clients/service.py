@@ -15,7 +15,7 @@ import zipfile
 SRC = os.environ.get("STOKER_SRC") or os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.environ.get("STOKER_BUILD") or os.path.join(SRC, "build-test")
 IMAGES = os.environ.get("STOKER_IMAGES") or os.path.join(SRC, "build/images")
-IMAGES_TAR = os.environ.get("STOKER_IMAGES_TAR") or IMAGES + ".tar"
+IMAGES_DISK = os.environ.get("STOKER_IMAGES_DISK") or IMAGES + ".disk"
 FUNCTIONS = os.environ.get("STOKER_FUNCTIONS") or os.path.join(SRC, "build/functions")
 OUT = os.environ.get("STOKER_OUT") or "/tmp/stoker-clients"
 IN_BOX = os.environ.get("STOKER_BOX", "0") == "1"
@@ -125,9 +125,9 @@ class Service:
         stokerd = [os.path.join(BUILD, "stokerd"), "--bin", BUILD, "--init-timeout", "120000", "--keys", self._keys()]
         if IN_BOX:
             command = [os.path.join(SRC, "kvmbox/kvmbox"), "-p", f"{self.port}:8080", "--share", self.folder, "--state",
-                       os.path.join(self.folder, "box"), "--", os.path.join(SRC, ".ci/in-box"), IMAGES_TAR, *stokerd,
+                       os.path.join(self.folder, "box"), "--disk", IMAGES_DISK + ":/var/lib/stoker-images", "--", *stokerd,
                        "--listen", "127.0.0.1:8080", "--state", "/var/lib/stoker-box/host", "--images",
-                       "/var/lib/stoker-box/images"]
+                       "/var/lib/stoker-images"]
         else:
             command = [*stokerd, "--listen", f"127.0.0.1:{self.port}", "--state", os.path.join(self.folder, "state"),
                        "--images", IMAGES]

@@ -79,10 +79,23 @@ def test_the_clock_goes_right():
     assert second[0] - first[0] == pytest.approx(second[1] - first[1], abs=0.5)
 
 
-def test_a_shared_folder_in_an_instruction_counted_run(tmp_path):
+def test_a_shared_folder_and_a_disk_in_an_instruction_counted_run(tmp_path):
     (tmp_path / "question").write_text("6 x 7\n")
-    done = subprocess.run([os.path.join(SRC, "kvmbox/kvmbox"), "--icount", "--share", str(tmp_path), "--", "sh", "-c",
-                           f"cat {tmp_path}/question && echo 42 >{tmp_path}/answer"],
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "two").write_text("2\n")
+    disk = tmp_path / "an, odd:name"
+    subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", str(tmp_path / "files"), str(disk), "1M"],
+                   check=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run([os.path.join(SRC, "kvmbox/kvmbox"), "--icount", "--share", str(tmp_path), "--disk",
+                           f"{disk}:/var/lib/files", "--", "sh", "-c",
+                           f"cat {tmp_path}/question && echo 4$(cat /var/lib/files/two) >{tmp_path}/answer; echo >/var/lib/files/x"],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stdout) == (0, "6 x 7\n"), done.stderr
+    assert (done.returncode, done.stdout) == (1, "6 x 7\n"), done.stderr
+    assert "Read-only file system" in done.stderr
     assert (tmp_path / "answer").read_text() == "42\n"
+
+
+@pytest.mark.parametrize("disk", ["no-such-image:/mnt", f"{__file__}:mnt", __file__])
+def test_a_wrong_disk_is_told(disk):
+    done = subprocess.run([os.path.join(SRC, "kvmbox/kvmbox"), "--disk", disk, "--", "true"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--disk" in done.stderr and "IMAGE:DIR" in done.stderr
