@@ -51,7 +51,7 @@ def test_one_vm_serves_many(reset_host):
     assert reset_host.metrics_total("stoker_vm_resets_total") >= 20
 
 
-@pytest.mark.parametrize("count", [int(os.environ.get("STOKER_PRISTINE", "200" if h.SLOW == 1 else "60"))])
+@pytest.mark.parametrize("count", [200 if h.SLOW == 1 else 60])
 def test_pristine_every_time(reset_host, count):
     for answer in many(reset_host, "probe", {"do": "count"}, count, 8):
         assert answer.status == 200, answer

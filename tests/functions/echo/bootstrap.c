@@ -1,7 +1,9 @@
-/* Test function: answers the event as it is, in the smallest possible runtime. Events up to 6 MiB. */
+/* Test function: answers the event as it is, in the smallest possible runtime. Events up to 6 MiB.
+ * With the handler "count" it tells how often it was called instead. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,14 +60,36 @@ static long receive(int fd, char **ret_body, char id[129])
 	}
 }
 
+/* How often this was called, by what memory and what the disk remember: both 1 in a pristine machine. */
+static long count(char **ret_body)
+{
+	static char text[64];
+	static int called;
+	FILE *f = fopen("/tmp/count", "a");
+	long size;
+
+	if (!f || fputc('x', f) == EOF || fflush(f) == EOF)
+		return -1;
+	size = ftell(f);
+	fclose(f);
+	*ret_body = text;
+	return snprintf(text, sizeof(text), "{\"memory\": %d, \"disk\": %ld}", ++called, size);
+}
+
 int main(void)
 {
 	static const char next[] = "GET " API "invocation/next HTTP/1.1\r\n\r\n";
 	int fd = dial(getenv("AWS_LAMBDA_RUNTIME_API"));
+	bool counts = strcmp(getenv("_HANDLER"), "count") == 0;
 	char id[129], head[300], *body;
 	long len;
 
 	while (fd >= 0 && send(fd, next, sizeof(next) - 1, 0) > 0 && (len = receive(fd, &body, id)) >= 0) {
+		if (counts)
+			len = count(&body);
+		if (len < 0)
+			return 1;
+
 		struct iovec iov[2] = {
 			{head, (size_t)snprintf(head, sizeof(head),
 						"POST " API "invocation/%s/response HTTP/1.1\r\nContent-Length: %ld\r\n\r\n",
