@@ -14,13 +14,14 @@
 #define TIDY_FREE  8192 /* pages that are kept for the next burst */
 
 enum {
-	ST_ADD, ST_ADD_PAYLOAD, ST_REMOVE, ST_REMOVE_PAYLOAD, ST_RETRY, ST_DUE, ST_READ, ST_PAYLOAD, ST_OLDEST,
+	ST_ADD, ST_ADD_PAYLOAD, ST_REMOVE, ST_REMOVE_PAYLOAD, ST_RETRY, ST_DUE, ST_READ, ST_PAYLOAD, ST_LAST, ST_OLDEST,
 	ST_CONFIG_PUT, ST_CONFIG_DELETE, ST_COUNT
 };
 
 struct eventdb {
 	sqlite3 *db;
 	sqlite3_stmt *st[ST_COUNT];
+	int64_t calls_from; /* no call has a smaller seq */
 };
 
 static const char schema[] =
@@ -49,7 +50,8 @@ static const char *const statements[ST_COUNT] = {
 	[ST_READ] = ("SELECT id, kind, function, qualifier, errors, refusals, hops, next_ms, accepted_ms, target,"
 		     " context, tenant_id, data FROM events JOIN payloads USING(seq) WHERE seq = ?"),
 	[ST_PAYLOAD] = "SELECT data FROM payloads WHERE seq = ?",
-	[ST_OLDEST] = "SELECT accepted_ms FROM events WHERE kind <> 3 ORDER BY seq LIMIT 1",
+	[ST_LAST] = "SELECT coalesce(max(seq), 0) FROM events",
+	[ST_OLDEST] = "SELECT seq, accepted_ms FROM events WHERE seq >= ? AND kind <> 3 ORDER BY seq LIMIT 1",
 	[ST_CONFIG_PUT] = "INSERT OR REPLACE INTO configs VALUES(?,?,?,?,?,?,?,?)",
 	[ST_CONFIG_DELETE] = "DELETE FROM configs WHERE function = ?1 AND (qualifier = ?2 OR ?2 = '*')",
 };
@@ -201,6 +203,8 @@ static int add(struct eventdb *db, const struct event *e, struct stk_err *err)
 	bind_text(st, 13, e->context);
 	sqlite3_bind_int64(st, 14, (sqlite3_int64)event_cost(e));
 	bind_text(st, 15, e->tenant_id);
+	if (e->kind != EVENT_SEND && e->seq < db->calls_from)
+		db->calls_from = e->seq;
 	rc = run(db, st, "add event", err);
 	if (rc)
 		return rc;
@@ -357,27 +361,36 @@ int eventdb_configs(struct eventdb *db,
 
 int eventdb_last_seq(struct eventdb *db, int64_t *ret_seq, struct stk_err *err)
 {
-	AUTO_STMT st = NULL;
-	int rc = prepare_once(db, "SELECT coalesce(max(seq), 0) FROM events", &st, err);
+	AUTO_RESET st = db->st[ST_LAST];
+	int rc = sqlite3_step(st);
 
-	if (rc)
-		return rc;
-	rc = sqlite3_step(st);
 	if (rc != SQLITE_ROW)
 		return db_err(db, rc, "read events", err);
 	*ret_seq = sqlite3_column_int64(st, 0);
 	return 0;
 }
 
+/* Asked after each transaction: results that cannot be sent, however many, are passed over once and not each time. */
 int eventdb_oldest(struct eventdb *db, int64_t *ret_ms, struct stk_err *err)
 {
 	AUTO_RESET st = db->st[ST_OLDEST];
-	int rc = sqlite3_step(st);
+	int64_t last = 0;
+	int rc;
 
+	sqlite3_bind_int64(st, 1, db->calls_from);
+	rc = sqlite3_step(st);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		return db_err(db, rc, "read events", err);
-	*ret_ms = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-	return 0;
+	*ret_ms = 0;
+	if (rc == SQLITE_ROW) {
+		db->calls_from = sqlite3_column_int64(st, 0);
+		*ret_ms = sqlite3_column_int64(st, 1);
+		return 0;
+	}
+	rc = eventdb_last_seq(db, &last, err);
+	if (rc == 0)
+		db->calls_from = last + 1;
+	return rc;
 }
 
 static int copy_text(sqlite3_stmt *st, int at, char **ret)

@@ -443,6 +443,58 @@ static void many_in_one_transaction(void **state)
 	assert_int_equal(oldest, 1);
 }
 
+static int64_t oldest_call(void)
+{
+	int64_t ms = -1;
+
+	ok(eventdb_oldest(db, &ms, &err));
+	return ms;
+}
+
+/* Processor time of some hundred questions for the oldest call. */
+static uint64_t questions(void)
+{
+	struct timespec begin, end;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+	for (unsigned i = 0; i < 300; i++)
+		oldest_call();
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+	return (uint64_t)(end.tv_sec - begin.tv_sec) * STK_NS_PER_S + (uint64_t)end.tv_nsec - (uint64_t)begin.tv_nsec;
+}
+
+static void oldest_call_behind_results(void **state)
+{
+	const struct eventdb_op gone = {.what = EVENTDB_REMOVE, .seq = 20001};
+	uint64_t few, many;
+
+	assert_int_equal(oldest_call(), 0);
+	add(1, "/r", 10);
+	assert_int_equal(oldest_call(), 0); /* a result to be sent is no call */
+	few = questions();
+	ok(eventdb_begin(db, &err));
+	for (int64_t i = 2; i <= 20000; i++)
+		add(i, "/r", i);
+	ok(eventdb_commit(db, &err));
+	many = questions();
+	print_message("oldest call, 300 times: %.0f us behind 1 result, %.0f us behind 20000\n", (double)few / 1e3,
+		      (double)many / 1e3);
+	assert_true(many < 20 * few); /* looked at each time they would cost some hundred times as much */
+
+	add(20001, "f", 70);
+	add(20002, "/r", 80);
+	add(20003, "f", 60);
+	assert_int_equal(oldest_call(), 70);
+	ok(eventdb_op(db, &gone, &err));
+	assert_int_equal(oldest_call(), 60);
+	reopen();
+	assert_int_equal(oldest_call(), 60);
+	ok(eventdb_op(db, &(struct eventdb_op){.what = EVENTDB_REMOVE, .seq = 20003}, &err));
+	assert_int_equal(oldest_call(), 0);
+	add(5000000, "f", 90);
+	assert_int_equal(oldest_call(), 90);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -450,7 +502,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(everything_comes_back), CASE(what_is_due), CASE(what_is_there_at_start),
 		CASE(a_failed_transaction_did_nothing), CASE(newer_and_damaged), CASE(room_is_given_back),
-		CASE(killed_at_any_moment), CASE(many_in_one_transaction),
+		CASE(killed_at_any_moment), CASE(many_in_one_transaction), CASE(oldest_call_behind_results),
 	};
 
 	unit_time_limit(300);
