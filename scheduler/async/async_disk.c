@@ -14,7 +14,9 @@
 
 #define BATCH_MAX   1024
 #define BATCH_BYTES (32u << 20)
-#define TAKE_BYTES  (16u << 20)
+#define CALL_BYTES  (16u << 20) /* taken from one flow at a time */
+#define SEND_BYTES  (4u << 20)
+#define HELD_MORE   (64 + ASYNC_SENDERS * ASYNC_BATCH) /* than two for each call */
 #define WRITE_PAUSE (STK_NS_PER_S)
 #define CROWDED_MS  20 /* until the next look when the host has no room for calls */
 #define OP_OF(n)    STK_CONTAINER_OF(n, struct async_op, node)
@@ -57,6 +59,16 @@ void async_op_push(struct async *a, struct async_op *op)
 {
 	stk_list_add_tail(&a->pending, &op->node);
 	async_kick(a);
+}
+
+void async_end(struct async *a, struct event *e, struct async_op *op)
+{
+	if (!op) {
+		stk_error("no memory to note the end of event %s", e->id);
+		return;
+	}
+	op->event = e;
+	stk_list_add_tail(&a->pending, &op->node);
 }
 
 /* --- on the thread ---------------------------------------------------------------------------------- */
@@ -159,7 +171,7 @@ static void work(uv_work_t *w)
 		struct async_take *t = &j->take[i];
 
 		qsort(t->held, t->held_count, sizeof(*t->held), compare);
-		t->rc = eventdb_take(db, t->flow->name, j->now_ms, t->max, TAKE_BYTES, t->held, t->held_count,
+		t->rc = eventdb_take(db, t->flow->name, j->now_ms, t->max, t->max_bytes, t->held, t->held_count,
 				     &t->events, &t->next_ms, &t->err);
 	}
 	eventdb_oldest(db, &j->oldest_ms, NULL);
@@ -318,6 +330,38 @@ static void end_transaction(struct async *a, struct async_job *j)
 	}
 }
 
+/* The events that were taken are in memory now: held. */
+static void hold(struct async *a, struct flow *f, struct event *e)
+{
+	e->in = f;
+	e->cost = event_cost(e); /* the payload goes to the call */
+	stk_list_add_tail(&f->events, &e->node);
+	f->held++;
+	a->flows.held++;
+}
+
+/* In as many batches as there are slots, of one size. */
+static void send_taken(struct async *a, struct async_take *t)
+{
+	struct event *e[ASYNC_BATCH];
+	unsigned count = 0, each;
+
+	STK_LIST_FOREACH(it, &t->events) {
+		count++;
+	}
+	each = (count + t->slots - 1) / t->slots;
+	while (!stk_list_empty(&t->events)) {
+		unsigned n = 0;
+
+		while (n < each && !stk_list_empty(&t->events)) {
+			e[n] = EVENT_OF(t->events.next);
+			stk_list_del(&e[n]->node);
+			hold(a, t->flow, e[n++]);
+		}
+		async_send(a, t->flow, e, n);
+	}
+}
+
 static void end_take(struct async *a, struct async_take *t)
 {
 	static struct stk_log_limit limit = {.burst = 5};
@@ -326,22 +370,18 @@ static void end_take(struct async *a, struct async_take *t)
 	if ((t->rc || t->err.code) && stk_log_allow(&limit))
 		stk_error("%s", t->err.text);
 	free(t->held);
-	flows_took(&a->flows, f, t->max, t->rc ? async_now_ms() + 1000 : t->next_ms);
+	flows_took(&a->flows, f, t->slots, t->rc ? async_now_ms() + 1000 : t->next_ms);
+	if (a->draining)
+		free_events(&t->events); /* they stay where they are, for the next life */
+	else if (f->class == FLOW_SENDS)
+		send_taken(a, t);
 	while (!stk_list_empty(&t->events)) {
 		struct event *e = EVENT_OF(t->events.next);
 
 		stk_list_del(&e->node);
-		e->in = f;
-		e->cost = event_cost(e); /* the payload goes to the call */
-		stk_list_add_tail(&f->events, &e->node);
-		f->held++;
-		a->flows.held++;
-		if (a->draining) {
-			async_let_go(a, e); /* it stays where it is, for the next life */
-			continue;
-		}
+		hold(a, f, e);
 		flows_run(&a->flows, f, 1);
-		async_run(a, e);
+		async_call(a, e);
 	}
 	flows_drop_empty(&a->flows, f);
 }
@@ -392,7 +432,11 @@ static void choose_takes(struct async *a, struct async_job *j, enum flow_class c
 		if (!f)
 			return;
 		room -= n;
-		*t = (struct async_take){.flow = f, .max = n, .next_ms = INT64_MAX};
+		*t = (struct async_take){.flow = f, .slots = n, .max = n, .max_bytes = CALL_BYTES, .next_ms = INT64_MAX};
+		if (class == FLOW_SENDS) {
+			t->max = n * ASYNC_BATCH;
+			t->max_bytes = SEND_BYTES;
+		}
 		stk_list_init(&t->events);
 		t->held = malloc((f->held + 1) * sizeof(*t->held));
 		if (!t->held) {
@@ -447,7 +491,7 @@ void async_kick(struct async *a)
 	j->now_ms = async_now_ms();
 	choose_ops(a, j);
 	/* Memory: ends that are not on disk yet are held as well. */
-	if (a->started && !a->draining && a->flows.held < 2 * a->flows.slots[FLOW_CALLS] + 64) {
+	if (a->started && !a->draining && a->flows.held < 2 * a->flows.slots[FLOW_CALLS] + HELD_MORE) {
 		unsigned room = async_room(a);
 
 		flows_wake(&a->flows, j->now_ms);

@@ -1,4 +1,5 @@
-/* Shared by async.c (life, acceptance, configuration), async_disk.c (transactions) and async_run.c (calls and sends). */
+/* Shared by async.c (life, acceptance, configuration), async_disk.c (transactions), async_call.c and
+ * async_send.c. */
 #ifndef SCHEDULER_ASYNC_ASYNC_INTERNAL_H
 #define SCHEDULER_ASYNC_ASYNC_INTERNAL_H
 
@@ -14,8 +15,9 @@
 struct metrics_series;
 struct workers;
 
-#define ASYNC_SENDERS 8 /* threads that send results */
-#define ASYNC_TAKES   8 /* flows in one job */
+#define ASYNC_SENDERS 8  /* threads that send results */
+#define ASYNC_BATCH   16 /* results for one address that a thread takes at a time */
+#define ASYNC_TAKES   8  /* flows in one job */
 
 /* Something for the disk; pending, then in a job, then told. */
 enum async_op_what { OP_ADD, OP_FINISH, OP_RETRY, OP_CONFIG_PUT, OP_CONFIG_DELETE };
@@ -36,7 +38,8 @@ struct async_op {
 
 struct async_take {
 	struct flow *flow;
-	unsigned max;
+	unsigned slots, max; /* a call has a slot, or a batch of results */
+	size_t max_bytes;
 	int64_t *held; /* sorted */
 	unsigned held_count;
 	struct stk_list events;
@@ -97,7 +100,7 @@ struct async {
 	unsigned batch_max;      /* the largest since the last look */
 	bool started, draining, stopping, closed;
 	uv_timer_t timer;
-	unsigned sends;          /* on threads */
+	unsigned sends;          /* results in batches on threads */
 	struct metrics_series *counter[COUNT_COUNT];
 	struct metrics_series *commit_times;
 };
@@ -110,8 +113,13 @@ void async_kick(struct async *a);
 struct async_op *async_op_new(enum async_op_what what);
 void async_op_free(struct async_op *op);
 void async_op_push(struct async *a, struct async_op *op);
-/* The event is in memory and has a slot: makes the call, or sends. Takes e over. */
-void async_run(struct async *a, struct event *e);
+/* What has become of an event, which goes to the disk as op with the next job. Without memory for op (NULL) the event stays
+ * in memory, to be run again in the next life: at least once. */
+void async_end(struct async *a, struct event *e, struct async_op *op);
+/* The event is in memory and has a slot: makes the call. Takes e over. */
+void async_call(struct async *a, struct event *e);
+/* Sends results, 1 to ASYNC_BATCH of one flow; counts the slot itself. Takes the events over, not the array. */
+void async_send(struct async *a, struct flow *f, struct event *const *e, unsigned count);
 /* Room for so many calls more, as far as the host is concerned. */
 unsigned async_room(const struct async *a);
 /* An event is in memory no longer. */

@@ -49,7 +49,6 @@ struct event {
 	/* While it is worked on: */
 	size_t cost; /* event_cost, as its row was counted */
 	struct flow *in;
-	uint64_t begun_ns; /* monotonic */
 };
 
 /* A zeroed one with its node initialised, or NULL. */

@@ -353,7 +353,8 @@ static void configure(const char *method, const char *body, int status, const ch
 
 static int receiver_fd;
 static unsigned receiver_port;
-static atomic_uint received, fail_first;
+static atomic_uint received, fail_first, answer_ms; /* before each answer */
+static atomic_bool hold_answers;
 static char receiver_text[65536];
 
 static void *receiver(void *arg)
@@ -377,6 +378,9 @@ static void *receiver(void *arg)
 				want = (size_t)(end + 4 - buf) + strtoul(length + 16, NULL, 10);
 		}
 		buf[len] = '\0';
+		do
+			usleep(1000 * answer_ms);
+		while (hold_answers && usleep(1000) == 0);
 		if (fail_first) {
 			fail_first--;
 			send(fd, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", 38, MSG_NOSIGNAL);
@@ -469,6 +473,59 @@ static void results_are_sent(void **state)
 	assert_non_null(strstr(receiver_text, "\r\n\r\nresult"));
 	assert_true(metric("\nstoker_async_sends_total{result=\"ok\"} ") == 1);
 	assert_true(metric("\nstoker_async_sends_total{result=\"retry\"} ") == 1);
+}
+
+#define RESULTS 200
+
+/* Calls whose results go to the receiver, which answers none before all are waiting. */
+static void queue_results(void)
+{
+	char headers[96];
+	struct http_client *c;
+	struct stk_err err;
+
+	start_host();
+	snprintf(headers, sizeof(headers), "X-Callback-Url: http://127.0.0.1:%u/back\r\n", receiver_port);
+	received = 0;
+	hold_answers = true;
+	assert_int_equal(http_client_connect(target, 20000, &c, &err), 0);
+	for (unsigned n = 0; n < RESULTS; n++)
+		assert_true(post_event(c, n, "good", headers));
+	http_client_free(c);
+	wait_metric("\nstoker_async_done_total ", RESULTS, 30);
+}
+
+static void check_results(void)
+{
+	wait_received(RESULTS);
+	wait_metric(QUEUED, 0, 20);
+	assert_int_equal(received, RESULTS);
+	assert_true(metric("\nstoker_async_sends_total{result=\"ok\"} ") == RESULTS);
+	assert_true(metric("\nstoker_async_sends_total{result=\"retry\"} ") == 0);
+	assert_true(metric("\nstoker_async_sends_in_flight ") == 0);
+}
+
+static void results_do_not_wait_for_the_disk_one_by_one(void **state)
+{
+	double commits;
+
+	queue_results();
+	commits = metric("\nstoker_async_commits_total ");
+	hold_answers = false;
+	check_results();
+	commits = metric("\nstoker_async_commits_total ") - commits;
+	print_message("%d results noted in %.0f transactions\n", RESULTS, commits);
+	assert_true(commits < RESULTS / 3);
+}
+
+/* What a slow address has no time for is not a try that failed, and comes later. */
+static void results_to_a_slow_address(void **state)
+{
+	queue_results();
+	answer_ms = 25;
+	hold_answers = false;
+	check_results();
+	answer_ms = 0;
 }
 
 static void destinations_and_retries(void **state)
@@ -864,7 +921,8 @@ static void killed_again_and_again(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(accepted_means_it_runs), CASE(results_are_sent), CASE(destinations_and_retries), CASE(dead_letters),
+		CASE(accepted_means_it_runs), CASE(results_are_sent), CASE(results_do_not_wait_for_the_disk_one_by_one),
+		CASE(results_to_a_slow_address), CASE(destinations_and_retries), CASE(dead_letters),
 		CASE(dead_letters_by_name_and_address), CASE(configuration),
 		CASE(refusals),
 		CASE(a_full_queue_is_429), CASE(cloud_events), CASE(a_stop_loses_nothing),

@@ -1,4 +1,4 @@
-/* Calls and sends, and what becomes of them: see async.h. */
+/* Calls, and what becomes of them: see async.h. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -9,10 +9,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/str.h"
-#include "common/host/workers.h"
 #include "scheduler/answer.h"
 #include "scheduler/async/async_internal.h"
-#include "scheduler/async/deliver.h"
 #include "scheduler/daemon.h"
 #include "scheduler/ids.h"
 #include "scheduler/invocation.h"
@@ -24,17 +22,12 @@
 
 /* --- ends ------------------------------------------------------------------------------------------- */
 
-/* The slot is free; the event goes to the disk as op, which it is given to. Without memory for op it stays in memory, to
- * be run again in the next life: at least once. */
+/* The slot is free. */
 static void end_event(struct async *a, struct event *e, struct async_op *op)
 {
 	flows_run(&a->flows, e->in, -1);
-	if (!op) {
-		stk_error("no memory to note the end of event %s", e->id);
-		return;
-	}
-	op->event = e;
-	async_op_push(a, op);
+	async_end(a, e, op);
+	async_kick(a);
 }
 
 static void try_again(struct async *a, struct event *e, int64_t at_ms)
@@ -193,7 +186,7 @@ static void give_up(struct async *a, struct event *e, const struct evconfig *c, 
 	end_call(a, e, c, &r);
 }
 
-static void run_call(struct async *a, struct event *e)
+void async_call(struct async *a, struct event *e)
 {
 	struct function *fn = registry_find(&a->d->registry, e->function);
 	struct fn_version *ver = fn ? resolve_version(fn, e->qualifier) : NULL;
@@ -244,79 +237,4 @@ unsigned async_room(const struct async *a)
 	if (part < 1)
 		part = 1;
 	return a->d->dispatch.waiting < part ? part - a->d->dispatch.waiting : 0;
-}
-
-/* --- sends ------------------------------------------------------------------------------------------ */
-
-struct send {
-	uv_work_t work;
-	struct async *a;
-	struct event *e;
-	int rc, status;
-	struct stk_err err;
-};
-
-static void work_send(uv_work_t *w)
-{
-	struct send *s = w->data;
-
-	s->rc = deliver_post(s->e->target, s->e->context, s->e->payload, s->e->payload_len, &s->status, &s->err);
-	if (s->rc)
-		s->status = 0;
-}
-
-static void sent(uv_work_t *w, int unused)
-{
-	struct send *s = w->data;
-	struct async *a = s->a;
-	struct event *e = s->e;
-	struct retry_step step = retry_send(s->rc == -EACCES ? RETRY_SENDS : e->errors + 1, s->status, async_now_ms());
-	static struct stk_log_limit limit = {.burst = 10};
-
-	a->sends--;
-	e->errors++;
-	if (step.verdict == RETRY_AGAIN) {
-		async_count(a, COUNT_SEND_RETRY, 1);
-		try_again(a, e, step.at_ms);
-	} else {
-		async_count(a, step.verdict == RETRY_DONE ? COUNT_SENT : COUNT_SEND_DROPPED, 1);
-		if (step.verdict != RETRY_DONE && stk_log_allow(&limit)) {
-			if (s->rc)
-				stk_warn("%s: the result of %s is given up after %u tries: %s", e->function, e->id,
-					 e->errors, s->err.text);
-			else
-				stk_warn("%s: the result of %s is given up: %s answered %d", e->function, e->id,
-					 e->flow + 2, s->status);
-		}
-		end_event(a, e, async_op_new(OP_FINISH));
-	}
-	free(s);
-	if (a->draining && !async_busy(a))
-		daemon_drained(a->d);
-	daemon_job_done(a->d);
-}
-
-static void run_send(struct async *a, struct event *e)
-{
-	struct send *s = calloc(1, sizeof(*s));
-
-	if (!s) {
-		try_again(a, e, async_now_ms() + 1000);
-		return;
-	}
-	s->a = a;
-	s->e = e;
-	s->work.data = s;
-	a->sends++;
-	a->d->jobs++;
-	workers_push(a->senders, &s->work, work_send, sent);
-}
-
-void async_run(struct async *a, struct event *e)
-{
-	e->begun_ns = stk_now_ns();
-	if (e->kind == EVENT_SEND)
-		run_send(a, e);
-	else
-		run_call(a, e);
 }
