@@ -97,7 +97,7 @@ static int be_guest(char **argv)
 
 		send_frame(GW_RESPONSE, GW_F_FIN, body, sizeof(body) - 1);
 	} else {
-		send_frame(GW_RESPONSE, GW_F_FIN, inv.event, inv.event_len < 60000 ? inv.event_len : 60000);
+		send_frame(GW_RESPONSE, GW_F_FIN, text, inv.event_len < 60000 ? inv.event_len : 60000);
 	}
 	while (read(3, text, sizeof(text)) > 0) /* until it is killed, or its host was */
 		;
