@@ -116,9 +116,10 @@ def test_failures_replace_the_vm(reset_host, event, status):
 
 
 def test_timeout_replaces_the_vm(reset_host):
-    reset_host.deploy("short", os.path.join(h.FUNCTIONS, "probe"), "--reuse", "reset", "--timeout", "1")
+    reset_host.deploy("short", os.path.join(h.FUNCTIONS, "probe"), "--reuse", "reset", "--timeout", str(h.SHORT_S))
     settled(reset_host, "short")
     assert reset_host.invoke("short", {"do": "sleep", "seconds": 60}).status == 504
+    reset_host.configure("short", Timeout=30)   # an emulated machine may be slow
     assert reset_host.invoke("short", {"do": "count"}).json() == {"memory": 1, "disk": 1}
     reset_host.cli("delete", "short")
 
