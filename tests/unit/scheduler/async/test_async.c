@@ -451,17 +451,25 @@ static void accepted_means_it_runs(void **state)
 	assert_true(metric("\nstoker_async_oldest_seconds ") == 0);
 }
 
-static void results_are_sent(void **state)
+/* A host and a client, and the headers with which it asks for results to be sent to the receiver. */
+static struct http_client *start_for_results(char *headers, size_t cap)
 {
-	char headers[96];
 	struct http_client *c;
 	struct stk_err err;
 
 	start_host();
-	snprintf(headers, sizeof(headers), "X-Callback-Url: http://127.0.0.1:%u/back?x=y\r\n", receiver_port);
+	snprintf(headers, cap, "X-Callback-Url: http://127.0.0.1:%u/back?x=y\r\n", receiver_port);
 	received = 0;
-	fail_first = 1; /* it is tried again */
 	assert_int_equal(http_client_connect(target, 20000, &c, &err), 0);
+	return c;
+}
+
+static void results_are_sent(void **state)
+{
+	char headers[96];
+	struct http_client *c = start_for_results(headers, sizeof(headers));
+
+	fail_first = 1; /* it is tried again */
 	assert_true(post_event(c, 0, "http", headers));
 	http_client_free(c);
 	wait_received(1);
@@ -481,14 +489,9 @@ static void results_are_sent(void **state)
 static void queue_results(void)
 {
 	char headers[96];
-	struct http_client *c;
-	struct stk_err err;
+	struct http_client *c = start_for_results(headers, sizeof(headers));
 
-	start_host();
-	snprintf(headers, sizeof(headers), "X-Callback-Url: http://127.0.0.1:%u/back\r\n", receiver_port);
-	received = 0;
 	hold_answers = true;
-	assert_int_equal(http_client_connect(target, 20000, &c, &err), 0);
 	for (unsigned n = 0; n < RESULTS; n++)
 		assert_true(post_event(c, n, "good", headers));
 	http_client_free(c);
