@@ -14,6 +14,11 @@ STORE = bytes.fromhex("89b354efffff")       # mov %esi,-0x10ac(%rbx)
 AROUND = (bytes.fromhex("410fb6f44489ab80330000"),
           bytes.fromhex("c7838433000000000000" "48c78388330000ffffffff" "f605ba45b600020f856c010000"
                         "ba010000004889dfe8a74f0500"))
+# A loop over the processors, and the jump around it.
+LOOP = (bytes.fromhex("0d00000400" "4189442414") + bytes(200) + bytes.fromhex("84db0f85de000000" "488b1d879d6000" "4885db"),
+        b"\x74",
+        bytes.fromhex("16" "6690" "4889df" "e838610000" "488b9b48020000" "4885db" "75e6"
+                      "31f6" "4c89e7" "e832fdffff" "be01000000" "4c89e7" "e825fdffff"))
 
 
 def program(folder, code):
@@ -24,16 +29,20 @@ def program(folder, code):
     return str(path)
 
 
-def test_the_defect_is_taken_out_of_a_copy(tmp_path):
+@pytest.mark.parametrize("loops", [0, 1, 2])
+def test_the_defects_are_taken_out_of_a_copy(tmp_path, loops):
     cache = tmp_path / "cache"
     cache.mkdir()
-    before = b"\x7fELF" + bytes(500) + AROUND[0] + STORE + AROUND[1] + bytes(500)
+    before = b"\x7fELF" + bytes(500) + AROUND[0] + STORE + AROUND[1] + bytes(500) + b"".join(LOOP) * loops
     original = program(tmp_path / "usr", before)
     copy, note = emulator.repaired(original, str(cache))
     assert note is None and copy != original and os.access(copy, os.X_OK)
     with open(copy, "rb") as f:
         after = f.read()
-    assert after == before.replace(STORE, emulator.NO_OP)
+    expected = before.replace(STORE, emulator.NO_OP)
+    if loops == 1:
+        expected = expected.replace(b"".join(LOOP), LOOP[0] + b"\xeb" + LOOP[2])
+    assert after == expected
     with open(original, "rb") as f:
         assert f.read() == before
     # modules and firmware are found from where the copy is
